@@ -1,0 +1,1 @@
+"""The checkpoints of s5_mm."""

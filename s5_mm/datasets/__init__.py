@@ -1,0 +1,1 @@
+"""The datasets of s5_mm."""

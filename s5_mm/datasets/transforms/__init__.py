@@ -1,0 +1,1 @@
+"""The transforms of s5_mm."""

@@ -1,0 +1,1 @@
+"""Loops, hooks and optimizer wrappers of s5_mm."""

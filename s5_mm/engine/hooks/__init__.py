@@ -1,0 +1,1 @@
+"""The hooks of s5_mm."""

@@ -1,0 +1,1 @@
+"""The evaluation of s5_mm."""

@@ -1,0 +1,6 @@
+"""The models of s5_mm."""
+
+from .backbones import *  # noqa: F403
+from .data_preprocessors import *  # noqa: F403
+from .layers import *  # noqa: F403
+from .segmentors import *  # noqa: F403

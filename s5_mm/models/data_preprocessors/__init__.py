@@ -1,0 +1,1 @@
+"""The data preprocessors of s5_mm."""

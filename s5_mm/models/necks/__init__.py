@@ -1,0 +1,1 @@
+"""The necks of s5_mm."""

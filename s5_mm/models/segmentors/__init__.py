@@ -1,0 +1,1 @@
+"""The segmentors of s5_mm."""

@@ -1,0 +1,54 @@
+"""Child registries of mmengine's, scope ``s5_mm``.
+
+Every registry knows the modules that fill it (``locations``), so
+``type='s5_mm.ViT'`` resolves in any OpenMMLab project without
+``custom_imports``, whatever its ``default_scope``.
+"""
+
+from __future__ import annotations
+
+from mmengine import registry as _root
+from mmengine.registry import Registry
+
+
+def _child(parent: Registry, *locations: str) -> Registry:
+    """Make the ``s5_mm`` child of a root registry.
+
+    Args:
+        parent: Registry of mmengine that the child falls back to.
+        *locations: Modules, relative to ``s5_mm``, whose import fills the child.
+
+    Returns:
+        The child registry, named like its parent.
+    """
+    return Registry(
+        parent.name,
+        parent=parent,
+        scope='s5_mm',
+        locations=[f's5_mm.{location}' for location in locations],
+    )
+
+
+MODELS = _child(_root.MODELS, 'models')
+DATASETS = _child(_root.DATASETS, 'datasets')
+DATA_SAMPLERS = _child(_root.DATA_SAMPLERS, 'datasets.samplers')
+TRANSFORMS = _child(_root.TRANSFORMS, 'datasets.transforms')
+FUNCTIONS = _child(_root.FUNCTIONS, 'datasets')
+HOOKS = _child(_root.HOOKS, 'engine.hooks')
+LOOPS = _child(_root.LOOPS, 'engine.loops')
+OPTIM_WRAPPERS = _child(_root.OPTIM_WRAPPERS, 'engine.optimizers')
+METRICS = _child(_root.METRICS, 'evaluation')
+VISUALIZERS = _child(_root.VISUALIZERS, 'visualization')
+
+__all__ = [
+    'DATASETS',
+    'DATA_SAMPLERS',
+    'FUNCTIONS',
+    'HOOKS',
+    'LOOPS',
+    'METRICS',
+    'MODELS',
+    'OPTIM_WRAPPERS',
+    'TRANSFORMS',
+    'VISUALIZERS',
+]

@@ -1,0 +1,1 @@
+"""The testing of s5_mm."""

@@ -1,0 +1,1 @@
+"""The visualization of s5_mm."""
