@@ -1,1 +1,5 @@
-"""The evaluation of s5_mm."""
+"""Metrics of s5_mm."""
+
+from .segmentation_metric import SegmentationMetric
+
+__all__ = ['SegmentationMetric']

@@ -1,1 +1,13 @@
-"""The data preprocessors of s5_mm."""
+"""Batches on the device: normalisation, strong augmentation, CutMix."""
+
+from .cutmix import CutMix, MixPlan, rectangles_to_mask
+from .multi_branch import MultiBranchDataPreprocessor
+from .strong_augment import StrongAugment
+
+__all__ = [
+    'CutMix',
+    'MixPlan',
+    'MultiBranchDataPreprocessor',
+    'StrongAugment',
+    'rectangles_to_mask',
+]

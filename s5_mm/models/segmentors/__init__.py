@@ -1,1 +1,6 @@
-"""The segmentors of s5_mm."""
+"""Segmentors: semi-supervised wrappers around any mmseg segmentor."""
+
+from .fixmatch import FixMatch, PseudoLabels
+from .semi_base import SemiBaseSegmentor
+
+__all__ = ['FixMatch', 'PseudoLabels', 'SemiBaseSegmentor']

@@ -1,0 +1,60 @@
+"""Batch normalisation over all processes, on any device."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from s5_mm.registry import MODELS
+
+
+@MODELS.register_module('SyncBN')
+class SyncBatchNorm(nn.SyncBatchNorm):
+    """``torch.nn.SyncBatchNorm`` that also works between CPU processes.
+
+    torch's layer refuses CPU tensors as soon as there is a process group, so a
+    config with ``SyncBN`` trains on one CPU process and on many GPUs, but not on two
+    CPU processes (torch 2.15).  On CPU this layer computes the statistics with
+    differentiable all-reduces; everywhere else it is torch's.  Same parameters, same
+    keys.  Use it as ``norm_cfg=dict(type='s5_mm.SyncBN')``.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise.
+
+        Args:
+            input: Features, (N, C, ...), C = ``num_features``.
+
+        Returns:
+            Features of the same shape.
+        """
+        together = self.training and dist.is_initialized() and dist.get_world_size() > 1
+        if input.device.type != 'cpu' or not together:
+            return super().forward(input)
+        axes = [axis for axis in range(input.dim()) if axis != 1]
+        shape = [1, -1] + [1] * (input.dim() - 2)
+        count = input.new_tensor([input.numel() / input.shape[1]])
+        # Two passes: the sum of squares alone would lose digits to cancellation.
+        totals = all_reduce(torch.cat([input.sum(dim=axes), count]))
+        total = totals[-1].detach()
+        mean = totals[:-1] / total
+        centred = input - mean.view(shape)
+        var = all_reduce(centred.square().sum(dim=axes)) / total
+        if self.track_running_stats:
+            self._track(mean.detach(), var.detach() * total / (total - 1))
+        normed = centred * torch.rsqrt(var + self.eps).view(shape)
+        if not self.affine:
+            return normed
+        return normed * self.weight.view(shape) + self.bias.view(shape)
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, unbiased_var: Tensor) -> None:
+        """Update the running statistics as torch does."""
+        self.num_batches_tracked.add_(1)
+        factor = self.momentum
+        if factor is None:
+            factor = 1.0 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean, factor)
+        self.running_var.lerp_(unbiased_var, factor)

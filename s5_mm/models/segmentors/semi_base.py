@@ -1,0 +1,288 @@
+"""What every semi-supervised wrapper of a segmentor shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.structures import PixelData
+from mmseg.models import BaseSegmentor
+from mmseg.models.utils import resize
+from mmseg.structures import SegDataSample
+from torch import Tensor
+from torch.nn import functional as F
+
+from s5_mm.registry import MODELS
+
+from ..data_preprocessors import MixPlan
+
+
+@MODELS.register_module()
+class SemiBaseSegmentor(BaseSegmentor):
+    """Wraps any mmseg segmentor; alone it trains on the labelled branch only.
+
+    It is the supervised-only twin of its children: same data path, same loss L_s
+    (Eq. 6), same checkpoint keys (``student.*``), no unlabelled images.
+
+    Args:
+        segmentor: Config of a segmentor with ``extract_feat`` and ``decode_head``,
+            such as mmseg's ``EncoderDecoder``.
+        semi_train_cfg: Arguments of the method, see the children.  Here:
+            ``sync_normalizer`` (bool, default True) divides by the number of pixels
+            of all processes, so that the loss does not depend on how a batch is
+            shared out; False divides by each process's own number, as the release.
+        semi_test_cfg: ``predict_on``, 'student' (default) or 'teacher'.
+        data_preprocessor: Config of the preprocessor.
+        init_cfg: Not allowed here: initialise the parts of ``segmentor``.
+
+    Raises:
+        ValueError: If a config has an unknown key or value.
+    """
+
+    #: Keys of ``semi_train_cfg`` with their defaults.
+    TRAIN_DEFAULTS: dict[str, Any] = dict(sync_normalizer=True)
+    ignore_index = 255
+
+    def __init__(
+        self,
+        segmentor: dict,
+        semi_train_cfg: dict | None = None,
+        semi_test_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        if init_cfg is not None:
+            raise ValueError(
+                f'{type(self).__name__} takes no init_cfg ({init_cfg}): put it into '
+                'segmentor.backbone, or start from a checkpoint with load_from'
+            )
+        super().__init__(data_preprocessor=data_preprocessor)
+        self.train_cfg = _checked('semi_train_cfg', self.TRAIN_DEFAULTS, semi_train_cfg)
+        self.test_cfg = _checked(
+            'semi_test_cfg', dict(predict_on='student'), semi_test_cfg
+        )
+        self.student: BaseSegmentor = MODELS.build(segmentor)
+        self.teacher: BaseSegmentor | None = None
+        if self.test_cfg['predict_on'] not in ('student', 'teacher'):
+            raise ValueError(
+                "semi_test_cfg.predict_on must be 'student' or 'teacher', got "
+                f'{self.test_cfg["predict_on"]!r}'
+            )
+        self._register_load_state_dict_pre_hook(self._adopt_plain_segmentor)
+
+    # -- training ---------------------------------------------------------------
+    def forward(
+        self,
+        inputs: Tensor | dict[str, Tensor],
+        data_samples: Any = None,
+        mode: str = 'tensor',
+        mix: MixPlan | None = None,
+    ) -> Any:
+        """Entry of mmengine.
+
+        Args:
+            inputs: Branches by name (mode 'loss') or images (N, 3, H, W).
+            data_samples: Samples by source (mode 'loss') or a list.
+            mode: 'loss', 'predict' or 'tensor'.
+            mix: Plan of the CutMix of the unlabelled branches.
+
+        Returns:
+            Dict of losses, list of samples, or logits, as in mmseg.
+        """
+        if mode == 'loss':
+            return self.loss(inputs, data_samples, mix)
+        return super().forward(inputs, data_samples, mode)
+
+    def loss(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: dict[str, Sequence[SegDataSample]],
+        mix: MixPlan | None = None,
+    ) -> dict[str, Tensor]:
+        """L_s of Eq. 6 on the labelled branch.
+
+        Args:
+            inputs: ``sup``, normalised images, (B_l, 3, H, W).
+            data_samples: ``sup``, samples with ``gt_sem_seg`` uint8 (1, H, W).
+            mix: Not used here.
+
+        Returns:
+            ``loss_sup`` and the losses of auxiliary heads.
+        """
+        features = self.student.extract_feat(inputs['sup'])
+        logits = self.student.decode_head(features)
+        return self.loss_by_labels(logits, features, data_samples['sup'])
+
+    def loss_by_labels(
+        self, logits: Tensor, features: Sequence[Tensor], samples: Sequence
+    ) -> dict[str, Tensor]:
+        """Cross entropy with the labels (Eq. 6), padding and 255 ignored.
+
+        Args:
+            logits: Of the labelled images, at the head's size, (B_l, K, h, w).
+            features: Of the labelled images, for auxiliary heads.
+            samples: Samples with ``gt_sem_seg`` uint8 (1, H, W).
+
+        Returns:
+            ``loss_sup``, mean over all pixels that are not ignored, and
+            ``aux.*`` of the auxiliary heads' own losses.
+        """
+        labels = torch.cat([sample.gt_sem_seg.data for sample in samples]).long()
+        entropy = self.pixel_cross_entropy(logits, labels)
+        losses = dict(
+            loss_sup=self.normalize(entropy.sum(), labels != self.ignore_index)
+        )
+        if self.student.with_auxiliary_head:
+            # mmseg's losses want labels as int64.
+            truth = [
+                SegDataSample(gt_sem_seg=PixelData(data=label.unsqueeze(0)))
+                for label in labels
+            ]
+            losses.update(self.student._auxiliary_head_forward_train(features, truth))
+        return losses
+
+    def pixel_cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross entropy of each pixel at full resolution, in fp32.
+
+        Args:
+            logits: At the head's size, (N, K, h, w).
+            labels: Class ids, long, (N, H, W); 255 gives 0.
+
+        Returns:
+            (N, H, W).
+        """
+        return F.cross_entropy(
+            self.upsample(logits, labels.shape[-2:]),
+            labels,
+            ignore_index=self.ignore_index,
+            reduction='none',
+        )
+
+    def upsample(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+        """Resize logits to the input's size in fp32 (bf16 cannot hold the sums).
+
+        Args:
+            logits: (N, K, h, w).
+            size: (H, W).
+
+        Returns:
+            (N, K, H, W), fp32 (fp64 stays fp64).
+        """
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        return resize(
+            logits,
+            size=tuple(size),
+            mode='bilinear',
+            align_corners=self.align_corners,
+            warning=False,
+        )
+
+    def normalize(self, total: Tensor, counted: Tensor) -> Tensor:
+        """Divide a sum over pixels by the number of pixels that count.
+
+        Args:
+            total: Sum over this process's pixels, scalar.
+            counted: Which of this process's pixels count, bool, any shape.
+
+        Returns:
+            Scalar.  With ``sync_normalizer`` the *mean over the processes* of what
+            this returns is the sum of all processes over the count of all, which is
+            what one process with the whole batch gets.
+        """
+        count = counted.sum().to(total.dtype)
+        world = get_world_size() if self.train_cfg['sync_normalizer'] else 1
+        if world > 1:
+            all_reduce(count)
+        return total * world / count.clamp(min=1)
+
+    def parse_losses(
+        self, losses: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum the losses; log the mean over the processes.
+
+        Args:
+            losses: What :meth:`loss` returned.
+
+        Returns:
+            The loss to differentiate (this process's) and the detached values to
+            log, equal on all processes.
+        """
+        loss, log_vars = super().parse_losses(losses)
+        values = torch.stack([value.detach().float() for value in log_vars.values()])
+        if get_world_size() > 1:
+            all_reduce(values, op='mean')
+        return loss, dict(zip(log_vars, values.unbind(), strict=True))
+
+    # -- the wrapped segmentor as seen from outside ------------------------------
+    @property
+    def predictor(self) -> BaseSegmentor:
+        """The network that validation and test use."""
+        if self.test_cfg['predict_on'] == 'student':
+            return self.student
+        if self.teacher is None:
+            raise ValueError(
+                "semi_test_cfg.predict_on='teacher' needs an EMA teacher: set "
+                'semi_train_cfg.ema_momentum'
+            )
+        return self.teacher
+
+    @property
+    def decode_head(self) -> torch.nn.Module:
+        """Decode head of the predicting network (read by mmseg's TTA model)."""
+        return self.predictor.decode_head
+
+    @property
+    def align_corners(self) -> bool:
+        """Whether logits are upsampled with aligned corners."""
+        return self.student.decode_head.align_corners
+
+    @property
+    def out_channels(self) -> int:
+        """Number of output channels of the decode head."""
+        return self.student.out_channels
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K."""
+        return self.student.num_classes
+
+    def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
+        """Features of the predicting network for images (N, 3, H, W)."""
+        return self.predictor.extract_feat(inputs)
+
+    def encode_decode(self, inputs: Tensor, batch_data_samples: Any) -> Tensor:
+        """Logits of the predicting network at input size, (N, K, H, W)."""
+        return self.predictor.encode_decode(inputs, batch_data_samples)
+
+    def predict(self, inputs: Tensor, data_samples: Any = None) -> Any:
+        """Predict with the student or the teacher, see ``semi_test_cfg``."""
+        return self.predictor.predict(inputs, data_samples)
+
+    def _forward(self, inputs: Tensor, data_samples: Any = None) -> Any:
+        """Raw logits of the predicting network, (N, K, h, w)."""
+        return self.predictor._forward(inputs, data_samples)
+
+    def init_weights(self) -> None:
+        """Initialise the student; children bring the teacher to the same state."""
+        self.student.init_weights()
+
+    def _adopt_plain_segmentor(
+        self, state_dict: dict[str, Tensor], prefix: str, *_: Any
+    ) -> None:
+        """Let a checkpoint of the bare segmentor load into the student."""
+        own = [f'{prefix}{name}.' for name, _ in self.student.named_children()]
+        for key in [key for key in state_dict if key.startswith(tuple(own))]:
+            renamed = f'{prefix}student.{key[len(prefix) :]}'
+            state_dict.setdefault(renamed, state_dict.pop(key))
+
+
+def _checked(name: str, defaults: dict, given: dict | None) -> dict:
+    """Fill in defaults and refuse unknown keys."""
+    unknown = sorted(set(given or ()) - set(defaults))
+    if unknown:
+        raise ValueError(
+            f'{name} has unknown keys {unknown}; allowed are {sorted(defaults)}'
+        )
+    return {**defaults, **(given or {})}

@@ -1,0 +1,292 @@
+"""FixMatch against its equations, written out in numpy and fp64."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch.nn import functional as F
+
+from s5_mm.models.data_preprocessors import MixPlan, rectangles_to_mask
+from s5_mm.models.segmentors import FixMatch, SemiBaseSegmentor
+
+from ..toys import toy_segmentor
+
+K, H, W = 4, 16, 24
+
+
+def _model(seed=0, norm='bn', auxiliary=False, cls=FixMatch, **train_cfg):
+    torch.manual_seed(seed)
+    model = cls(toy_segmentor(norm, K, auxiliary), train_cfg)
+    model.init_weights()
+    # Spread the logits so that a low threshold passes some pixels and not others.
+    model.student.decode_head.conv_seg.weight.data.mul_(300)
+    if model.teacher is not None:
+        model.teacher.load_state_dict(model.student.state_dict())
+    return model.double().train()
+
+
+def _batch(seed=0, separate=False):
+    generator = torch.Generator().manual_seed(seed)
+    views = 4 if separate else 2
+    inputs = dict(
+        sup=torch.randn(2, 3, H, W, generator=generator),
+        unsup_weak=torch.randn(views, 3, H, W, generator=generator),
+        unsup_strong=torch.randn(2, 3, H, W, generator=generator),
+    )
+    inputs = {name: images.double() for name, images in inputs.items()}
+    labels = torch.randint(0, K, (2, 1, H, W), generator=generator).to(torch.uint8)
+    labels[0, :, :3] = 255
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
+    rectangles = torch.tensor([[0, 0, 20, H], [4, 2, W, H]] * (views // 2))
+    mix = MixPlan(
+        region=rectangles_to_mask(torch.tensor([[2, 3, 12, 9], [8, 0, 24, 8]]), H, W),
+        partner=torch.tensor([2, 3] if separate else [1, 0]),
+        valid=rectangles_to_mask(rectangles, H, W),
+    )
+    return inputs, dict(sup=samples), mix
+
+
+def _softmax(logits):
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def _expected(model, inputs, samples, mix, teacher=None):
+    """Eq. 5-7 pixel by pixel, from the networks' logits."""
+    cfg = model.train_cfg
+    teacher = copy.deepcopy(teacher or model.student).eval()
+    student = copy.deepcopy(model.student).train()
+
+    def full(network, images):
+        logits = network.decode_head(network.extract_feat(images))
+        logits = F.interpolate(logits, size=(H, W), mode='bilinear')
+        return logits.detach().numpy()
+
+    p_weak = _softmax(full(teacher, inputs['unsup_weak']))
+    both = full(student, torch.cat([inputs['sup'], inputs['unsup_strong']]))
+    p_sup, p_strong = _softmax(both[:2]), _softmax(both[2:])
+    labels = torch.cat([s.gt_sem_seg.data for s in samples['sup']]).numpy()
+    valid = mix.valid.numpy()
+
+    sup, sup_pixels = 0.0, 0
+    unsup, valid_pixels, confident_pixels = [0.0, 0.0], [0, 0], 0
+    counts = np.zeros(K + 1, dtype=int)
+    for i in range(2):
+        for y in range(H):
+            for x in range(W):
+                if labels[i, y, x] != 255:
+                    sup -= math.log(p_sup[i, labels[i, y, x], y, x])
+                    sup_pixels += 1
+                row = int(mix.partner[i]) if mix.region[i, y, x] else i
+                if not valid[row, y, x]:
+                    continue
+                valid_pixels[i] += 1
+                p = p_weak[row, :, y, x]
+                if p.max() >= cfg['conf_thresh']:
+                    confident_pixels += 1
+                    counts[p.argmax()] += 1
+                    unsup[i] -= math.log(p_strong[i, p.argmax(), y, x])
+    counts[K] = sum(valid_pixels)
+    loss_unsup = {
+        'valid': sum(unsup) / sum(valid_pixels),
+        'confident': sum(unsup) / max(confident_pixels, 1),
+        'image': np.mean([u / v for u, v in zip(unsup, valid_pixels, strict=True)]),
+    }[cfg['normalization']]
+    scale = 0.5 if cfg['average_losses'] else 1.0
+    return dict(
+        loss_sup=scale * sup / sup_pixels,
+        loss_unsup=scale * cfg['unsup_weight'] * loss_unsup,
+        mask_ratio=confident_pixels / sum(valid_pixels),
+        counts=counts,
+    )
+
+
+@pytest.mark.parametrize(
+    'train_cfg',
+    [
+        dict(conf_thresh=0.6),
+        dict(conf_thresh=0.6, normalization='confident'),
+        dict(conf_thresh=0.6, normalization='image', unsup_weight=0.5),
+        dict(conf_thresh=0.8, average_losses=True),
+        dict(conf_thresh=1.0),
+        dict(conf_thresh=0.0),
+    ],
+)
+@pytest.mark.parametrize('separate', [False, True])
+def test_losses_are_the_equations(train_cfg, separate):
+    model = _model(**train_cfg)
+    inputs, samples, mix = _batch(separate=separate)
+    want = _expected(model, inputs, samples, mix)
+    got = model(inputs, samples, mode='loss', mix=mix)
+    for name in ('loss_sup', 'loss_unsup', 'mask_ratio'):
+        assert got[name].item() == pytest.approx(want[name], rel=1e-12, abs=1e-15)
+    assert model.pseudo_counts.tolist() == want['counts'].tolist()
+    if train_cfg['conf_thresh'] in (0.6, 0.8):
+        assert 0.05 < got['mask_ratio'] < 0.95, 'the threshold separates nothing'
+    loss, log_vars = model.parse_losses(got)
+    assert loss.item() == pytest.approx(want['loss_sup'] + want['loss_unsup'])
+    assert set(log_vars) == {'loss', 'loss_sup', 'loss_unsup', 'mask_ratio'}
+
+
+def test_counts_are_read_once():
+    model = _model(conf_thresh=0.6)
+    model(*_batch()[:2], mode='loss', mix=_batch()[2])
+    first = model.read_pseudo_counts()
+    assert first[-1] > first[:-1].sum() > 0
+    assert not model.read_pseudo_counts().any()
+
+
+def test_teacher_is_gradient_free_and_leaves_the_statistics_alone():
+    model = _model(conf_thresh=0.6)
+    inputs, _, mix = _batch()
+    before = copy.deepcopy(model.state_dict())
+    pseudo = model.pseudo_labels(inputs['unsup_weak'], mix)
+    assert not pseudo.confidence.requires_grad
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    assert all(part.training for part in model.modules())
+
+
+def test_one_student_call_on_both_halves():
+    model = _model()
+    calls = []
+    model.student.backbone.register_forward_hook(
+        lambda module, args, _: calls.append((module.training, len(args[0])))
+    )
+    inputs, samples, mix = _batch()
+    model(inputs, samples, mode='loss', mix=mix)
+    assert calls == [(False, 2), (True, 4)]
+
+
+def test_unsupervised_gradient_vanishes_above_every_confidence():
+    model = _model(conf_thresh=1.0, norm='none')
+    inputs, samples, mix = _batch()
+    losses = model(inputs, samples, mode='loss', mix=mix)
+    gradients = torch.autograd.grad(losses['loss_unsup'], list(model.parameters()))
+    assert not any(gradient.any() for gradient in gradients)
+
+
+def test_ema_teacher_follows_the_recurrence():
+    model = _model(ema_momentum=0.9, conf_thresh=0.5)
+    optimizer = torch.optim.SGD(model.student.parameters(), lr=0.1)
+    teacher = copy.deepcopy(model.student)
+    for step in range(3):
+        with torch.no_grad():
+            for own, new in zip(
+                teacher.parameters(), model.student.parameters(), strict=True
+            ):
+                own.copy_(0.9 * own + 0.1 * new)
+            for own, new in zip(
+                teacher.buffers(), model.student.buffers(), strict=True
+            ):
+                own.copy_(new)
+        inputs, samples, mix = _batch(step)
+        want = _expected(model, inputs, samples, mix, teacher)
+        losses = model(inputs, samples, mode='loss', mix=mix)
+        assert losses['loss_unsup'].item() == pytest.approx(
+            want['loss_unsup'], rel=1e-11
+        )
+        optimizer.zero_grad()
+        model.parse_losses(losses)[0].backward()
+        optimizer.step()
+    for own, want in zip(model.teacher.parameters(), teacher.parameters(), strict=True):
+        torch.testing.assert_close(own, want, atol=1e-12, rtol=0)
+        assert own.grad is None
+    assert not any(part.training for part in model.teacher.modules())
+
+
+def test_supervised_twin_has_the_same_supervised_loss():
+    inputs, samples, mix = _batch()
+    twin = _model(norm='none', cls=SemiBaseSegmentor)
+    model = _model(norm='none')
+    got = twin(dict(sup=inputs['sup']), samples, mode='loss')
+    want = model(inputs, samples, mode='loss', mix=mix)
+    assert set(got) == {'loss_sup'}
+    torch.testing.assert_close(got['loss_sup'], want['loss_sup'], atol=1e-13, rtol=0)
+
+
+def test_auxiliary_heads_see_the_labelled_half_only():
+    model = _model(auxiliary=True, norm='none')
+    inputs, samples, mix = _batch()
+    first = model(inputs, samples, mode='loss', mix=mix)
+    inputs['unsup_strong'] = inputs['unsup_strong'] + 1
+    second = model(inputs, samples, mode='loss', mix=mix)
+    assert first['aux.loss_ce'] == second['aux.loss_ce']
+    assert first['loss_unsup'] != second['loss_unsup']
+
+
+def test_bf16_autocast_covers_teacher_and_student():
+    model = _model(conf_thresh=0.5).float()
+    inputs, samples, mix = _batch()
+    inputs = {name: images.float() for name, images in inputs.items()}
+    dtypes = []
+    model.student.decode_head.conv_seg.register_forward_hook(
+        lambda *args: dtypes.append(args[-1].dtype)
+    )
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model(inputs, samples, mode='loss', mix=mix)
+    assert dtypes == [torch.bfloat16, torch.bfloat16]
+    assert losses['loss_unsup'].dtype == torch.float32
+
+
+# -- checkpoints ---------------------------------------------------------------------
+def test_bare_segmentor_fills_student_and_teacher():
+    source = _model(seed=1).student.state_dict()
+    model = _model(seed=2, ema_momentum=0.99)
+    result = model.load_state_dict(dict(source))
+    assert not result.missing_keys
+    assert not result.unexpected_keys
+    for network in (model.student, model.teacher):
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, source[key]), key
+
+
+def test_run_with_teacher_loads_into_one_without_and_back():
+    with_teacher, without = _model(seed=1, ema_momentum=0.9), _model(seed=2)
+    without.load_state_dict(dict(with_teacher.state_dict()))
+    fresh = _model(seed=3, ema_momentum=0.9)
+    fresh.load_state_dict(dict(without.state_dict()))
+    want = with_teacher.student.state_dict()
+    for key, value in fresh.teacher.state_dict().items():
+        assert torch.equal(value, want[key]), key
+
+
+# -- prediction ----------------------------------------------------------------------
+@pytest.mark.parametrize('network', ['student', 'teacher'])
+def test_prediction_comes_from_the_network_that_was_asked_for(network):
+    model = FixMatch(
+        toy_segmentor(), dict(ema_momentum=0.9), semi_test_cfg=dict(predict_on=network)
+    ).eval()
+    torch.nn.init.normal_(model.teacher.decode_head.conv_seg.weight)
+    images = torch.randn(1, 3, H, W)
+    got = model(images, mode='predict')[0].seg_logits.data
+    want = getattr(model, network).predict(images)[0].seg_logits.data
+    assert torch.equal(got, want)
+    assert model.decode_head is getattr(model, network).decode_head
+    assert model.out_channels == K
+
+
+# -- errors --------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (dict(semi_train_cfg=dict(conf_tresh=0.9)), r"unknown keys \['conf_tresh'\]"),
+        (dict(semi_train_cfg=dict(conf_thresh=1.2)), 'conf_thresh must be in'),
+        (dict(semi_train_cfg=dict(normalization='sum')), 'normalization must be'),
+        (dict(semi_test_cfg=dict(predict_on='both')), 'predict_on must be'),
+        (dict(init_cfg=dict(type='Pretrained')), 'takes no init_cfg'),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        FixMatch(toy_segmentor(), **arguments)
+
+
+def test_prediction_of_a_missing_teacher_is_refused():
+    model = FixMatch(toy_segmentor(), semi_test_cfg=dict(predict_on='teacher')).eval()
+    with pytest.raises(ValueError, match=r'set semi_train_cfg\.ema_momentum'):
+        model(torch.randn(1, 3, H, W), mode='predict')
