@@ -1,0 +1,60 @@
+"""Tiles that are flat or broken on purpose, as archives of imagery hold them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+DEFECTS = ('flat', 'no_data', 'stripes', 'truncated', 'empty')
+"""Kinds of bad tiles.  The first three can be read and hold (almost) nothing; a
+``truncated`` file ends in its middle, an ``empty`` one has zero bytes."""
+
+
+def encode_png(image: np.ndarray) -> bytes:
+    """Encode a picture or a mask.
+
+    Args:
+        image: uint8 (H, W, 3) RGB or uint8 (H, W).
+
+    Returns:
+        The bytes of a PNG file; the same for the same pixels.
+    """
+    pixels = image[..., ::-1] if image.ndim == 3 else image
+    return cv2.imencode('.png', pixels, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1].tobytes()
+
+
+def spoil(image: np.ndarray, kind: str, rng: np.random.Generator) -> bytes:
+    """Encode a picture with a defect.
+
+    Args:
+        image: The good picture, uint8 (H, W, 3) RGB.
+        kind: One of :data:`DEFECTS`.
+        rng: Source of the draws.
+
+    Returns:
+        The bytes of the file, which need not be a readable PNG.
+
+    Raises:
+        ValueError: If there is no such kind of defect.
+    """
+    if kind not in DEFECTS:
+        raise ValueError(f'broken: kind {kind!r} found, allowed are {DEFECTS}')
+    if kind == 'empty':
+        return b''
+    if kind == 'truncated':
+        data = encode_png(image)
+        return data[: int(len(data) * rng.uniform(0.3, 0.7))]
+    image = image.copy()
+    height, width = image.shape[:2]
+    if kind == 'flat':
+        image[:] = rng.integers(0, 256, size=3)
+    elif kind == 'no_data':
+        # The slanted edge of an orthomosaic: black beyond a line.
+        y, x = np.mgrid[:height, :width]
+        angle = rng.uniform(0, 2 * np.pi)
+        along = (x - width / 2) * np.cos(angle) + (y - height / 2) * np.sin(angle)
+        image[along > rng.uniform(-0.3, 0.1) * width] = 0
+    else:
+        lost = rng.random(height) < 0.5
+        image[lost] = rng.integers(0, 256, size=(int(lost.sum()), 1, 3))
+    return encode_png(image)
