@@ -1,0 +1,165 @@
+"""Loading a checkpoint into a model, with nothing passed over in silence."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Literal, NamedTuple
+
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from .keys import summarise_keys, to_segmentor_names
+
+# Where the common trainers keep the weights inside their file, in order of preference.
+_WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'module', 'network', 'student')
+
+
+class CheckpointError(ValueError):
+    """A checkpoint does not fit the model it was asked for."""
+
+
+class LoadReport(NamedTuple):
+    """What happened to the tensors of a checkpoint.
+
+    Attributes:
+        loaded: Names in the model that were filled.
+        not_used: Names in the checkpoint that the model has no place for.
+        mismatched: Names left out because of their shape (``mismatch='skip'``).
+        missing: Names in the model that the checkpoint does not have.
+    """
+
+    loaded: list[str]
+    not_used: list[str]
+    mismatched: list[str]
+    missing: list[str]
+
+
+def unwrap(checkpoint: Mapping[str, object], source_name: str) -> dict[str, Tensor]:
+    """Find the tensors of a checkpoint.
+
+    Args:
+        checkpoint: A state dict, or a trainer's dict with one under ``state_dict``,
+            ``model``, ``model_state_dict``, ``module``, ``network`` or ``student``.
+        source_name: File, for the error message.
+
+    Returns:
+        Names and tensors; entries that are no tensors are left out.
+
+    Raises:
+        CheckpointError: There are no tensors in these places.
+    """
+    for key in _WRAPPERS:
+        if isinstance(checkpoint.get(key), Mapping):
+            return unwrap(checkpoint[key], source_name)  # type: ignore[arg-type]
+    tensors = {k: v for k, v in checkpoint.items() if isinstance(v, Tensor)}
+    if tensors:
+        return tensors
+    raise CheckpointError(
+        f'{source_name}: no weights found; expected tensors at the top or under one of '
+        f'{list(_WRAPPERS)}, found the keys {list(islice(checkpoint, 8))}'
+    )
+
+
+def _match(names: Iterable[str], wanted: Mapping[str, Tensor]) -> dict[str, str]:
+    """Translate names so that as many as possible are the model's."""
+    names = list(names)
+    standard = to_segmentor_names(names)
+    candidates = (
+        {name: name for name in names},
+        standard,
+        {old: new.removeprefix('backbone.') for old, new in standard.items()},
+        {old: f'student.{new}' for old, new in standard.items()},
+    )
+    return max(candidates, key=lambda new: len(set(new.values()) & wanted.keys()))
+
+
+def _wrong_shapes(
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> dict[str, str]:
+    """Describe the tensors whose shape is not the model's.
+
+    The length of a position embedding is free: the backbone interpolates it.
+    """
+    wrong = {}
+    for name, tensor in tensors.items():
+        found, allowed = tuple(tensor.shape), tuple(wanted[name].shape)
+        resizable = name.endswith('pos_embed') and len(found) == len(allowed) == 3
+        if found != allowed and not (resizable and found[::2] == allowed[::2]):
+            wrong[name] = f'{name}: found {found}, the model has {allowed}'
+    return wrong
+
+
+def load_into(
+    model: nn.Module,
+    checkpoint: Mapping[str, object],
+    source_name: str,
+    prefix: str = '',
+    mismatch: Literal['raise', 'skip'] = 'raise',
+) -> LoadReport:
+    """Load weights of any recognised origin into a backbone, segmentor or wrapper.
+
+    The names are translated (:func:`to_segmentor_names`) and put where the model has
+    them: at the top of a bare backbone, under ``backbone.`` of a segmentor, under
+    ``student.`` of a semi-supervised wrapper. One warning names everything that was
+    not used or not there.
+
+    Args:
+        model: Model to fill in place.
+        checkpoint: What was read from the file.
+        source_name: File, for messages.
+        prefix: Take only names that start with it, without it.
+        mismatch: What to do with a tensor of another shape: 'raise', or 'skip' it and
+            name it in the warning (a classifier of other classes).
+
+    Returns:
+        The fate of every tensor.
+
+    Raises:
+        CheckpointError: Nothing matches, or a shape differs with ``mismatch='raise'``.
+        ValueError: ``mismatch`` is neither, or a position embedding has no square grid.
+    """
+    if mismatch not in ('raise', 'skip'):
+        raise ValueError(f"mismatch must be 'raise' or 'skip', got {mismatch!r}")
+    found = unwrap(checkpoint, source_name)
+    chosen = {k[len(prefix) :]: v for k, v in found.items() if k.startswith(prefix)}
+    wanted = model.state_dict()
+    names = _match(chosen, wanted)
+    usable = {new: chosen[old] for old, new in names.items() if new in wanted}
+    if not usable:
+        selected = f' under the prefix {prefix!r}' if prefix else ''
+        raise CheckpointError(
+            f'{source_name}: nothing in it{selected} matches {type(model).__name__}; '
+            f'found keys like {list(islice(found, 3))}, '
+            f'expected keys like {list(islice(wanted, 3))}'
+        )
+    wrong = _wrong_shapes(usable, wanted)
+    if wrong and mismatch == 'raise':
+        listed = '; '.join(islice(wrong.values(), 10))
+        raise CheckpointError(
+            f'{source_name}: {len(wrong)} tensors have another shape: {listed}'
+        )
+    report = LoadReport(
+        loaded=[name for name in wanted if name in usable and name not in wrong],
+        not_used=[old for old, new in names.items() if new not in wanted],
+        mismatched=list(wrong),
+        missing=[name for name in wanted if name not in usable],
+    )
+    model.load_state_dict({name: usable[name] for name in report.loaded}, strict=False)
+    _tell(report, source_name, list(wrong.values()))
+    return report
+
+
+def _tell(report: LoadReport, source_name: str, wrong: list[str]) -> None:
+    """Log what was loaded: one line, a warning if anything was left over."""
+    parts = [f'{source_name}: {len(report.loaded)} tensors loaded']
+    if report.not_used:
+        parts.append(f'not used from the file: {summarise_keys(report.not_used)}')
+    if wrong:
+        parts.append(f'not used because of their shape: {"; ".join(wrong)}')
+    if report.missing:
+        names = summarise_keys(report.missing)
+        parts.append(f'not in the file and left as they were: {names}')
+    level = logging.WARNING if len(parts) > 1 else logging.INFO
+    print_log('. '.join(parts), logger='current', level=level)
