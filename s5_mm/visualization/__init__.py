@@ -1,1 +1,18 @@
-"""The visualization of s5_mm."""
+"""Pictures of training: panels of what a model sees, curves of how it learns."""
+
+from .curves import plot_runs, read_scalars
+from .drawing import colorize, heat_map, legend, overlay
+from .panels import PseudoLabelView, grid, prediction_panel, pseudo_label_panel
+
+__all__ = [
+    'PseudoLabelView',
+    'colorize',
+    'grid',
+    'heat_map',
+    'legend',
+    'overlay',
+    'plot_runs',
+    'prediction_panel',
+    'pseudo_label_panel',
+    'read_scalars',
+]

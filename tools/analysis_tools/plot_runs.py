@@ -1,0 +1,63 @@
+"""Draw the curves of one or several runs into a PNG.
+
+Example::
+
+    python tools/analysis_tools/plot_runs.py \
+        --runs supervised=work_dirs/sup_0,work_dirs/sup_1 fixmatch=work_dirs/fm_0 \
+        --keys loss mask_ratio mIoU --out curves.png
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from s5_mm.visualization import plot_runs
+
+
+def named_run(text: str) -> tuple[str, list[str]]:
+    """Read one ``name=path[,path...]``.
+
+    Args:
+        text: The argument.
+
+    Returns:
+        The name and the paths of its runs.
+    """
+    name, sign, paths = text.partition('=')
+    if not (name and sign and all(paths.split(','))):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} found, expected name=path[,path...]'
+        )
+    return name, paths.split(',')
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--runs',
+        nargs='+',
+        type=named_run,
+        required=True,
+        metavar='NAME=PATH[,PATH]',
+        help='work directories (or scalars.json); several paths are seeds of one curve',
+    )
+    parser.add_argument('--keys', nargs='+', default=['loss', 'mIoU'])
+    parser.add_argument('--out', default='curves.png', help='PNG to write')
+    parser.add_argument('--title', default='')
+    parser.add_argument(
+        '--smooth', type=int, default=1, help='running mean over so many logged values'
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command."""
+    args = parse_args(argv)
+    print(plot_runs(dict(args.runs), args.keys, args.out, args.title, args.smooth))
+
+
+if __name__ == '__main__':
+    main()
