@@ -1,0 +1,88 @@
+# The commands of this checkout; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# One recipe at a time: all of them share one environment.
+.NOTPARALLEL:
+
+VENV ?= .venv
+PYTHON ?=
+WORK_DIR ?= work_dirs/demo
+# Processes of pytest; each keeps to one thread.
+JOBS ?= 2
+TEST ?= tests
+PYTEST_ARGS ?=
+# Of the offline node: its Python and its torch.
+PY ?= 3.11
+TORCH ?= 2.15
+EXTRAS ?= det,curation,geo
+EXCLUDE ?=
+
+PY_BIN := $(VENV)/bin/python
+# The editable package points at this folder: a checkout that moved is installed anew.
+HERE := $(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
+INPUTS := requirements/build.txt requirements/runtime.txt requirements/constraints.txt \
+	setup.py pyproject.toml tools/misc/make_venv.sh
+DET_INPUTS := requirements/det.txt requirements/curation.txt requirements/geo.txt
+RUNTIME := $(VENV)/.s5_mm-runtime-$(HERE)
+DET := $(VENV)/.s5_mm-det-$(HERE)
+TESTS := $(VENV)/.s5_mm-tests-$(HERE)
+INSTALL := PYTHON='$(PYTHON)' tools/misc/make_venv.sh
+
+.PHONY: help demo test environment lint format docstrings wheel-check check-env ops wheelhouse \
+	lock clean distclean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(RUNTIME): $(INPUTS)
+	@$(INSTALL) $(VENV) runtime $@
+
+$(DET): $(INPUTS) $(DET_INPUTS)
+	@$(INSTALL) $(VENV) det $@
+
+$(TESTS): $(INPUTS) $(DET_INPUTS) requirements/tests.txt
+	@$(INSTALL) $(VENV) tests $@
+
+demo: $(RUNTIME)  ## install what is missing, then pre-train on drawn scenes (CPU, 10 minutes)
+	$(PY_BIN) tools/demo.py --work-dir $(WORK_DIR)
+
+test: $(TESTS)  ## install what is missing, then run the tests (TEST=path PYTEST_ARGS=...)
+	OMP_NUM_THREADS=1 $(PY_BIN) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS) $(TEST)
+
+environment: $(TESTS)  ## install what the demo and the tests need, and nothing else
+
+lint: $(TESTS)  ## ruff: rules and format
+	$(PY_BIN) -m ruff check .
+	$(PY_BIN) -m ruff format --check .
+
+format: $(TESTS)  ## let ruff mend what it can
+	$(PY_BIN) -m ruff check --fix .
+	$(PY_BIN) -m ruff format .
+
+docstrings: $(TESTS)  ## at least 95 % of the code has docstrings
+	$(PY_BIN) -m interrogate s5_mm tools setup.py
+
+wheel-check: $(TESTS)  ## build the wheel; it holds every package, config and tool
+	$(PY_BIN) tools/misc/check_wheel.py
+
+check-env: $(RUNTIME)  ## print what is there and the line that mends what is not
+	$(PY_BIN) tools/misc/check_env.py
+
+ops: $(DET)  ## compiled ops of mmcv, for detection: built once, then from the cache
+	$(PY_BIN) tools/misc/build_ops.py
+
+wheelhouse: $(RUNTIME)  ## wheels for an offline node (PY=3.12 TORCH=2.11 EXTRAS=det EXCLUDE="numpy")
+	$(PY_BIN) tools/misc/wheelhouse.py --python $(PY) --torch $(TORCH) \
+		--extras '$(EXTRAS)' --exclude $(EXCLUDE)
+
+lock:  ## resolve requirements/lock.in anew for Python 3.10-3.12 (needs uv)
+	tools/misc/lock.sh
+
+clean:  ## remove what was built, keep the environment
+	rm -rf build dist wheelhouse ./*.egg-info s5_mm/.mim .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean  ## remove the environment too
+	rm -rf $(VENV) $(VENV).lock

@@ -1,0 +1,125 @@
+"""Packaging of ``s5_mm``: requirement files, extras, and the ``.mim`` folder.
+
+``mim train s5_mm ...`` and ``s5_mm::...`` config bases look for ``tools`` and
+``configs`` in ``s5_mm/.mim``. A wheel gets copies there; an editable install gets
+symbolic links, so an edited config is the one that runs.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = 's5_mm'
+MIM_PARTS = ('tools', 'configs', 'data_curation', 'model-index.yml')
+IGNORED = shutil.ignore_patterns('__pycache__', '*.py[cod]', '.*')
+
+
+def read_version() -> str:
+    """Read ``__version__`` without importing the package and its requirements."""
+    scope: dict[str, str] = {}
+    exec((ROOT / PACKAGE / 'version.py').read_text(encoding='utf-8'), scope)
+    return scope['__version__']
+
+
+def read_requirements(name: str) -> list[str]:
+    """Read one file of ``requirements/``, without its comments.
+
+    Args:
+        name: File name without ``.txt``.
+
+    Returns:
+        One PEP 508 requirement an entry.
+    """
+    text = (ROOT / 'requirements' / f'{name}.txt').read_text(encoding='utf-8')
+    lines = (line.partition('#')[0].strip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def mim_parts() -> list[Path]:
+    """List what belongs into ``.mim`` and exists in this source tree."""
+    return [ROOT / part for part in MIM_PARTS if (ROOT / part).exists()]
+
+
+class BuildPyWithMim(build_py):
+    """``build_py`` that fills ``s5_mm/.mim`` and leaves nothing stale behind."""
+
+    def run(self) -> None:
+        """Build the package, then copy (wheel) or link (editable) the extras."""
+        if self.editable_mode:
+            super().run()
+            self._link(ROOT / PACKAGE / '.mim')
+            return
+        # pip builds in the source tree: a module deleted since the last build
+        # would otherwise survive in build/lib and travel in the wheel.
+        target = Path(self.build_lib) / PACKAGE
+        shutil.rmtree(target, ignore_errors=True)
+        super().run()
+        for part in mim_parts():
+            copy = target / '.mim' / part.name
+            if part.is_dir():
+                shutil.copytree(part, copy, ignore=IGNORED)
+            else:
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(part, copy)
+
+    @staticmethod
+    def _link(mim: Path) -> None:
+        """Make ``mim`` a folder of relative links to the parts in the tree.
+
+        Raises:
+            OSError: If the file system cannot hold symbolic links.
+        """
+        shutil.rmtree(mim, ignore_errors=True)
+        mim.mkdir(parents=True)
+        for part in mim_parts():
+            (mim / part.name).symlink_to(os.path.relpath(part, mim))
+
+
+EXTRAS = {
+    name: read_requirements(name)
+    for name in ('det', 'curation', 'geo', 'gpu', 'mminstall', 'tests', 'docs')
+}
+# `gpu` stays out of `all`: faiss-cpu and faiss-gpu write the same folder.
+EXTRAS['all'] = sorted(
+    {
+        line
+        for name in ('det', 'curation', 'geo', 'tests', 'docs')
+        for line in EXTRAS[name]
+    }
+)
+
+readme = ROOT / 'README.md'
+setup(
+    name=PACKAGE,
+    version=read_version(),
+    description='S5 for OpenMMLab: scalable semi-supervised semantic segmentation '
+    'of remote sensing images, from curation to multi-dataset fine-tuning',
+    long_description=readme.read_text(encoding='utf-8') if readme.exists() else '',
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    keywords='remote sensing, semi-supervised, semantic segmentation, OpenMMLab',
+    classifiers=[
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX :: Linux',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
+    # No upper bound: the tested range is in the classifiers, and `make` keeps to it.
+    python_requires='>=3.10',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    package_data={PACKAGE: ['py.typed']},
+    include_package_data=False,
+    install_requires=read_requirements('runtime'),
+    extras_require=EXTRAS,
+    cmdclass={'build_py': BuildPyWithMim},
+    zip_safe=False,
+)
