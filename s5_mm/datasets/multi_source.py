@@ -1,0 +1,105 @@
+"""Several data sets as the sources of one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+import cv2
+import numpy as np
+from torch.utils.data import Dataset, get_worker_info
+
+from s5_mm.registry import DATASETS
+from s5_mm.utils.randomness import SampleKey, View, seeded
+
+from .unlabelled import UnlabelledDataset
+
+
+@DATASETS.register_module()
+class MultiSourceDataset(Dataset):
+    """Several data sets side by side, each with a name.
+
+    The sources are laid end to end: index ``i`` of source ``s`` is
+    ``sum(source_lengths[:s]) + i``.  Draw from it with
+    :class:`s5_mm.MultiSourceSampler`, whose indices carry the key of the sample; a
+    plain integer means the key ``(0, source, index)``, so its augmentation never
+    changes.
+
+    Each sample is made with the host's generators seeded from its key, so transforms
+    of mmcv and mmseg in the pipelines obey it too.
+
+    Args:
+        sources: Name -> config of a data set, or a data set, or the name of an
+            earlier source to draw from the same images once more (as the partners of
+            CutMix are).  A data set is either ours or a child of mmengine's
+            ``BaseDataset``.
+
+    Raises:
+        ValueError: If there is no source, a name refers to no earlier one, or a
+            source is empty.
+    """
+
+    def __init__(self, sources: Mapping[str, Any]) -> None:
+        if not sources:
+            raise ValueError('MultiSourceDataset got no sources, expected at least one')
+        self.source_names = tuple(sources)
+        opened: dict[str, Any] = {}
+        for name, source in sources.items():
+            if isinstance(source, str) and source not in opened:
+                raise ValueError(
+                    f'source {name!r} refers to {source!r}, expected the name of an '
+                    f'earlier source: {list(opened)}'
+                )
+            if isinstance(source, str):
+                opened[name] = opened[source]
+            elif isinstance(source, Mapping):
+                opened[name] = DATASETS.build(dict(source))
+            else:
+                opened[name] = source
+        self.datasets = tuple(opened.values())
+        self.source_lengths = tuple(len(dataset) for dataset in self.datasets)
+        for name, length in zip(self.source_names, self.source_lengths, strict=True):
+            if length == 0:
+                raise ValueError(f'source {name!r} is empty, expected images')
+        self._starts = (0, *accumulate(self.source_lengths))
+
+    @property
+    def metainfo(self) -> dict:
+        """Meta information of the first source that names its classes."""
+        infos = [dict(getattr(dataset, 'metainfo', {})) for dataset in self.datasets]
+        return next((info for info in infos if info.get('classes')), infos[0])
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def locate(self, index: int) -> tuple[int, int]:
+        """Find the source of an index.
+
+        Args:
+            index: Index of this data set.
+
+        Returns:
+            Number of the source and index in it.
+
+        Raises:
+            IndexError: If it is out of range.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f'index {int(index)}, expected 0..{len(self) - 1}')
+        source = int(np.searchsorted(self._starts, int(index), 'right')) - 1
+        return source, int(index) - self._starts[source]
+
+    def __getitem__(self, index: int) -> Any:
+        if get_worker_info() is not None and cv2.getNumThreads() > 1:
+            # Workers are the parallelism; mmengine's env_cfg reaches forks alone.
+            cv2.setNumThreads(0)
+        source, local = self.locate(index)
+        key = getattr(index, 'key', None) or SampleKey(0, source, local)
+        extra = {'sample_key': key, 'source': self.source_names[source]}
+        dataset = self.datasets[source]
+        if isinstance(dataset, UnlabelledDataset):
+            return dataset.prepare(local, extra)
+        results = {**dataset.get_data_info(local), **extra}
+        with seeded(key, View.GEOMETRY):
+            return dataset.pipeline(results)

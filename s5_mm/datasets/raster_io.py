@@ -1,0 +1,84 @@
+"""TIFF and GeoTIFF files, through rasterio where it is installed."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .image_header import ImageError, ImageHeader, check_size
+
+
+def read_tiff_header(path: str) -> ImageHeader:
+    """Read what a TIFF declares.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Size, bands and kind of the samples; floating point counts as its bits.
+
+    Raises:
+        ImageError: If it cannot be opened or rasterio is not installed.
+    """
+    with _opened(path) as source:
+        return _header(source, path)
+
+
+def read_tiff(path: str) -> tuple[np.ndarray, ImageHeader]:
+    """Decode a TIFF as it is stored.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The samples, shape (bands, H, W), in the file's type, and the header.
+
+    Raises:
+        ImageError: If it cannot be decoded or rasterio is not installed.
+    """
+    with _opened(path) as source:
+        header = _header(source, path)
+        try:
+            return source.read(), header
+        except Exception as error:
+            raise ImageError(path, f'truncated or damaged TIFF ({error})') from error
+
+
+def _opened(path: str) -> Any:
+    try:
+        import rasterio
+        from rasterio.errors import NotGeoreferencedWarning
+    except ImportError as error:
+        raise ImageError(
+            path,
+            'TIFF files are read through rasterio, which is not installed: '
+            "pip install 's5_mm[geo]'",
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            # A tile without coordinates is as good for training as any other.
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            return rasterio.open(path)
+    except Exception as error:
+        raise ImageError(
+            path, f'damaged TIFF: it cannot be opened ({error})'
+        ) from error
+
+
+def _header(source: Any, path: str) -> ImageHeader:
+    kinds = [kind.name for kind in source.colorinterp]
+    if len(set(source.dtypes)) != 1:
+        raise ImageError(path, f'bands of different types {source.dtypes}')
+    header = ImageHeader(
+        'TIFF',
+        source.width,
+        source.height,
+        source.count,
+        np.dtype(source.dtypes[0]).itemsize * 8,
+        palette='palette' in kinds,
+        alpha=kinds[-1] == 'alpha',
+    )
+    check_size(header, path)
+    return header

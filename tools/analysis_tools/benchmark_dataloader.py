@@ -1,0 +1,136 @@
+"""Measure the loading of training images: ms per sample and images/s by workers.
+
+    python tools/analysis_tools/benchmark_dataloader.py [CONFIG] [--workers 0 1 2]
+
+Without a config it writes 512x512 JPEG and PNG files to a temporary folder and loads
+them with the weak pipeline of pre-training; with one it loads the config's train set.
+Times are of one core: run it with OMP_NUM_THREADS=1 on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+from s5_mm.datasets import MultiSourceDataset
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', nargs='?', help='config with a train_dataloader')
+    parser.add_argument('--workers', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--samples', type=int, default=200, help='per source')
+    parser.add_argument('--batches', type=int, default=20, help='per number of workers')
+    return parser.parse_args()
+
+
+def write_images(folder: Path, suffix: str, count: int = 16, size: int = 512) -> None:
+    """Write smooth noise that compresses about as aerial images do."""
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for index in range(count):
+        noise = generator.integers(0, 256, (size, size, 3), np.uint8)
+        image = cv2.GaussianBlur(noise, (0, 0), 1.0)
+        options = [cv2.IMWRITE_JPEG_QUALITY, 90] if suffix == '.jpg' else []
+        cv2.imwrite(str(folder / f'{index:03d}{suffix}'), image, options)
+
+
+def synthetic(folder: Path) -> dict:
+    """Write images and give the train_dataloader that loads them."""
+    pipeline = [
+        {'type': 's5_mm.LoadImage'},
+        {'type': 's5_mm.RandomGeometry', 'crop_size': 512},
+        {'type': 's5_mm.PackSample'},
+    ]
+    sources = {}
+    for name in ('jpg', 'png'):
+        write_images(folder / name, f'.{name}')
+        sources[name] = {
+            'type': 's5_mm.UnlabelledDataset',
+            'data_dir': str(folder / name),
+            'pipeline': pipeline,
+        }
+    return {
+        'batch_size': 24,
+        'dataset': {'type': 's5_mm.MultiSourceDataset', 'sources': sources},
+        'sampler': {'type': 's5_mm.MultiSourceSampler', 'shares': [24, 0]},
+        'collate_fn': {'type': 's5_mm.branch_collate'},
+    }
+
+
+def time_samples(dataset: MultiSourceDataset, samples: int) -> None:
+    """Print the time of a sample of each source, in this process."""
+    start = 0
+    for name, length in zip(dataset.source_names, dataset.source_lengths, strict=True):
+        times = []
+        for index in range(samples):
+            begin = time.perf_counter()
+            sample = dataset[start + index % length]
+            times.append(1e3 * (time.perf_counter() - begin))
+        size = sum(
+            t.numel() * t.element_size()
+            for t in (sample['inputs'], *_labels(sample['data_samples']))
+        )
+        print(
+            f'source {name}: median {np.median(times):.2f} ms, mean '
+            f'{np.mean(times):.2f} ms, min {min(times):.2f} ms a sample, '
+            f'{size / 1e6:.2f} MB to the main process'
+        )
+        start += length
+
+
+def _labels(data_sample: object) -> list[torch.Tensor]:
+    return [data_sample.gt_sem_seg.data] if 'gt_sem_seg' in data_sample else []
+
+
+def time_loader(cfg: dict, workers: int, batches: int) -> None:
+    """Print the throughput of the loader with a number of workers."""
+    cfg = {**cfg, 'num_workers': workers, 'persistent_workers': False}
+    for key in ('prefetch_factor', 'pin_memory', 'multiprocessing_context'):
+        cfg.pop(key, None)
+    loader = Runner.build_dataloader(cfg, seed=0)
+    iterator = iter(loader)
+    for _ in range(max(2, 2 * workers)):  # what the workers load ahead does not count
+        next(iterator)
+    begin = time.perf_counter()
+    for _ in range(batches):
+        next(iterator)
+    rate = batches * loader.batch_size / (time.perf_counter() - begin)
+    print(f'{workers} worker(s): {rate:.0f} images/s')
+
+
+def main() -> None:
+    """Run the benchmark."""
+    args = parse_args()
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        if args.config:
+            config = Config.fromfile(args.config)
+            init_default_scope(config.get('default_scope', 'mmseg'))
+            cfg = config.train_dataloader.to_dict()
+        else:
+            init_default_scope('mmseg')
+            cfg = synthetic(Path(folder))
+        loader = Runner.build_dataloader(
+            {**cfg, 'num_workers': 0, 'persistent_workers': False}, seed=0
+        )
+        time_samples(loader.dataset, args.samples)
+        for workers in args.workers:
+            time_loader(cfg, workers, args.batches)
+
+
+if __name__ == '__main__':
+    main()
