@@ -1,14 +1,30 @@
-"""The checkpoints of s5_mm."""
+"""Reading and writing weights: whole or not at all, as data and never as code."""
 
+from .atomic_io import remove_leftovers, write_whole
 from .keys import rename_vit_key, summarise_keys, to_segmentor_names
 from .loading import CheckpointError, LoadReport, load_into, unwrap
+from .plain_data import from_plain, to_plain
+from .safe_load import (
+    DamagedCheckpointError,
+    UnsafeCheckpointError,
+    install_safe_loader,
+    load_data_only,
+)
 
 __all__ = [
     'CheckpointError',
+    'DamagedCheckpointError',
     'LoadReport',
+    'UnsafeCheckpointError',
+    'from_plain',
+    'install_safe_loader',
+    'load_data_only',
     'load_into',
+    'remove_leftovers',
     'rename_vit_key',
     'summarise_keys',
+    'to_plain',
     'to_segmentor_names',
     'unwrap',
+    'write_whole',
 ]

@@ -1,0 +1,210 @@
+"""Checkpoints are loaded as data, never executed.
+
+The host's loader retries with ``weights_only=False`` when torch refuses a file
+(onedl-mmengine 0.10.12, measured: a call planted in a pickle ran), and allows
+``getattr`` to pickles.  This loader has no second way.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlparse
+
+import torch
+from mmengine.dist import barrier, get_local_rank
+from mmengine.logging import print_log
+from mmengine.runner import CheckpointLoader
+from mmengine.utils import digit_version
+
+# weights_only itself could be made to run code before this version.
+_SOUND_TORCH = '2.10.0'
+_OURS = ('', 'local', 'http://', 'https://')
+_MapLocation = str | torch.device | dict[str, str] | Callable[..., Any] | None
+
+
+class UnsafeCheckpointError(ValueError):
+    """A checkpoint holds more than data and was refused.
+
+    Args:
+        path: The file.
+        reason: What torch found in it.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f'{path}: refused, because it holds more than data: {reason}. Nothing '
+            'was executed. If you trust its author, open it in a '
+            'sandbox, keep only the tensors and save them again with '
+            'torch.save(state_dict, ...) or as .safetensors'
+        )
+
+
+class DamagedCheckpointError(ValueError):
+    """A file is no checkpoint, or only a part of one.
+
+    Args:
+        path: The file.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f'{path}: damaged, or no checkpoint at all: {reason}. Expected a file '
+            'written by torch.save (.pth, .pt, .bin) or a .safetensors file; copy or '
+            'download it again, or resume from an older checkpoint'
+        )
+
+
+def load_data_only(
+    path: str | os.PathLike[str], map_location: _MapLocation = 'cpu'
+) -> dict[str, Any]:
+    """Load a checkpoint without executing anything in it.
+
+    Args:
+        path: File written by ``torch.save`` or a ``.safetensors`` file.
+        map_location: Where the tensors go, as in ``torch.load``.
+
+    Returns:
+        The content: a state dict, or a dict with ``state_dict``, ``meta`` and so on.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        UnsafeCheckpointError: The file refers to code; it was not run.
+        DamagedCheckpointError: The file is truncated, empty or of another kind.
+    """
+    path = os.path.expanduser(os.fspath(path))
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f'{path}: no such checkpoint file; expected an existing .pth, .pt, .bin '
+            'or .safetensors file'
+        )
+    if path.endswith('.safetensors'):
+        return _load_safetensors(path, map_location)
+    if digit_version(torch.__version__) < digit_version(_SOUND_TORCH):
+        print_log(
+            f'torch {torch.__version__}: loading as data has a known hole before '
+            f'{_SOUND_TORCH} (GHSA-63cw-57p8-fm3p); load only files you trust.',
+            logger='current',
+            level=logging.WARNING,
+        )
+    try:
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = _refused_name(error)
+        if refused is not None:
+            raise UnsafeCheckpointError(path, refused) from error
+        raise DamagedCheckpointError(path, _shorten(error)) from error
+    except (EOFError, KeyError, IndexError, ValueError, TypeError) as error:
+        raise DamagedCheckpointError(path, _shorten(error)) from error
+    except (RuntimeError, AttributeError, zipfile.BadZipFile) as error:
+        if 'TorchScript' in str(error):
+            raise UnsafeCheckpointError(path, 'it is a TorchScript program') from error
+        raise DamagedCheckpointError(path, _shorten(error)) from error
+    if not isinstance(content, dict):
+        raise DamagedCheckpointError(
+            path, f'it holds a {type(content).__name__}, not a dict of tensors'
+        )
+    return content
+
+
+def load_local(filename: str, map_location: _MapLocation = None) -> dict[str, Any]:
+    """Serve mmengine's checkpoint loader for paths on this machine.
+
+    Args:
+        filename: Path, with or without the prefix ``local://``.
+        map_location: Where the tensors go; ``None`` keeps them where they were saved.
+
+    Returns:
+        As :func:`load_data_only`.
+    """
+    return load_data_only(filename.removeprefix('local://'), map_location)
+
+
+def load_http(filename: str, map_location: _MapLocation = None) -> dict[str, Any]:
+    """Serve mmengine's checkpoint loader for web addresses.
+
+    Args:
+        filename: Address; the file is kept in ``torch.hub``'s directory and, in a
+            distributed run, fetched by the first process of each machine.
+        map_location: Where the tensors go; ``None`` keeps them where they were saved.
+
+    Returns:
+        As :func:`load_data_only`.
+    """
+    folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
+    path = os.path.join(folder, os.path.basename(urlparse(filename).path))
+    if get_local_rank() == 0 and not os.path.exists(path):
+        os.makedirs(folder, exist_ok=True)
+        torch.hub.download_url_to_file(filename, path, progress=os.isatty(0))
+    barrier()
+    return load_data_only(path, map_location)
+
+
+def install_safe_loader() -> None:
+    """Make every checkpoint that mmengine opens go through this module.
+
+    Covers ``load_from``, ``resume``, ``init_cfg=dict(type='Pretrained')`` and
+    mmengine's ``load_checkpoint``, for files and web addresses; the host's other
+    schemes (``torchvision://``, ``s3://``, ...) are refused, because they would
+    execute pickles.  Called by the commands, not on import, because it changes the
+    host for the whole process.
+    """
+    others = [scheme for scheme in CheckpointLoader._schemes if scheme not in _OURS]
+    CheckpointLoader.register_scheme(others, load_unsupported, force=True)
+    CheckpointLoader.register_scheme(('', 'local'), load_local, force=True)
+    CheckpointLoader.register_scheme(('http://', 'https://'), load_http, force=True)
+
+
+def load_unsupported(filename: str, map_location: _MapLocation = None) -> None:
+    """Refuse a scheme of mmengine's that has no safe loader.
+
+    Args:
+        filename: Address with its scheme.
+        map_location: Not used.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError(
+        f'{filename}: this scheme is not loaded as data; expected a path or an '
+        'http(s):// address. Download the file and give its path'
+    )
+
+
+def _load_safetensors(path: str, map_location: _MapLocation) -> dict[str, Any]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ImportError(
+            f'{path}: reading .safetensors needs the package: pip install safetensors'
+        ) from error
+    device = map_location if isinstance(map_location, (str, torch.device)) else 'cpu'
+    try:
+        return load_file(path, device=str(device))
+    except SafetensorError as error:
+        raise DamagedCheckpointError(path, _shorten(error)) from error
+
+
+def _refused_name(error: BaseException) -> str | None:
+    """Name what torch refused, or ``None`` where the bytes are no pickle at all."""
+    found = re.search(r'GLOBAL ([\w.]+)', str(error))
+    if found:
+        return f'it refers to the function or class {found[1]}'
+    if 'Trying to' in str(error):
+        return _shorten(error)
+    return None
+
+
+def _shorten(error: BaseException) -> str:
+    """Keep the first sentence: torch's advice ends in "set weights_only=False"."""
+    text = ' '.join(str(error).split())
+    text = text.rpartition('WeightsUnpickler error:')[2].strip()
+    text = re.split(r'\. | Check the documentation', text)[0].rstrip('.')
+    return f'{type(error).__name__}: {text}' if text else type(error).__name__

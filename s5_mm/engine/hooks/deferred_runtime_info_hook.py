@@ -1,0 +1,167 @@
+"""Logged scalars that stay on the device until they are read."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import torch
+from mmengine.hooks import LoggerHook, RuntimeInfoHook
+from mmengine.logging import MessageHub
+from mmengine.runner import Runner
+
+from s5_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class DeferredRuntimeInfoHook(RuntimeInfoHook):
+    """Record the losses of every iteration without waiting for the device.
+
+    The host's hook calls ``.item()`` on every logged tensor of every iteration, and
+    each call waits until the device has finished.  Here the scalars of an iteration
+    are gathered in one small tensor on their device; the message hub receives them in
+    one transfer at the logger's interval, before a checkpoint, before validation and
+    at the end.  The histories are equal to the host's, value by value.
+
+    It also receives what an optimizer wrapper of s5_mm left for it (the norm of the
+    gradient), which the host reads back in every iteration as well.
+
+    Args:
+        interval: Iterations between two transfers; ``None`` takes the interval of the
+            runner's ``LoggerHook``.
+    """
+
+    def __init__(self, interval: int | None = None) -> None:
+        super().__init__()
+        if interval is not None and interval < 1:
+            raise ValueError(
+                'DeferredRuntimeInfoHook: interval must be at least 1 or None, got '
+                f'{interval}'
+            )
+        self.interval = interval
+        self._rows: list[_Row] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Take the logger's interval.
+
+        Args:
+            runner: The runner of the training process.
+        """
+        super().before_train(runner)
+        if self.interval is None:
+            loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
+            self.interval = min((hook.interval for hook in loggers), default=10)
+        if hasattr(runner.optim_wrapper, 'defer_scalars'):
+            runner.optim_wrapper.defer_scalars = True
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Keep the scalars of this iteration.
+
+        Args:
+            runner: The runner of the training process.
+            batch_idx: Index of the batch.
+            data_batch: Not used.
+            outputs: Scalars by name: tensors of one element on any device, numpy or
+                Python numbers.
+
+        Raises:
+            ValueError: A tensor has more than one element.
+        """
+        scalars = dict(getattr(runner.optim_wrapper, 'deferred_scalars', {}))
+        scalars.update({f'train/{key}': v for key, v in (outputs or {}).items()})
+        if scalars:
+            self._rows.append(_Row(scalars))
+        if self.every_n_inner_iters(batch_idx, self.interval) or (
+            runner.iter + 1 >= runner.max_iters
+        ):
+            self.flush(runner.message_hub)
+
+    def before_val(self, runner: Runner) -> None:
+        """Bring the histories up to date.
+
+        Args:
+            runner: The runner of the training process.
+        """
+        self.flush(runner.message_hub)
+        super().before_val(runner)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Bring the histories in the checkpoint up to date.
+
+        Args:
+            runner: The runner of the training process.
+            checkpoint: What is going to be saved; changed in place.
+        """
+        if self._rows:
+            # The host has copied the histories before it calls this.
+            self.flush(runner.message_hub)
+            checkpoint['message_hub'] = runner.message_hub.state_dict()
+
+    def after_train(self, runner: Runner) -> None:
+        """Bring the histories up to date.
+
+        Args:
+            runner: The runner of the training process.
+        """
+        self.flush(runner.message_hub)
+        super().after_train(runner)
+
+    def flush(self, hub: MessageHub) -> None:
+        """Move what is kept to the message hub, one transfer a device.
+
+        Args:
+            hub: The message hub.
+        """
+        rows, self._rows = self._rows, []
+        packed = defaultdict(list)
+        for row in rows:
+            for device, tensor in row.tensors.items():
+                packed[device].append(tensor)
+        values = {
+            device: iter(torch.cat(tensors).tolist())
+            for device, tensors in packed.items()
+        }
+        for row in rows:
+            for key, value, device, restore in row.entries:
+                hub.update_scalar(
+                    key, value if device is None else restore(next(values[device]))
+                )
+
+
+class _Row:
+    """The scalars of one iteration, tensors gathered per device.
+
+    Args:
+        scalars: Scalars by their key in the message hub.
+    """
+
+    def __init__(self, scalars: dict[str, Any]) -> None:
+        self.entries: list[tuple[str, Any, torch.device | None, type]] = []
+        loose = defaultdict(list)
+        for key, value in scalars.items():
+            if not isinstance(value, torch.Tensor):
+                self.entries.append((key, value, None, float))
+                continue
+            if value.numel() != 1:
+                raise ValueError(
+                    f'{key} is logged as a tensor of shape {tuple(value.shape)}; '
+                    'expected one element'
+                )
+            # Float64 holds every value of the smaller types, and integers to 2^53.
+            loose[value.device].append(value.detach().reshape(1).double())
+            self.entries.append((key, None, value.device, _python_type(value)))
+        # A copy: the model may change its tensors in place before the transfer.
+        self.tensors = {device: torch.cat(v) for device, v in loose.items()}
+
+
+def _python_type(value: torch.Tensor) -> type:
+    """Give the type that ``value.item()`` would have."""
+    if value.dtype == torch.bool:
+        return bool
+    return float if value.dtype.is_floating_point else int

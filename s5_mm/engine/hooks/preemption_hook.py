@@ -1,0 +1,247 @@
+"""Leave in good order when the scheduler asks for the machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import torch
+from mmengine.dist import is_distributed
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import distributed
+
+from s5_mm.registry import HOOKS
+
+from .atomic_checkpoint_hook import AtomicCheckpointHook
+
+# sysexits.h: a temporary failure, try again.  Windows has no such name.
+EXIT_PREEMPTED: int = getattr(os, 'EX_TEMPFAIL', 75)
+
+
+@HOOKS.register_module()
+class PreemptionHook(Hook):
+    """Save a full checkpoint and leave when a signal asks for it.
+
+    The signal only sets a flag.  At the end of the iteration, or after the current
+    batch of a validation, the run saves a full checkpoint and leaves with **exit
+    status 75** (``EX_TEMPFAIL``: try again), which a job script takes as "submit me
+    again with ``--resume``".  A validation that was cut short runs again on resume.
+    Further signals change nothing, neither while saving nor on the way out.
+
+    In a distributed run one process with the signal is enough: all agree, over a gloo
+    group of their own, to leave after the same iteration.  ``torchrun`` turns any
+    status of its processes into 1; started by ``srun`` or ``mpirun`` the 75 arrives.
+
+    Data workers ignore the first signal, which schedulers send to every process of a
+    job: they die with the process they serve.  One that the signal caught before it
+    could ignore it ends the run with the same status, from its last checkpoint.
+
+    Args:
+        signals: Names of the signals.
+        interval: Iterations between two agreements of a distributed run.  One process
+            alone looks after every iteration.
+
+    Raises:
+        ValueError: A signal has no such name here, or the interval is below 1.
+    """
+
+    # After every hook has finished the iteration, checkpoints included.
+    priority = 'LOWEST'
+
+    def __init__(
+        self, signals: Sequence[str] = ('SIGTERM', 'SIGUSR1'), interval: int = 10
+    ) -> None:
+        unknown = [name for name in signals if not hasattr(signal, name)]
+        if unknown:
+            raise ValueError(
+                f'PreemptionHook: no signals named {unknown} on this system'
+            )
+        if interval < 1:
+            raise ValueError(
+                f'PreemptionHook: interval must be at least 1, got {interval}'
+            )
+        self.signals = [getattr(signal, name) for name in signals]
+        self.interval = interval
+        self._received = 0
+        self._saver: AtomicCheckpointHook | None = None
+        self._previous: dict[int, Any] = {}
+        self._group: distributed.ProcessGroup | None = None
+        self._common_val_batches = 0
+
+    def before_train(self, runner: Runner) -> None:
+        """Take over the signals.
+
+        Args:
+            runner: The runner of the training process.
+
+        Raises:
+            RuntimeError: No AtomicCheckpointHook saves iterations in this run.
+        """
+        self._saver = _find_saver(runner)
+        self._received = 0
+        for number in self.signals:
+            self._previous[number] = signal.signal(number, self._receive)
+        if is_distributed():
+            self._group = distributed.new_group(backend='gloo')
+        loops = [runner.train_loop, *([runner.val_loop] if runner.val_loop else [])]
+        for loader in (loop.dataloader for loop in loops):
+            if loader.num_workers > 0:
+                loader.worker_init_fn = partial(
+                    _init_worker, self.signals, loader.worker_init_fn
+                )
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Leave after this iteration if a process was asked to.
+
+        Args:
+            runner: The runner of the training process.
+            batch_idx: Index of the batch.
+            data_batch: Not used.
+            outputs: Not used.
+
+        Raises:
+            SystemExit: With status 75, after the checkpoint is safe.
+        """
+        interval = 1 if self._group is None else self.interval
+        if self.every_n_train_iters(runner, interval) and self._agree():
+            self._leave(runner, runner.iter + 1)
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Count the batches that every process validates.
+
+        Args:
+            runner: The runner of the training process.
+        """
+        if self._group is not None:
+            count = torch.tensor(len(runner.val_loop.dataloader))
+            distributed.all_reduce(count, distributed.ReduceOp.MIN, group=self._group)
+            self._common_val_batches = int(count)
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
+        """Leave after this batch of a validation if a process was asked to.
+
+        Args:
+            runner: The runner of the training process.
+            batch_idx: Index of the batch.
+            data_batch: Not used.
+            outputs: Not used.
+
+        Raises:
+            SystemExit: With status 75, after the checkpoint is safe.
+        """
+        alone = self._group is None
+        if (alone or batch_idx < self._common_val_batches) and self._agree():
+            _undo_validation(runner)
+            self._leave(runner, runner.iter)
+
+    def after_train_error(self, runner: Runner, error: Exception) -> None:
+        """Leave when the signal has killed what training needs.
+
+        Args:
+            runner: The runner of the training process.
+            error: What stopped the loop.
+
+        Raises:
+            SystemExit: With status 75, where a signal had come before the error.
+        """
+        if self._received:
+            runner.logger.warning(
+                f'{_name(self._received)} stopped the run in the middle of an '
+                f'iteration ({error}). It resumes with --resume from its last '
+                f'checkpoint. Exit status {EXIT_PREEMPTED}.'
+            )
+            raise SystemExit(EXIT_PREEMPTED) from error
+
+    def after_train(self, runner: Runner) -> None:
+        """Give the signals back.
+
+        Args:
+            runner: The runner of the training process.
+        """
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        """Remember the first signal; do nothing else at this unknown moment."""
+        self._received = self._received or number
+
+    def _agree(self) -> int:
+        """Give the number of a signal that any process received, 0 for none."""
+        if self._group is not None:
+            flag = torch.tensor(self._received)
+            distributed.all_reduce(flag, distributed.ReduceOp.MAX, group=self._group)
+            self._received = int(flag)
+        return self._received
+
+    def _leave(self, runner: Runner, iteration: int) -> None:
+        """Save, wait for the others and leave; the signals stay taken until the end."""
+        path = self._saver.save_now(runner, iteration)
+        if self._group is not None:
+            distributed.barrier(group=self._group)
+        runner.logger.warning(
+            f'{_name(self._received)} received: saved {path} after {iteration} '
+            'iterations. The same command with --resume goes on from there. '
+            f'Exit status {EXIT_PREEMPTED}.'
+        )
+        runner.call_hook('after_run')
+        raise SystemExit(EXIT_PREEMPTED)
+
+
+def _find_saver(runner: Runner) -> AtomicCheckpointHook:
+    """Find the hook that can save between its own checkpoints."""
+    for hook in runner.hooks:
+        if isinstance(hook, AtomicCheckpointHook) and not hook.by_epoch:
+            return hook
+    raise RuntimeError(
+        'PreemptionHook needs default_hooks.checkpoint='
+        "dict(type='s5_mm.AtomicCheckpointHook', by_epoch=False, ...)"
+    )
+
+
+def _undo_validation(runner: Runner) -> None:
+    """Undo what hooks did to the model for a validation that is cut short.
+
+    A hook that prepares the model in ``before_val_epoch`` (the host's EMA swaps its
+    weights in) puts it back in ``after_val_epoch``.
+    """
+    for hook in runner.hooks:
+        if type(hook).before_val_epoch is not Hook.before_val_epoch:
+            hook.after_val_epoch(runner, metrics=None)
+    runner.call_hook('after_val')
+
+
+def _init_worker(
+    signals: Sequence[int], init: Callable[[int], None] | None, worker_id: int
+) -> None:
+    """Let a data worker survive the first signal, then initialise it."""
+    for number in signals:
+        signal.signal(number, _survive_once)
+    if init is not None:
+        init(worker_id)
+
+
+def _survive_once(number: int, frame: FrameType | None) -> None:
+    """Ignore a signal, and die of the next one (torch's, at shut-down)."""
+    signal.signal(number, signal.SIG_DFL)
+
+
+def _name(number: int) -> str:
+    return signal.Signals(number).name

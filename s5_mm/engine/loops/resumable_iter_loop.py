@@ -1,0 +1,126 @@
+"""An iteration-based training loop that resumes as if it had never stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from s5_mm.registry import LOOPS
+
+from .train_state import TrainState, TrainStateHook
+
+
+@LOOPS.register_module()
+class ResumableIterLoop(IterBasedTrainLoop):
+    """Train by iterations, and go on after a stop to the bit.
+
+    On top of the host's loop:
+
+    * the position in the data comes from ``sampler.skip`` alone, in O(1) and for any
+      number of workers: no image before the resumed iteration is read;
+    * a validation that was due where the checkpoint was saved, and whose result is not
+      in it, runs first (the host saves before it validates, and skips it on resume);
+    * what must not change (seed, global batch and its shares, lengths of the data
+      sets) is kept in the checkpoint and compared; the number of processes may
+      change as long as the global batch stays;
+    * an error that leaves the loop is first announced to the hooks that have a method
+      ``after_train_error(runner, error)``.
+
+    Args:
+        runner: The runner.
+        dataloader: The data loader, or its config.
+        max_iters: Iterations of the whole training.
+        val_begin: First iteration that may validate.
+        val_interval: Iterations between validations.
+        dynamic_intervals: As for the host's loop.
+        allow_changes: Entries of the training state whose change on resume is only
+            warned about: any of ``'seed'``, ``'global_batch'``, ``'dataset_lengths'``.
+
+    Raises:
+        TypeError: The sampler has no method ``skip``.
+        ValueError: ``allow_changes`` names something else, or sampler and data loader
+            disagree about the batch size.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: Any,
+        max_iters: int,
+        val_begin: int = 1,
+        val_interval: int = 1000,
+        dynamic_intervals: list[tuple[int, int]] | None = None,
+        allow_changes: Sequence[str] = (),
+    ) -> None:
+        super().__init__(
+            runner,
+            dataloader,
+            max_iters,
+            val_begin=val_begin,
+            val_interval=val_interval,
+            dynamic_intervals=dynamic_intervals,
+        )
+        self._check_sampler()
+        self._state_hook = TrainStateHook(
+            TrainState.of_dataloader(self.dataloader, runner), allow_changes
+        )
+        runner.register_hook(self._state_hook)
+
+    def run(self) -> Any:
+        """Launch training.
+
+        Returns:
+            The trained model.
+        """
+        try:
+            return self._run()
+        except Exception as error:
+            self.runner.call_hook('after_train_error', error=error)
+            raise
+
+    def _run(self) -> Any:
+        runner = self.runner
+        runner.call_hook('before_train')
+        runner.call_hook('before_train_epoch')
+        if self._iter > 0:
+            self._state_hook.check_resumed(runner)
+            self.dataloader_iterator.skip_iter(self._iter)
+            if self._state_hook.last_val_iter != self._iter:
+                self._validate_if_due()
+        while self._iter < self._max_iters and not self.stop_training:
+            runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._validate_if_due()
+        runner.call_hook('after_train_epoch')
+        runner.call_hook('after_train')
+        return runner.model
+
+    def _validate_if_due(self) -> None:
+        """Validate where the schedule says so."""
+        self._decide_current_val_interval()
+        if (
+            self.runner.val_loop is not None
+            and self._iter >= self.val_begin
+            and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
+        ):
+            self.runner.val_loop.run()
+
+    def _check_sampler(self) -> None:
+        """Refuse at the start what could not be resumed later."""
+        sampler = self.dataloader.sampler
+        if not hasattr(sampler, 'skip'):
+            raise TypeError(
+                f'train_dataloader.sampler: {type(sampler).__name__} has no method '
+                'skip(num_samples), so training could not resume where it stopped; '
+                'use s5_mm.MultiSourceSampler or InfiniteSampler'
+            )
+        expected = getattr(sampler, 'batch_size', None)
+        found = self.dataloader.batch_size
+        if expected is not None and expected != found:
+            raise ValueError(
+                f'train_dataloader.batch_size is {found}, but its sampler '
+                f'{type(sampler).__name__} makes batches of {expected} (the sum of '
+                f'its shares): set batch_size={expected} or change the shares'
+            )

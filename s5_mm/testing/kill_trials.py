@@ -1,0 +1,276 @@
+"""Training in child processes that are killed, and the comparison of what is left."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import random
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from s5_mm.checkpoints import from_plain, load_data_only
+
+# Values that depend on the clock or on the directory, not on the training.
+_INCIDENTAL = (
+    'time',
+    'data_time',
+    'eta',
+    'cfg',
+    'experiment_name',
+    'last_ckpt',
+    'best_ckpt',
+    'keep_ckpt_ids',
+)
+# What building a runner imports, a few seconds of every start otherwise.
+_PRELOAD = (
+    'torchvision',
+    's5_mm.models',
+    's5_mm.datasets',
+    's5_mm.engine.hooks',
+    's5_mm.engine.loops',
+    's5_mm.engine.optimizers',
+    's5_mm.evaluation',
+    's5_mm.visualization',
+)
+
+
+@dataclass
+class KillReport:
+    """What happened to a training that was killed again and again.
+
+    Attributes:
+        kills: Number of processes that died of SIGKILL.
+        positions: Last checkpoint at the moment of every kill; '' for none.
+        work_dirs: Directories of the trainings that reached their end.
+    """
+
+    kills: int = 0
+    positions: list[str] = field(default_factory=list)
+    work_dirs: list[Path] = field(default_factory=list)
+
+
+class TrainingChild:
+    """A training in a process of its own, forked from a server with warm imports.
+
+    Args:
+        config: Path of a config file, or a config as a dict.
+        work_dir: Directory of the run; training resumes from its last checkpoint.
+        overrides: Dotted keys to change in the config, as ``--cfg-options`` does.
+        preload: Modules that the fork server imports once; the first child decides.
+        environment: Environment variables of the process.
+    """
+
+    def __init__(
+        self,
+        config: str | os.PathLike[str] | dict[str, Any],
+        work_dir: str | os.PathLike[str],
+        overrides: dict[str, Any] | None = None,
+        preload: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        context = multiprocessing.get_context('forkserver')
+        context.set_forkserver_preload([*_PRELOAD, __name__, *preload])
+        self._ready, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(
+            target=_train,
+            args=(config, str(work_dir), overrides or {}, environment or {}, theirs),
+        )
+        self.process.start()
+        theirs.close()
+
+    def wait_ready(self, timeout: float = 120) -> None:
+        """Wait until the runner is built and training is about to start.
+
+        Args:
+            timeout: Seconds to wait.
+        """
+        if self._ready.poll(timeout):
+            with contextlib.suppress(EOFError):  # it died; ``finish`` says how
+                self._ready.recv()
+
+    def send(self, number: int) -> None:
+        """Send a signal, if the process still runs.
+
+        Args:
+            number: The signal.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.process.pid, number)
+
+    def finish(self, timeout: float = 300) -> int:
+        """Wait for the end.
+
+        Args:
+            timeout: Seconds to wait.
+
+        Returns:
+            The exit status; minus the signal's number where one killed it.
+
+        Raises:
+            TimeoutError: The process is still running.
+        """
+        self.process.join(timeout)
+        if self.process.exitcode is None:
+            self.send(signal.SIGKILL)
+            raise TimeoutError(f'training did not end within {timeout} s')
+        return self.process.exitcode
+
+
+def run_with_kills(
+    config: str | os.PathLike[str] | dict[str, Any],
+    work_dir: str | os.PathLike[str],
+    kills: int,
+    max_delay: float,
+    seed: int = 0,
+    overrides: Sequence[dict[str, Any]] = ({},),
+    preload: Sequence[str] = (),
+) -> KillReport:
+    """Train, kill at random moments, resume, until enough have died.
+
+    A training that reaches its end before that is started again in a new directory.
+    The last one is left to finish.
+
+    Args:
+        config: Path of a config file, or a config as a dict.
+        work_dir: Parent of the directories of the runs.
+        kills: Number of kills.
+        max_delay: Kills come after a uniform time from 0 to this, in seconds, counted
+            from the start of training.
+        seed: Seed of the delays.
+        overrides: Changes of the config, taken in turn by the successive processes.
+        preload: Modules that the fork server imports once.
+
+    Returns:
+        What happened.
+
+    Raises:
+        RuntimeError: A child failed by itself.
+    """
+    draws, report, trial = random.Random(seed), KillReport(), 0
+    current = Path(work_dir, 'run_0')
+    while True:
+        child = TrainingChild(
+            config, current, overrides[trial % len(overrides)], preload
+        )
+        trial += 1
+        if report.kills < kills:
+            child.wait_ready()
+            time.sleep(draws.uniform(0, max_delay))
+            child.send(signal.SIGKILL)
+        status = child.finish()
+        if status == 0:
+            report.work_dirs.append(current)
+            if report.kills >= kills:
+                return report
+            current = Path(work_dir, f'run_{len(report.work_dirs)}')
+        elif status == -signal.SIGKILL:
+            report.kills += 1
+            pointer = current / 'last_checkpoint'
+            report.positions.append(pointer.read_text() if pointer.exists() else '')
+        else:
+            log = current / 'child.log'
+            raise RuntimeError(f'exit status {status}:\n{log.read_text()[-4000:]}')
+
+
+def last_checkpoint(work_dir: str | os.PathLike[str]) -> dict[str, Any]:
+    """Load the checkpoint that ``last_checkpoint`` of a directory points at.
+
+    Args:
+        work_dir: Directory of a run.
+
+    Returns:
+        Its content, with numpy arrays and log histories restored.
+    """
+    return from_plain(load_data_only(Path(work_dir, 'last_checkpoint').read_text()))
+
+
+def differences(first: Any, second: Any, name: str = '') -> list[str]:
+    """Name everything in which two checkpoints differ by a bit.
+
+    Args:
+        first: Content of one checkpoint, or a part of it.
+        second: The same of the other.
+        name: Dotted name of the part.
+
+    Returns:
+        Dotted names of what differs; times and directories are not compared.
+    """
+    if type(first) is not type(second):
+        return [f'{name}: {type(first).__name__} and {type(second).__name__}']
+    if isinstance(first, dict):
+        keys = {
+            key: None
+            for key in (*first, *second)
+            if str(key).rpartition('/')[2] not in _INCIDENTAL
+        }
+        found = [f'{name}.{key}' for key in keys if (key in first) != (key in second)]
+        for key in keys:
+            if key in first and key in second:
+                found += differences(first[key], second[key], f'{name}.{key}')
+        return found
+    if isinstance(first, (list, tuple)):
+        if len(first) != len(second):
+            return [f'{name}: length {len(first)} and {len(second)}']
+        return [
+            difference
+            for i, (a, b) in enumerate(zip(first, second, strict=True))
+            for difference in differences(a, b, f'{name}[{i}]')
+        ]
+    return [] if _same_bits(first, second) else [name]
+
+
+def _same_bits(first: Any, second: Any) -> bool:
+    if hasattr(first, 'data') and isinstance(first.data, tuple):  # a log history
+        return all(map(_same_bits, first.data, second.data))
+    if isinstance(first, torch.Tensor):
+        return (
+            first.dtype == second.dtype
+            and first.shape == second.shape
+            and _same_bits(_bytes_of(first), _bytes_of(second))
+        )
+    if isinstance(first, np.ndarray):
+        return first.dtype == second.dtype and first.tobytes() == second.tobytes()
+    return first == second or (first != first and second != second)
+
+
+def _bytes_of(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+
+
+def _train(
+    config: str | os.PathLike[str] | dict[str, Any],
+    work_dir: str,
+    overrides: dict[str, Any],
+    environment: dict[str, str],
+    ready: Connection,
+) -> None:
+    """Train in this process, its output in ``work_dir/child.log``."""
+    from mmengine.config import Config
+    from mmengine.runner import Runner
+
+    from s5_mm.checkpoints import install_safe_loader
+
+    os.environ.update(environment)
+    os.makedirs(work_dir, exist_ok=True)
+    log = os.open(Path(work_dir, 'child.log'), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    torch.set_num_threads(1)
+    install_safe_loader()
+    # Formatting the config takes a tenth of a second in every checkpoint.
+    make = Config if isinstance(config, dict) else Config.fromfile
+    cfg = make(config, format_python_code=False)
+    cfg.merge_from_dict(overrides)
+    cfg.work_dir, cfg.resume, cfg.load_from = work_dir, True, None
+    runner = Runner.from_cfg(cfg)
+    ready.send(True)
+    runner.train()
