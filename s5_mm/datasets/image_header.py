@@ -156,7 +156,10 @@ def check_complete(data: bytes, header: ImageHeader, path: str) -> None:
     """
     if header.format == 'PNG':
         _walk_png(data, path)
-    elif header.format == 'JPEG' and not data.rstrip(b'\0').endswith(b'\xff\xd9'):
+        return
+    # Zeros at the end are padding, or the part of a download that never came.
+    data = data.rstrip(b'\0')
+    if header.format == 'JPEG' and not data.endswith(b'\xff\xd9'):
         # Either cut off, or something follows the picture: a strict decoder knows.
         try:
             Image.open(io.BytesIO(data)).load()
