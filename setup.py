@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -46,6 +47,17 @@ def mim_parts() -> list[Path]:
     return [ROOT / part for part in MIM_PARTS if (ROOT / part).exists()]
 
 
+def copy_parts(mim: Path) -> None:
+    """Copy the parts of ``.mim`` into a new folder of a wheel."""
+    for part in mim_parts():
+        copy = mim / part.name
+        if part.is_dir():
+            shutil.copytree(part, copy, ignore=IGNORED)
+        else:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(part, copy)
+
+
 class BuildPyWithMim(build_py):
     """``build_py`` that fills ``s5_mm/.mim`` and leaves nothing stale behind."""
 
@@ -60,13 +72,7 @@ class BuildPyWithMim(build_py):
         target = Path(self.build_lib) / PACKAGE
         shutil.rmtree(target, ignore_errors=True)
         super().run()
-        for part in mim_parts():
-            copy = target / '.mim' / part.name
-            if part.is_dir():
-                shutil.copytree(part, copy, ignore=IGNORED)
-            else:
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(part, copy)
+        copy_parts(target / '.mim')
 
     @staticmethod
     def _link(mim: Path) -> None:
@@ -79,6 +85,22 @@ class BuildPyWithMim(build_py):
         mim.mkdir(parents=True)
         for part in mim_parts():
             (mim / part.name).symlink_to(os.path.relpath(part, mim))
+
+
+class BdistWheelWithMim(bdist_wheel):
+    """``bdist_wheel`` that lets ``mim`` find us.
+
+    onedl-mim 0.5.1 takes the folder of the first file in the installed record for the
+    package. pip sorts the record, so that of ``s5_mm`` begins with the metadata folder
+    (``s5_mm-...`` sorts before ``s5_mm/``), and ``mim train`` looks for ``.mim`` there.
+    """
+
+    def write_wheelfile(self, wheelfile_base: str, *args: str, **kwargs: str) -> None:
+        """Write the metadata, with the parts of ``.mim`` beside it."""
+        super().write_wheelfile(wheelfile_base, *args, **kwargs)
+        # An editable wheel passes here too, from elsewhere; mim uses its checkout.
+        if Path(wheelfile_base).is_relative_to(self.bdist_dir):
+            copy_parts(Path(wheelfile_base) / '.mim')
 
 
 EXTRAS = {
@@ -120,6 +142,6 @@ setup(
     include_package_data=False,
     install_requires=read_requirements('runtime'),
     extras_require=EXTRAS,
-    cmdclass={'build_py': BuildPyWithMim},
+    cmdclass={'bdist_wheel': BdistWheelWithMim, 'build_py': BuildPyWithMim},
     zip_safe=False,
 )

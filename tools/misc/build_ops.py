@@ -295,8 +295,8 @@ def find_target(device: str, version: str) -> Target:
     if CUDA_HOME is None or not (Path(CUDA_HOME) / 'bin' / 'nvcc').exists():
         major = torch.version.cuda.split('.')[0]
         raise OpsError(
-            f'CUDA ops need nvcc of CUDA {major}.x; none was found. Load the toolkit (module load cuda, or set CUDA_HOME), or take '
-            'CPU ops with --device cpu'
+            f'CUDA ops need nvcc of CUDA {major}.x; none was found. Load the toolkit '
+            '(module load cuda, or set CUDA_HOME), or take CPU ops with --device cpu'
         )
     archs = os.environ.get('TORCH_CUDA_ARCH_LIST', '').replace(' ', ';')
     if not archs:

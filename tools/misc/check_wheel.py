@@ -152,6 +152,12 @@ def check_contents(wheel: Path, root: Path) -> list[str]:
         info = next(n for n in names if n.endswith('.dist-info/METADATA'))
         headers = HeaderParser().parsestr(archive.read(info).decode())
         packed = {name for name in names if '.dist-info/' not in name}
+        # mim looks for its parts beside the metadata, see setup.py.
+        beside = info.removesuffix('METADATA')
+        for name, path in list(expected.items()):
+            if name.startswith(f'{PACKAGE}/.mim/'):
+                expected[beside + name.removeprefix(f'{PACKAGE}/')] = path
+        packed |= {name for name in names if name.startswith(f'{beside}.mim/')}
         for name in sorted(set(expected) - packed):
             faults.append(f'missing in the wheel: {name}')
         for name in sorted(packed - set(expected)):
