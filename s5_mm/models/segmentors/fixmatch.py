@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from mmengine.dist import all_reduce
+from mmengine.logging import MessageHub
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -54,6 +55,9 @@ class FixMatch(SemiBaseSegmentor):
               then the mean over the B_u images (Eq. 7 to the letter).
             * ``average_losses`` (False): (L_s + lambda L_u) / 2, the release, instead
               of Eq. 5.
+            * ``burn_in`` (0): first iterations in which only L_s counts.  From a cold
+              start no prediction reaches 0.95 and L_u is 0 for ever; a warm start
+              (``load_from``, ``init_cfg``) or these iterations wake it up.
             * ``ema_momentum`` (None): the teacher is an exponential moving average of
               the student with this momentum.
             * ``sync_normalizer`` (True): see :class:`SemiBaseSegmentor`.
@@ -69,6 +73,7 @@ class FixMatch(SemiBaseSegmentor):
         unsup_weight=1.0,
         normalization='valid',
         average_losses=False,
+        burn_in=0,
         ema_momentum=None,
     )
 
@@ -81,6 +86,11 @@ class FixMatch(SemiBaseSegmentor):
             value = cfg[key]
             if value is not None and not 0 <= value <= top:
                 raise ValueError(f'semi_train_cfg.{key} must be in [0, 1], got {value}')
+        if not isinstance(cfg['burn_in'], int) or cfg['burn_in'] < 0:
+            raise ValueError(
+                'semi_train_cfg.burn_in must be a number of iterations >= 0, got '
+                f'{cfg["burn_in"]!r}'
+            )
         if cfg['normalization'] not in ('valid', 'confident', 'image'):
             raise ValueError(
                 "semi_train_cfg.normalization must be 'valid', 'confident' or "
@@ -113,6 +123,8 @@ class FixMatch(SemiBaseSegmentor):
             auxiliary heads.
         """
         self.update_teacher()
+        if self._burning_in():
+            return super().loss(inputs, data_samples)
         pseudo = self.pseudo_labels(inputs['unsup_weak'], mix)
         x_l, x_s = inputs['sup'], inputs['unsup_strong']
         features = self.student.extract_feat(torch.cat([x_l, x_s]))
@@ -136,6 +148,13 @@ class FixMatch(SemiBaseSegmentor):
         )
         self._count(pseudo, confident)
         return losses
+
+    def _burning_in(self) -> bool:
+        """Whether this iteration still trains on labels alone."""
+        if not self.train_cfg['burn_in']:
+            return False
+        hub = MessageHub.get_current_instance()
+        return hub.get_info('iter', 0) < self.train_cfg['burn_in']
 
     @torch.no_grad()
     def pseudo_labels(self, x_weak: Tensor, mix: MixPlan) -> PseudoLabels:
@@ -178,6 +197,20 @@ class FixMatch(SemiBaseSegmentor):
             return (entropy.sum(dim=(1, 2)) / pixels).mean()
         chosen = dict(valid=pseudo.valid, confident=confident)
         return self.normalize(entropy.sum(), chosen[self.train_cfg['normalization']])
+
+    @torch.no_grad()
+    def predict_labels(self, images: Tensor) -> Tensor:
+        """Classes that the student sees, in eval mode.
+
+        Args:
+            images: Normalised images, (N, 3, H, W).
+
+        Returns:
+            Class ids, long, (N, H, W).
+        """
+        with _evaluating(self.student):
+            logits = self.student.decode_head(self.student.extract_feat(images))
+        return self.upsample(logits, images.shape[-2:]).argmax(dim=1)
 
     # -- the teacher -------------------------------------------------------------
     @torch.no_grad()

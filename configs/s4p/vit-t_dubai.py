@@ -1,0 +1,46 @@
+# S4P small enough for a laptop CPU, on real imagery: ViT of 6 layers and width 192,
+# 128-px crops, random start.  With the folder that holds dubai/ and oam_tiles/:
+#   python tools/train.py configs/s4p/vit-t_dubai.py --cfg-options data_root=FOLDER
+_base_ = [
+    '../_base_/models/fixmatch_upernet_vit-b.py',
+    '../_base_/datasets/dubai_oam.py',
+    '../_base_/default_runtime_seg.py',
+]
+max_iters = 900
+model = dict(
+    segmentor=dict(
+        backbone=dict(arch='t', img_size=128, patch_size=8),
+        decode_head=dict(in_channels=[192] * 4, channels=64, num_classes=5),
+        test_cfg=dict(mode='slide', crop_size=(128, 128), stride=(128, 128)),
+    ),
+    semi_train_cfg=dict(
+        conf_thresh=0.8,  # docs/results.md has the sensitivity
+        burn_in=300,  # cold start: labels first
+    ),
+)
+optim_wrapper = dict(
+    type='s5_mm.OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01, fused=True),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
+    dict(
+        type='CosineAnnealingLR',
+        T_max=max_iters - 50,
+        begin=50,
+        end=max_iters,
+        by_epoch=False,
+    ),
+]
+train_cfg = dict(type='s5_mm.ResumableIterLoop', max_iters=max_iters, val_interval=300)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=16)
+default_hooks = dict(
+    logger=dict(interval=25), checkpoint=dict(interval=300, max_keep_ckpts=1)
+)
+custom_hooks = [
+    *_base_.custom_hooks,
+    dict(type='s5_mm.PseudoLabelStatsHook', interval=25),
+    dict(type='s5_mm.PseudoLabelVisHook', interval=150),
+]

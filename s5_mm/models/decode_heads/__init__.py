@@ -1,0 +1,5 @@
+"""Decode heads for segmentation."""
+
+from .uper_head import UPerHead
+
+__all__ = ['UPerHead']

@@ -1,0 +1,189 @@
+"""What the commands do to a config before they run it."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os.path as osp
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+#: Top-level settings that mmengine's runner reads.
+RUNNER_KEYS = frozenset(inspect.signature(Runner.__init__).parameters) - {
+    'self',
+    'cfg',
+}
+_ALSO_READ = frozenset(
+    {
+        'compile',
+        'find_unused_parameters',
+        'model_wrapper_cfg',
+        'runner_type',
+        'sync_bn',
+        'tta_model',
+        'tta_pipeline',
+    }
+)
+
+
+def load_config(
+    path: str,
+    options: dict | None = None,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config and apply the command line to it.
+
+    Args:
+        path: Config file.
+        options: Settings to override, keys with dots.
+        work_dir: Folder of the run; by default the config's own, else
+            ``work_dirs/<name of the config>``.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        The config.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        KeyError: If a top-level key is probably a misspelt setting.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'there is no config file {path}')
+    cfg = Config.fromfile(path)
+    options = dict(options or {})
+    if 'data_root' in options:
+        move_data_root(cfg, options.pop('data_root'))
+    cfg.merge_from_dict(options)
+    check_keys(cfg)
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
+    return cfg
+
+
+def check_keys(cfg: Config) -> None:
+    """Refuse top-level keys that look like a misspelt setting.
+
+    mmengine ignores what it does not know, so ``optim_wraper = ...`` would train
+    with other settings than those that were written.
+
+    Args:
+        cfg: The config.
+
+    Raises:
+        KeyError: Naming the key and the setting that was probably meant.
+    """
+    known = RUNNER_KEYS | _ALSO_READ
+    for key in cfg:
+        if key in known:
+            continue
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.88)
+        if near:
+            raise KeyError(
+                f'{cfg.filename}: unknown setting {key!r}, did you mean {near[0]!r}?'
+            )
+
+
+def move_data_root(cfg: Config, root: str) -> None:
+    """Point every data set of a config to another folder.
+
+    The text of a config has been evaluated when its variables can be overridden, so
+    ``--cfg-options data_root=...`` alone would change nothing but the variable.
+
+    Args:
+        cfg: Changed in place: every setting called ``data_root`` that starts with the
+            config's own top-level ``data_root``.
+        root: The new folder.
+
+    Raises:
+        KeyError: If the config has no top-level ``data_root``.
+    """
+    if 'data_root' not in cfg:
+        raise KeyError(f'{cfg.filename} has no top-level data_root to override')
+    old, new = cfg.data_root, osp.join(root, '')
+
+    def move(node: object) -> None:
+        if isinstance(node, dict):
+            value = node.get('data_root')
+            if isinstance(value, str) and value.startswith(old):
+                node['data_root'] = new + value[len(old) :]
+            node = list(node.values())
+        if isinstance(node, (list, tuple)):
+            for child in node:
+                move(child)
+
+    move(cfg._cfg_dict)
+
+
+def switch_to_amp(cfg: Config, dtype: str) -> None:
+    """Train in mixed precision.
+
+    Args:
+        cfg: Changed in place.
+        dtype: 'bfloat16' or 'float16'.
+
+    Raises:
+        ValueError: If the config uses an optimizer wrapper of another kind.
+    """
+    known = ('OptimWrapper', 'AmpOptimWrapper', 's5_mm.AmpOptimWrapper')
+    found = cfg.optim_wrapper.get('type', 'OptimWrapper')
+    if found not in known:
+        raise ValueError(f'--amp works with optim_wrapper.type in {known}, not {found}')
+    cfg.optim_wrapper.type = 's5_mm.AmpOptimWrapper'
+    cfg.optim_wrapper.dtype = dtype
+
+
+def show_predictions(
+    cfg: Config, show: bool, folder: str | None, wait_time: float
+) -> None:
+    """Draw every prediction of a test run.
+
+    Args:
+        cfg: Changed in place.
+        show: Open a window.
+        folder: Where the pictures go, None for the work dir.
+        wait_time: Seconds that a picture stays in the window.
+
+    Raises:
+        KeyError: If the config has no visualization hook.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise KeyError(
+            f'{cfg.filename} has no default_hooks.visualization, which draws the '
+            "predictions; add dict(type='SegVisualizationHook')"
+        )
+    hook.update(draw=True, show=show, wait_time=wait_time, interval=1)
+    if folder:
+        cfg.visualizer.save_dir = folder
+
+
+def save_predictions_to(cfg: Config, folder: str) -> None:
+    """Write the predicted masks of a test run.
+
+    Args:
+        cfg: Changed in place.
+        folder: Where the masks go, one PNG of class ids an image.
+    """
+    evaluators = cfg.test_evaluator
+    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+        evaluator.update(output_dir=folder, keep_results=True)
+
+
+def switch_to_tta(cfg: Config) -> None:
+    """Test with test-time augmentation.
+
+    Args:
+        cfg: Changed in place; needs ``tta_pipeline``.
+
+    Raises:
+        KeyError: If the config has no ``tta_pipeline``.
+    """
+    if 'tta_pipeline' not in cfg:
+        raise KeyError(f'{cfg.filename} has no tta_pipeline, which --tta needs')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = {**cfg.get('tta_model', dict(type='SegTTAModel')), 'module': cfg.model}

@@ -1,0 +1,69 @@
+"""Evaluate a checkpoint with the data and the metrics of a config file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from mmengine.config import DictAction
+from mmengine.runner import Runner
+
+from s5_mm.checkpoints import install_safe_loader
+from s5_mm.utils.config import (
+    load_config,
+    save_predictions_to,
+    show_predictions,
+    switch_to_tta,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--work-dir', help='folder for the log (work_dirs/<config name>)'
+    )
+    parser.add_argument('--out', help='folder for the predicted masks')
+    parser.add_argument('--show', action='store_true', help='show every prediction')
+    parser.add_argument('--show-dir', help='folder for pictures of the predictions')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds a shown picture stays'
+    )
+    parser.add_argument(
+        '--tta', action='store_true', help='test-time augmentation, tta_pipeline'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config',
+    )
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main() -> None:
+    """Build the runner and test."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    if args.show or args.show_dir:
+        show_predictions(cfg, args.show, args.show_dir, args.wait_time)
+    if args.out:
+        save_predictions_to(cfg, args.out)
+    if args.tta:
+        switch_to_tta(cfg)
+    install_safe_loader()
+    Runner.from_cfg(cfg).test()
+
+
+if __name__ == '__main__':
+    main()
