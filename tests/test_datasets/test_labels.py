@@ -38,7 +38,11 @@ def test_rule(zero: bool, ignore: int, names: dict | None) -> None:
 
 
 def test_message_lists_values_and_what_is_allowed() -> None:
-    with pytest.raises(ValueError, match=r'7 \(2 px\), 9 \(1 px\) outside the 3 classes; allowed are 0\.\.2, 255'):  # fmt: skip
+    message = (
+        r'7 \(2 px\), 9 \(1 px\) outside the 3 classes; allowed are '
+        r'0\.\.2, 255'
+    )
+    with pytest.raises(ValueError, match=message):
         LabelRule(3).apply(np.array([[7, 7, 9, 1]], np.uint8))
     with pytest.raises(ValueError, match=r'8 \(1 px\), \.\.\. outside'):
         LabelRule(1).apply(EVERY[:, :12])

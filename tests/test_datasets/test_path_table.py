@@ -77,7 +77,9 @@ def test_folder_is_sorted_and_recursive(tmp_path: Path) -> None:
 
 def test_a_million_lines_make_no_objects(tmp_path: Path) -> None:
     file = tmp_path / 'list.txt'
-    file.write_text('\n'.join(f'unlabelled/part{i % 97}/{i:09d}.jpg' for i in range(10**6)))
+    file.write_text(
+        '\n'.join(f'unlabelled/part{i % 97}/{i:09d}.jpg' for i in range(10**6))
+    )
     tracemalloc.start()
     table = PathTable.from_list(str(file), '/data')
     blocks = sum(s.count for s in tracemalloc.take_snapshot().statistics('filename'))

@@ -1,0 +1,155 @@
+"""Labelled data sets: layouts, lists, and each thing that can be missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.registry import init_default_scope
+
+from s5_mm.datasets import ImageError, SegDataset
+from s5_mm.registry import DATASETS
+from s5_mm.utils.randomness import SampleKey, StreamIndex
+
+from .files import LABELLED, META, ids, labelled, picture, write
+
+
+def build(root: Path, **kwargs: object) -> SegDataset:
+    cfg = {'type': 's5_mm.SegDataset', 'data_root': str(root), 'metainfo': META}
+    return DATASETS.build({**cfg, **kwargs})
+
+
+def names(dataset: SegDataset) -> list[tuple[str, str]]:
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    return [(Path(i['img_path']).name, Path(i['seg_map_path']).name) for i in infos]
+
+
+def test_folders(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    write(tmp_path / 'img_dir' / 'deep' / 'x.JPG', picture())
+    write(tmp_path / 'ann_dir' / 'deep' / 'x.png', ids())
+    dataset = build(tmp_path, metainfo={**META, 'palette': [[0, 0, 0]] * 3})
+    assert names(dataset) == [(f'{i}.png', f'{i}.png') for i in range(4)] + [
+        ('x.JPG', 'x.png')
+    ]
+    assert dataset.metainfo['classes'] == META['classes']
+    assert dataset.metainfo['palette'] == [[0, 0, 0]] * 3
+    assert dataset.get_data_info(0)['num_classes'] == 3
+
+
+def test_lists(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    (tmp_path / 'list.txt').write_text('3\n1\n')
+    assert names(build(tmp_path, ann_file='list.txt')) == [
+        ('3.png', '3.png'),
+        ('1.png', '1.png'),
+    ]
+    (tmp_path / 'pairs.txt').write_text('img_dir/2.png ann_dir/0.png\n')
+    assert names(build(tmp_path, ann_file='pairs.txt')) == [('2.png', '0.png')]
+
+
+def test_sample_for_training_and_for_mmseg(tmp_path: Path) -> None:
+    init_default_scope('mmseg')
+    labelled(tmp_path)
+    dataset = build(tmp_path, pipeline=LABELLED)
+    index = StreamIndex(1, SampleKey(0, 0, 9))
+    first, again = dataset[index], dataset[index]
+    assert first['inputs'].equal(again['inputs'])
+    assert first['data_samples'].sample_key == index.key
+    np.random.seed(0)  # without a key the draws are the host's, new ones each time
+    assert not dataset[1]['inputs'].equal(dataset[1]['inputs'])
+    pipeline = [*LABELLED[:2], {'type': 'PackSegInputs'}]
+    dataset = build(tmp_path, pipeline=pipeline, test_mode=True, reduce_zero_label=True)
+    sample = dataset[1]['data_samples']
+    assert sample.reduce_zero_label is True
+    expected = np.where(ids(1) == 0, 255, ids(1).astype(int) - 1)
+    np.testing.assert_array_equal(sample.gt_sem_seg.data[0].numpy(), expected)
+
+
+def test_ignore_index_becomes_255(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    dataset = build(
+        tmp_path,
+        metainfo={'classes': ('a', 'b')},
+        ignore_index=2,
+        pipeline=LABELLED[:2],
+    )
+    expected = np.where(ids(0) == 2, 255, ids(0))
+    np.testing.assert_array_equal(dataset[0]['gt_seg_map'], expected)
+
+
+def test_missing_things(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match='img_dir: expected a folder.*missing'):
+        build(tmp_path)
+    (tmp_path / 'img_dir').mkdir()
+    with pytest.raises(ValueError, match='img_dir: no image in this folder'):
+        build(tmp_path)
+    labelled(tmp_path, 9)
+    for index in range(7):
+        (tmp_path / 'ann_dir' / f'{index}.png').unlink()
+    message = (
+        r'ann_dir: no mask \*\.png for 7 image\(s\) of .*img_dir: '
+        r'0\.png, 1\.png, .*4\.png, \.\.\.'
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        build(tmp_path)
+    for index in range(8):
+        (tmp_path / 'img_dir' / f'{index}.png').unlink()
+    message = r'no image .* for 1 mask\(s\) of .*ann_dir: 7\.png$'
+    with pytest.raises(FileNotFoundError, match=message):
+        build(tmp_path)
+    (tmp_path / 'list.txt').write_text('8\n7\nnone\n')
+    message = (
+        r'list\.txt: no file for 2 image\(s\) of the list: .*7\.jpg, '
+        r'.*none'
+    )
+    with pytest.raises(FileNotFoundError, match=message):
+        build(tmp_path, ann_file='list.txt')
+    (tmp_path / 'list.txt').write_text('img_dir/8.png ann_dir/1.png\n')
+    message = r'no file for 1 mask\(s\) of the list: .*ann_dir/1\.png'
+    with pytest.raises(FileNotFoundError, match=message):
+        build(tmp_path, ann_file='list.txt')
+    with pytest.raises(FileNotFoundError, match='nowhere.txt: the list file does not'):
+        build(tmp_path, ann_file='nowhere.txt')
+    write(tmp_path / 'img_dir' / '8.jpg', picture())
+    message = r'8\.(jpg|png) and 8\.(jpg|png) are two files of one name'
+    with pytest.raises(ValueError, match=message):
+        build(tmp_path)
+
+
+def test_bad_arguments(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    with pytest.raises(ValueError, match="metainfo has no 'classes', expected"):
+        build(tmp_path, metainfo=None)
+    with pytest.raises(ValueError, match="verify='all', allowed are 'none', 'headers'"):
+        build(tmp_path, verify='all')
+
+
+def test_bad_files_at_run_time_and_at_the_start(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    write(tmp_path / 'ann_dir' / '0.png', ids(0, 32, 41))
+    write(tmp_path / 'ann_dir' / '1.png', ids(1) * 3)
+    (tmp_path / 'img_dir' / '2.png').write_bytes(b'')
+    dataset = build(tmp_path, pipeline=LABELLED)
+    for index, message in (
+        (0, r'0\.png: mask of 41x32 px, its image .*0\.png has 40x32 px'),
+        (
+            1,
+            r'1\.png: mask value\(s\) 3 \(\d+ px\), 6 \(\d+ px\) outside the 3 classes',
+        ),
+        (2, r'2\.png: the file is empty'),
+    ):
+        with pytest.raises(ImageError, match=message):
+            dataset[index]
+    message = (
+        r'2 bad file\(s\) in 4 samples:\n.*0\.png: mask of 41x32 '
+        r'px.*\n.*2\.png: the file is empty'
+    )
+    with pytest.raises(ValueError, match=message):
+        build(tmp_path, verify='headers')
+    with pytest.raises(ValueError, match=r'3 bad file\(s\) in 4 samples'):
+        build(tmp_path, verify='full')
+    labelled(tmp_path)
+    assert len(build(tmp_path, verify='headers')) == 4
+    assert len(build(tmp_path, verify='full')) == 4

@@ -1,0 +1,100 @@
+"""The scan of a config's files, as a command."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s5_mm.datasets import MultiSourceDataset
+from s5_mm.datasets.verification import scan
+
+from .files import ids, picture, sources, write
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    """The command, in this process: starting one takes seconds."""
+    path = Path(__file__).parents[2] / 'tools' / 'misc' / 'verify_dataset.py'
+    main = runpy.run_path(str(path))['main']
+
+    def call(config: Path, *args: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, 'argv', ['verify_dataset.py', str(config), *args])
+        return (main(), *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    made = sources(tmp_path)
+    train = {'type': 's5_mm.MultiSourceDataset', 'sources': {**made, 'mix': 'unsup'}}
+    val = {**made['sup'], 'pipeline': made['sup']['pipeline'][:2]}
+    loaders = {
+        'train_dataloader': {'dataset': train},
+        'val_dataloader': {'dataset': val},
+    }
+    text = '\n'.join(f'{name} = {value!r}' for name, value in loaders.items())
+    (tmp_path / 'config.py').write_text(text)
+    return tmp_path / 'config.py'
+
+
+def test_good_data(config: Path, run: Callable) -> None:
+    report = config.parent / 'report.json'
+    code, out, err = run(config, '--json', str(report))
+    assert code == 0, err
+    assert 'ETA 0 s' in err
+    made = json.loads(report.read_text())
+    assert [part['name'] for part in made] == ['train/sup', 'train/unsup', 'val']
+    assert [part['samples'] for part in made] == [4, 6, 4]
+    counts = np.bincount(np.concatenate([ids(i).ravel() for i in range(4)]))
+    assert made[0]['pixels'] == dict(zip('abc', counts.tolist(), strict=True))
+    assert f'{counts[0]:,} px' in out
+
+
+def test_bad_data(config: Path, run: Callable) -> None:
+    (config.parent / 'u' / '2.png').write_bytes(b'')
+    write(config.parent / 'l' / 'ann_dir' / '1.png', ids(0) + 3)
+    write(config.parent / 'l' / 'ann_dir' / '0.png', ids(0, 32, 39))
+    code, out, err = run(config, '--split', 'train', '--jobs', '2')
+    assert code == 1
+    for line in (
+        r'train/sup: 4 samples, 2 bad',
+        r'0.png: mask of 39x32 px, its image',
+        r'1.png: mask value(s) 3 (',
+        r'train/unsup: 6 samples, 1 bad',
+        r'2.png: the file is empty (0 bytes), expected an image',
+    ):
+        assert line in out
+    (config.parent / 'l' / 'ann_dir' / '3.png').unlink()
+    code, out, err = run(config, '--split', 'val')
+    assert code == 1
+    assert 'no mask *.png for 1 image(s)' in out
+    code, out, err = run(config, '--split', 'test')
+    assert code == 2
+    assert 'no data set for --split test' in err
+
+
+def test_depths(tmp_path: Path) -> None:
+    """Damage inside a file is found by decoding alone."""
+    dataset = MultiSourceDataset(sources(tmp_path)).datasets[0]
+    write(tmp_path / 'l' / 'ann_dir' / '0.png', ids(0) + 9)
+    found = {}
+    for depth in ('headers', 'masks', 'full'):
+        for jobs in (1, 2):
+            reports = list(scan(dataset, depth, jobs))
+            assert len(reports) == 4
+            found[depth, jobs] = [len(report.problems) for report in reports]
+            assert (reports[1].histogram is None) == (depth == 'headers')
+    assert found['headers', 1] == found['headers', 2] == [0, 0, 0, 0]
+    assert found['masks', 1] == found['masks', 2] == [1, 0, 0, 0]
+    write(tmp_path / 'l' / 'img_dir' / '1.png', picture(1)[..., 0])
+    for depth in ('headers', 'masks', 'full'):
+        assert scan(dataset, depth)  # an iterator: nothing happens before it is read
+        report = list(scan(dataset, depth))[1]
+        assert "grey='repeat'" in report.problems[0][1]
