@@ -27,6 +27,7 @@ __all__ = ['ImageError', 'ImageHeader', 'read_header', 'read_image', 'read_mask'
 AlphaPolicy = Literal['error', 'drop']
 GreyPolicy = Literal['error', 'repeat']
 
+_READ_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # OpenCV 4.11
 _LAYOUTS = {1: 'greyscale', 2: 'greyscale with alpha', 3: 'RGB', 4: '4 channels'}
 
 
@@ -63,9 +64,7 @@ def read_image(
     check_complete(data, header, path)
     if header.format not in ('JPEG', 'PNG'):
         return np.array(_pillow(data, header, path).convert('RGB'))
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = _opencv(data, flags, header, path)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return _opencv(data, _READ_RGB, header, path)
 
 
 def read_mask(path: str) -> np.ndarray:
