@@ -155,9 +155,9 @@ class ViT(BaseModule):
             path = config['checkpoint']
             prefix = config.get('prefix', '')
             load_into(self, load_data_only(path), source_name=path, prefix=prefix)
-            self._is_init = True
-        else:
+        elif config:
             super().init_weights()
+        self._is_init = True
 
     def _load_from_state_dict(
         self, state_dict: dict, prefix: str, *args: object, **kwargs: object

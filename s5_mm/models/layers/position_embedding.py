@@ -106,7 +106,7 @@ def fit_pos_embed(
 ) -> tuple[Tensor, Tensor | None]:
     """Bring a stored position embedding to a grid, splitting off a class token's slot.
 
-    A length that equals the grid's is taken as it is; otherwise a square length is a
+    In this order: a length that equals the grid's is taken as it is, a square one is a
     square grid, and one more than the grid's or than a square is a class token's slot
     followed by the grid.
 
@@ -125,16 +125,15 @@ def fit_pos_embed(
     length, cells = pos_embed.shape[1], target[0] * target[1]
     if length == cells:
         return pos_embed, None
-    if length - 1 == cells:
+    if _side(length) is None and length - 1 == cells:
         return pos_embed[:, 1:], pos_embed[:, :1]
     for slots in (0, 1):
         side = _side(length - slots)
         if side is not None:
+            grid, slot = pos_embed[:, slots:], pos_embed[:, :slots]
             with torch.no_grad():
-                fitted = PositionInterpolator()(
-                    pos_embed[:, slots:], (side, side), target
-                )
-            return fitted, pos_embed[:, :1] if slots else None
+                fitted = PositionInterpolator()(grid, (side, side), target)
+            return fitted, slot if slots else None
     raise ValueError(
         f'{key}: shape {tuple(pos_embed.shape)} cannot be brought to a grid of '
         f'{target[0]} x {target[1]}: allowed are {cells} positions or a square number '

@@ -1,0 +1,106 @@
+"""Parameters and multiply-adds are those of the paper, on the meta device."""
+
+from importlib import util
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / 'configs/_base_/models/upernet_vit-b.py'
+DIMS = dict(b=768, l=1024, h=1280)
+
+
+def _tool():
+    path = ROOT / 'tools/analysis_tools/get_flops.py'
+    spec = util.spec_from_file_location(path.stem, path)
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TOOL = _tool()
+
+
+def _config(arch):
+    config = Config.fromfile(CONFIG)
+    model = config.get('model')
+    model.backbone.arch = arch
+    model.decode_head.in_channels = [DIMS[arch]] * 4
+    return config
+
+
+@pytest.mark.parametrize(
+    ('arch', 'params', 'gmac'),
+    [('b', 103.16, 178.1), ('l', 327.43, 445.6), ('h', 663.38, 831.2)],
+)
+def test_the_papers_figures(arch, params, gmac):
+    model = TOOL.build_on_meta(_config(arch))
+    assert {p.device.type for p in model.parameters()} == {'meta'}
+    parts = TOOL.count(model, 512, 512)
+    total = sum(part.params for part in parts)
+    assert total == sum(p.numel() for p in model.parameters())
+    assert round(total / 1e6, 2) == params
+    assert round(sum(part.macs for part in parts) / 1e9, 1) == gmac
+
+
+def test_parts_follow_closed_forms():
+    parts = {p.name: p for p in TOOL.count(TOOL.build_on_meta(_config('b')), 512, 512)}
+    assert list(parts) == [
+        'backbone: linear maps',
+        'backbone: attention core',
+        'backbone: feature pyramid',
+        'decode_head',
+    ]
+    tokens, dims, layers = 1024, 768, 12
+    linear = tokens * dims * (768 + layers * 12 * dims)
+    assert parts['backbone: linear maps'].macs == linear
+    assert parts['backbone: attention core'].macs == layers * 2 * tokens**2 * dims
+    pyramid = (tokens + 4 * tokens + tokens) * 4 * dims**2
+    assert parts['backbone: feature pyramid'].macs == pyramid
+    assert parts['backbone: feature pyramid'].params == 3 * (4 * dims**2 + dims) + (
+        2 * dims
+    )
+
+
+@pytest.mark.parametrize('classes', [5, 7, 9, 16])
+def test_the_closed_form_of_parameters(classes):
+    config = _config('b')
+    config.model.decode_head.num_classes = classes
+    model = TOOL.build_on_meta(config)
+    dims, layers, positions = 768, 12, 1024
+    vit = 769 * dims + positions * dims + layers * (12 * dims**2 + 13 * dims)
+    vit += 3 * (4 * dims**2 + dims) + 2 * dims
+    uper = 7 * (256 * dims + 512) + (dims + 1024) * 2304 + 512
+    uper += 3 * (589824 + 512) + 2359296 + 512
+    total = sum(p.numel() for p in model.parameters())
+    assert total == vit + uper + 257 * classes
+
+
+def test_attention_grows_with_the_square_of_the_tokens():
+    model = TOOL.build_on_meta(_config('b'))
+    small, large = (TOOL.count(model, side, 512) for side in (512, 1024))
+    interpolation = 768 * (64 * 32 * 32 + 64 * 32 * 32)  # rows, then columns
+    assert large[0].macs == 2 * small[0].macs + interpolation
+    assert large[1].macs == 4 * small[1].macs
+
+
+def test_of_a_semi_supervised_wrapper_the_student_is_counted(monkeypatch):
+    class Wrapper(torch.nn.Module):
+        def __init__(self, student):
+            super().__init__()
+            self.student = student
+
+    build = TOOL.MODELS.build
+    monkeypatch.setattr(TOOL.MODELS, 'build', lambda cfg: Wrapper(build(cfg)))
+    model = TOOL.build_on_meta(_config('b'))
+    assert type(model).__name__ == 'EncoderDecoder'
+    assert not model.training
+
+
+def test_the_command_prints_the_table(capsys):
+    TOOL.main([str(CONFIG), '--shape', '512', '512'])
+    out = capsys.readouterr().out
+    assert '103.16     178.1' in out
+    assert '0.356 TFLOP' in out

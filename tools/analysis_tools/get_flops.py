@@ -1,0 +1,158 @@
+"""Print the parameters and multiply-adds of a configured model, part by part.
+
+python tools/analysis_tools/get_flops.py CONFIG [--shape 512 512]
+
+The model is built on torch's meta device: nothing is allocated or computed, so ViT-H
+takes seconds on a laptop. One multiply-add (MAC) is two FLOPs. Counted are matrix
+products, attention and convolutions; bias, normalisation, activation, pooling and
+interpolation are not. What the paper calls 178.3 GFLOPs
+for ViT-B is this count in GMAC.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import NamedTuple
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import s5_mm  # noqa: F401  (registers the package with mmengine's config reader)
+
+_ATTENTION = ('bmm', 'baddbmm', 'attention')
+
+
+class Part(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        name: Part of the model.
+        params: Number of its parameters.
+        macs: Multiply-adds of one forward pass.
+    """
+
+    name: str
+    params: int
+    macs: int
+
+
+def build_on_meta(config: Config) -> BaseModel:
+    """Build the inference model of a config on the meta device.
+
+    Args:
+        config: A config with ``model``; of a semi-supervised wrapper the student.
+
+    Returns:
+        The model in eval mode.
+    """
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    with torch.device('meta'):
+        model = MODELS.build(config.model)
+    return getattr(model, 'student', model).eval()
+
+
+def _split(ops: dict[object, int]) -> tuple[int, int]:
+    """Split FLOPs by operator into the MACs of attention's core and of the rest."""
+    core = sum(n for op, n in ops.items() if any(key in str(op) for key in _ATTENTION))
+    return core // 2, (sum(ops.values()) - core) // 2
+
+
+def _params(*modules: nn.Module) -> int:
+    """Count the parameters of modules."""
+    return sum(p.numel() for module in modules for p in module.parameters())
+
+
+def count(model: BaseModel, height: int, width: int) -> list[Part]:
+    """Count one forward pass of one RGB image.
+
+    Args:
+        model: Model on the meta device whose ``forward(mode='tensor')`` takes images.
+        height: Image height in pixels.
+        width: Image width in pixels.
+
+    Returns:
+        The parts; parameters and MACs add up to those of the model.
+    """
+    image = torch.empty(1, 3, height, width, device='meta')
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model(image, mode='tensor')
+    flops = counter.get_flop_counts()
+    root = type(model).__name__
+
+    def macs(name: str) -> tuple[int, int]:
+        # mmseg calls `decode_head.forward`, not the module, which no hook sees; so
+        # the outermost counted modules at or below the name are summed.
+        names, path = [], f'{root}.{name}'
+        for key in sorted(flops):
+            inside = key == path or key.startswith(f'{path}.')
+            if inside and not any(key.startswith(f'{known}.') for known in names):
+                names.append(key)
+        split = [_split(flops[key]) for key in names]
+        return sum(core for core, _ in split), sum(rest for _, rest in split)
+
+    parts = []
+    for name, child in model.named_children():
+        core, rest = macs(name)
+        params = _params(child)
+        if isinstance(getattr(child, 'layers', None), nn.ModuleList):
+            pyramid = [key for key, _ in child.named_children() if key[:3] == 'fpn']
+            modules = [getattr(child, key) for key in pyramid]
+            pyramid_macs = sum(sum(macs(f'{name}.{key}')) for key in pyramid)
+            # Batched products outside of the layers resize the position embedding.
+            rest += core - pyramid_macs
+            core = macs(f'{name}.layers')[0]
+            rest -= core
+            params -= _params(*modules)
+            parts += [
+                Part(f'{name}: linear maps', params, rest),
+                Part(f'{name}: attention core', 0, core),
+                Part(f'{name}: feature pyramid', _params(*modules), pyramid_macs),
+            ]
+        elif params or core + rest:
+            parts.append(Part(name, params, core + rest))
+    elsewhere = sum(_split(flops['Global'])) - sum(part.macs for part in parts)
+    if elsewhere:
+        parts.append(Part('outside of these', 0, elsewhere))
+    return parts
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', help='config file of the model')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs=2,
+        default=(512, 512),
+        metavar=('H', 'W'),
+        help='image size in pixels (default: 512 512)',
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, help='key=value overrides'
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print the table."""
+    args = parse_args(argv)
+    config = Config.fromfile(args.config)
+    config.merge_from_dict(args.cfg_options or {})
+    model = build_on_meta(config)
+    parts = count(model, *args.shape)
+    print(f'{args.config} at {args.shape[0]} x {args.shape[1]}')
+    print(f'{"":32}{"params [M]":>12}{"GMAC":>10}')
+    total = Part('total', sum(p.params for p in parts), sum(p.macs for p in parts))
+    for part in [*parts, total]:
+        print(f'{part.name:32}{part.params / 1e6:12.2f}{part.macs / 1e9:10.1f}')
+    print(f'{"":32}{"":12}{2 * total.macs / 1e12:10.3f} TFLOP')
+
+
+if __name__ == '__main__':
+    main()
