@@ -5,8 +5,8 @@ python tools/analysis_tools/get_flops.py CONFIG [--shape 512 512]
 The model is built on torch's meta device: nothing is allocated or computed, so ViT-H
 takes seconds on a laptop. One multiply-add (MAC) is two FLOPs. Counted are matrix
 products, attention and convolutions; bias, normalisation, activation, pooling and
-interpolation are not. What the paper calls 178.3 GFLOPs
-for ViT-B is this count in GMAC.
+interpolation are not. What the paper calls 178.3 GFLOPs for ViT-B is this count in
+GMAC.
 """
 
 from __future__ import annotations

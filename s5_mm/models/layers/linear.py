@@ -9,12 +9,14 @@ same weights without any re-packing, with an error against fp64 of the same size
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.utils.flop_counter import register_flop_formula
 
 # Below this many multiply-adds oneDNN's fixed cost (about 10 us) outweighs its gain.
 _MIN_MULTIPLY_ADDS = 2**20
@@ -30,6 +32,15 @@ def _has_onednn_kernel() -> bool:
 
 
 _ONEDNN = _has_onednn_kernel()
+
+if _ONEDNN:  # torch's counter knows aten's products only
+
+    @register_flop_formula(torch.ops.mkldnn._linear_pointwise)
+    def _count_flops(
+        x_shape: torch.Size, weight_shape: torch.Size, *_: Any, **__: Any
+    ) -> int:
+        """Return the FLOPs of one product, two per multiply-add."""
+        return 2 * math.prod(x_shape) * weight_shape[0]
 
 
 def _matmul_nt(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from s5_mm.models.layers import Linear, linear
 
@@ -85,3 +86,12 @@ def test_only_needed_gradients_are_computed():
 
 def test_module_has_the_keys_of_torchs():
     assert set(Linear(3, 2).state_dict()) == {'weight', 'bias'}
+
+
+def test_torchs_counter_sees_forward_and_backward():
+    x, weight, bias = _operands()
+    weight.requires_grad_()
+    x.requires_grad_()
+    with FlopCounterMode(display=False) as counter:
+        linear(x, weight, bias).sum().backward()
+    assert counter.get_total_flops() == 3 * 2 * (2 * 64) * 192 * 160
