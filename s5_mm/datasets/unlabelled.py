@@ -71,7 +71,7 @@ class UnlabelledDataset(Dataset):
             )
         root = data_root or ''
         if data_dir is not None:
-            folder = os.path.join(root, data_dir)
+            folder = os.path.normpath(os.path.join(root, data_dir))
             self.paths = PathTable.from_folder(folder, suffixes)
         elif ann_file is not None:
             file = os.path.join(root, ann_file)

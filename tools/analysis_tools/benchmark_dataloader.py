@@ -17,11 +17,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from s5_mm.datasets import MultiSourceDataset
+from s5_mm.utils.config import load_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,6 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--samples', type=int, default=200, help='per source')
     parser.add_argument('--batches', type=int, default=20, help='per number of workers')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     return parser.parse_args()
 
 
@@ -118,7 +120,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         if args.config:
-            config = Config.fromfile(args.config)
+            config = load_config(args.config, args.cfg_options)
             init_default_scope(config.get('default_scope', 'mmseg'))
             cfg = config.train_dataloader.to_dict()
         else:

@@ -22,6 +22,7 @@ from mmengine.registry import init_default_scope
 
 from s5_mm.datasets.verification import scan
 from s5_mm.registry import DATASETS
+from s5_mm.utils.config import load_config
 
 SPLITS = ('train', 'val', 'test')
 
@@ -41,7 +42,12 @@ def parse_args() -> argparse.Namespace:
         'every pixel of the masks',
     )
     parser.add_argument('--json', type=Path, help='write the report here')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='settings to override, e.g. data_root=...',
+    )
     return parser.parse_args()
 
 
@@ -109,9 +115,7 @@ def show(report: dict[str, Any]) -> None:
 def main() -> int:
     """Run the command."""
     args = parse_args()
-    config = Config.fromfile(args.config)
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
+    config = load_config(args.config, args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     splits = SPLITS if args.split == 'all' else (args.split,)
     wanted: list[tuple[str, dict]] = []
