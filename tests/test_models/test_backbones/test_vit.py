@@ -179,6 +179,19 @@ def test_copies_are_independent():
     assert not torch.allclose(out, model(_image(96, 64))[2])
 
 
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_autocast_keeps_the_residual_stream_and_gradients_in_fp32(dtype):
+    model, x = _tiny(drop_path_rate=0.1), _image(96, 64)
+    expected = model.eval()(x)
+    with torch.autocast('cpu', dtype):
+        maps = model(x)
+    assert {tap.dtype for tap in maps[2:]} == {torch.float32}
+    for a, b in zip(maps, expected, strict=True):
+        torch.testing.assert_close(a.float(), b, rtol=0.05, atol=0.05)
+    sum(tap.float().mean() for tap in maps).backward()
+    assert {p.grad.dtype for p in model.parameters()} == {torch.float32}
+
+
 def test_init_weights_draws_as_stated():
     model = _tiny(arch='t', img_size=128)
     model.init_weights()
