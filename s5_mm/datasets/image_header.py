@@ -170,6 +170,7 @@ def check_complete(data: bytes, header: ImageHeader, path: str) -> None:
 
 
 def _parse_jpeg(data: bytes, path: str) -> ImageHeader:
+    """Find the frame header among the markers of a JPEG."""
     position = 2
     while position + 4 <= len(data):
         if data[position] != 0xFF:
@@ -198,6 +199,7 @@ def _parse_jpeg(data: bytes, path: str) -> ImageHeader:
 
 
 def _parse_png(data: bytes, path: str) -> ImageHeader:
+    """Read the first chunk of a PNG."""
     if len(data) < 33 or data[12:16] != b'IHDR':
         raise ImageError(path, f'truncated PNG: {len(data)} bytes hold no header')
     width, height, bits, colour = struct.unpack_from('>IIBB', data, 16)
@@ -210,6 +212,7 @@ def _parse_png(data: bytes, path: str) -> ImageHeader:
 
 
 def _walk_png(data: bytes, path: str) -> None:
+    """Follow the chunks of a PNG to its end, checking each."""
     view, position = memoryview(data), len(_PNG_SIGNATURE)
     while position + 12 <= len(data):
         (length,) = struct.unpack_from('>I', data, position)
@@ -229,6 +232,7 @@ def _walk_png(data: bytes, path: str) -> None:
 
 
 def _parse_other(data: bytes, path: str) -> ImageHeader:
+    """Ask Pillow about any other format."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             kind, mode, (width, height) = image.format, image.mode, image.size

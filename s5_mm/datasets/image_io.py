@@ -193,6 +193,7 @@ def check_mask_layout(header: ImageHeader, path: str) -> None:
 
 
 def _read_bytes(path: str) -> bytes:
+    """Read a file, of a TIFF only what tells that it is one."""
     try:
         with open(path, 'rb') as file:
             data = file.read(16)
@@ -211,6 +212,7 @@ def _read_bytes(path: str) -> bytes:
 
 
 def _opencv(data: bytes, flags: int, header: ImageHeader, path: str) -> np.ndarray:
+    """Decode by OpenCV and hold the result against the header."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
@@ -227,6 +229,7 @@ def _opencv(data: bytes, flags: int, header: ImageHeader, path: str) -> np.ndarr
 
 
 def _pillow(data: bytes, header: ImageHeader, path: str) -> Image.Image:
+    """Decode by Pillow."""
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
@@ -238,6 +241,7 @@ def _pillow(data: bytes, header: ImageHeader, path: str) -> Image.Image:
 
 
 def _as_ids(values: np.ndarray, path: str) -> np.ndarray:
+    """Bring the values of a mask to 8 bits, if they fit."""
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind not in 'bui':

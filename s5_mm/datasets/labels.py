@@ -98,6 +98,7 @@ def _cached_rule(
     ignore_index: int,
     label_map: tuple[tuple[int, int], ...] | None,
 ) -> LabelRule:
+    """Make the rule of a data set once."""
     return LabelRule(
         num_classes, reduce_zero_label, ignore_index, dict(label_map or ())
     )

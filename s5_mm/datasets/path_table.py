@@ -205,6 +205,7 @@ class PathTable(Sequence[str]):
         return _map_table, (self._file, self.root, self.origin)
 
     def _spill(self) -> None:
+        """Write the arrays aside, for other processes to map."""
         handle, name = tempfile.mkstemp(prefix='s5_mm_paths_', suffix='.bin')
         weakref.finalize(self, _remove, name, os.getpid())
         with os.fdopen(handle, 'wb') as file:

@@ -47,6 +47,7 @@ def read_tiff(path: str) -> tuple[np.ndarray, ImageHeader]:
 
 
 def _opened(path: str) -> Any:
+    """Open a TIFF."""
     try:
         import rasterio
         from rasterio.errors import NotGeoreferencedWarning
@@ -68,6 +69,7 @@ def _opened(path: str) -> Any:
 
 
 def _header(source: Any, path: str) -> ImageHeader:
+    """Describe an open TIFF."""
     kinds = [kind.name for kind in source.colorinterp]
     if len(set(source.dtypes)) != 1:
         raise ImageError(path, f'bands of different types {source.dtypes}')

@@ -179,6 +179,7 @@ def verify_dataset(dataset: Any, depth: Depth, jobs: int = 1) -> None:
 
 
 def _files(dataset: Any, index: int) -> tuple[str, str | None]:
+    """Give image and mask of a sample."""
     info = dataset.get_data_info(index)
     return info['img_path'], info.get('seg_map_path')
 
@@ -186,4 +187,5 @@ def _files(dataset: Any, index: int) -> tuple[str, str | None]:
 def _check_chunk(
     check: SampleCheck, files: Sequence[tuple[str, str | None]]
 ) -> list[SampleReport]:
+    """Check some samples, in a process of their own."""
     return [check(*pair) for pair in files]

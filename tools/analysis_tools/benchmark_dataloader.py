@@ -94,6 +94,7 @@ def time_samples(dataset: MultiSourceDataset, samples: int) -> None:
 
 
 def _labels(data_sample: object) -> list[torch.Tensor]:
+    """Give the labels of a sample, if it has some."""
     return [data_sample.gt_sem_seg.data] if 'gt_sem_seg' in data_sample else []
 
 
