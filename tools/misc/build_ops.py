@@ -349,8 +349,10 @@ def unpack_source(version: str, sdist: Path | None, folder: Path) -> Path:
         if status != 0:
             raise OpsError(f'cannot download {DISTRIBUTION} {version}:\n{output}')
         sdist = next(folder.glob('*.tar.gz'))
+    # The filter came to Python 3.10 and 3.11 with their patches .12 and .4.
+    safe = {'filter': 'data'} if hasattr(tarfile, 'data_filter') else {}
     with tarfile.open(sdist) as archive:
-        archive.extractall(folder, filter='data')
+        archive.extractall(folder, **safe)
     tree = next(path.parent for path in folder.glob('*/setup.py'))
     setup_py = tree / 'setup.py'
     text = setup_py.read_text(encoding='utf-8')

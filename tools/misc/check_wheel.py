@@ -28,6 +28,9 @@ EXTRAS = ('det', 'curation', 'geo', 'gpu', 'mminstall', 'tests', 'docs')
 # Imports every module that was packed, and reads every config with its bases.
 PROBE = """
 import importlib, pathlib, pkgutil, sys
+# An editable install would serve, from the checkout, what the wheel lacks.
+sys.meta_path[:] = [f for f in sys.meta_path
+                    if '__editable__' not in getattr(f, '__module__', '')]
 import s5_mm
 from mmengine.config import Config
 root = pathlib.Path(s5_mm.__file__).parent
