@@ -15,6 +15,7 @@ from s5_mm.utils.config import (
     show_predictions,
     switch_to_tta,
 )
+from s5_mm.utils.dist import init_cpu_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -61,6 +62,7 @@ def main() -> None:
         save_predictions_to(cfg, args.out)
     if args.tta:
         switch_to_tta(cfg)
+    init_cpu_processes(cfg)
     install_safe_loader()
     Runner.from_cfg(cfg).test()
 

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from s5_mm.checkpoints import install_safe_loader
 from s5_mm.utils.config import load_config, switch_to_amp
+from s5_mm.utils.dist import init_cpu_processes
 
 
 def parse_args() -> argparse.Namespace:
@@ -71,6 +72,7 @@ def main() -> None:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    init_cpu_processes(cfg)
     install_safe_loader()
     runner = Runner.from_cfg(cfg)
     try:

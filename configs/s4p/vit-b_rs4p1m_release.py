@@ -36,3 +36,4 @@ train_dataloader = dict(
     ),
 )
 optim_wrapper = dict(dtype='float16')
+auto_scale_lr = dict(base_batch_size=288)  # 8 x 36

@@ -4,8 +4,14 @@ data_root = 'data/'
 crop_size = (128, 128)
 metainfo = dict(
     classes=('building', 'land', 'road', 'vegetation', 'water'),
-    palette=[[60, 16, 152], [132, 41, 246], [110, 193, 228], [254, 221, 58], [226, 169, 41]],
-)  # fmt: skip
+    palette=[
+        [60, 16, 152],
+        [132, 41, 246],
+        [110, 193, 228],
+        [254, 221, 58],
+        [226, 169, 41],
+    ],
+)
 
 weak = dict(
     type='s5_mm.RandomGeometry',
@@ -34,7 +40,8 @@ unlabelled = dict(
     pipeline=[
         # 179 of the 1,869 tiles are RGBA.
         dict(type='s5_mm.LoadImage', alpha='drop'),
-        weak,
+        # 0.075-0.3 m a pixel, finer than the labelled tiles: never enlarged.
+        dict(weak, scale=(0.5, 1.0)),
         dict(type='s5_mm.PackSample'),
     ],
 )
@@ -67,16 +74,19 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type='s5_mm.SegmentationMetric', per_class=True)
+val_evaluator = dict(type='s5_mm.SegmentationMetric')
 test_evaluator = val_evaluator
 tta_pipeline = [
     dict(type='s5_mm.LoadImage'),
     dict(
         type='TestTimeAug',
         transforms=[
-            [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0.0, 1.0)],
+            [
+                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
+                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+            ],
             [dict(type='s5_mm.LoadMask')],
             [dict(type='PackSegInputs')],
         ],
     ),
-]  # fmt: skip
+]

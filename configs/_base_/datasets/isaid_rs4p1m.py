@@ -48,13 +48,20 @@ tta_pipeline = [
     dict(
         type='TestTimeAug',
         transforms=[
-            [dict(type='Resize', scale_factor=s, keep_ratio=True) for s in (0.5, 1.0, 1.5)],
-            [dict(type='RandomFlip', prob=p, direction='horizontal') for p in (0.0, 1.0)],
+            [
+                dict(type='Resize', scale_factor=0.5, keep_ratio=True),
+                dict(type='Resize', scale_factor=1.0, keep_ratio=True),
+                dict(type='Resize', scale_factor=1.5, keep_ratio=True),
+            ],
+            [
+                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
+                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
+            ],
             [dict(type='s5_mm.LoadMask')],
             [dict(type='PackSegInputs')],
         ],
     ),
-]  # fmt: skip
+]
 
 labelled = dict(
     type='s5_mm.SegDataset',

@@ -36,7 +36,7 @@ def _train(rank, world):
         gradient=own.grad,
         weight=layer.weight.grad,
         bias=layer.bias.grad,
-        **{name: value for name, value in layer.named_buffers()},
+        **dict(layer.named_buffers()),
     )
 
 
