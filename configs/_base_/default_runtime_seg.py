@@ -44,4 +44,5 @@ custom_hooks = [
     dict(type='s5_mm.IterationSeedHook'),
     dict(type='s5_mm.PreemptionHook'),
     dict(type='s5_mm.BadSampleHook'),
+    dict(type='s5_mm.CheckpointFitHook'),
 ]

@@ -2,7 +2,7 @@
 
 from .atomic_io import remove_leftovers, write_whole
 from .keys import rename_vit_key, summarise_keys, to_segmentor_names
-from .loading import CheckpointError, LoadReport, load_into, unwrap
+from .loading import CheckpointError, LoadReport, fit_to_model, load_into, unwrap
 from .plain_data import from_plain, to_plain
 from .safe_load import (
     DamagedCheckpointError,
@@ -16,6 +16,7 @@ __all__ = [
     'DamagedCheckpointError',
     'LoadReport',
     'UnsafeCheckpointError',
+    'fit_to_model',
     'from_plain',
     'install_safe_loader',
     'load_data_only',

@@ -91,22 +91,22 @@ def _wrong_shapes(
     return wrong
 
 
-def load_into(
+def fit_to_model(
     model: nn.Module,
     checkpoint: Mapping[str, object],
     source_name: str,
     prefix: str = '',
     mismatch: Literal['raise', 'skip'] = 'raise',
-) -> LoadReport:
-    """Load weights of any recognised origin into a backbone, segmentor or wrapper.
+) -> tuple[dict[str, Tensor], LoadReport]:
+    """Translate a checkpoint of any recognised origin into a model's state dict.
 
     The names are translated (:func:`to_segmentor_names`) and put where the model has
     them: at the top of a bare backbone, under ``backbone.`` of a segmentor, under
-    ``student.`` of a semi-supervised wrapper. One warning names everything that was
-    not used or not there.
+    ``student.`` of a semi-supervised wrapper (whose ``adopt_state_dict`` then fills
+    its teacher).  One warning names everything that was not used or not there.
 
     Args:
-        model: Model to fill in place.
+        model: Model that shall be filled.
         checkpoint: What was read from the file.
         source_name: File, for messages.
         prefix: Take only names that start with it, without it.
@@ -114,7 +114,7 @@ def load_into(
             name it in the warning (a classifier of other classes).
 
     Returns:
-        The fate of every tensor.
+        Tensors by the model's names, and the fate of every tensor.
 
     Raises:
         CheckpointError: Nothing matches, or a shape differs with ``mismatch='raise'``.
@@ -134,6 +134,8 @@ def load_into(
             f'found keys like {list(islice(found, 3))}, '
             f'expected keys like {list(islice(wanted, 3))}'
         )
+    if hasattr(model, 'adopt_state_dict'):
+        model.adopt_state_dict(usable)
     wrong = _wrong_shapes(usable, wanted)
     if wrong and mismatch == 'raise':
         listed = '; '.join(islice(wrong.values(), 10))
@@ -146,8 +148,34 @@ def load_into(
         mismatched=list(wrong),
         missing=[name for name in wanted if name not in usable],
     )
-    model.load_state_dict({name: usable[name] for name in report.loaded}, strict=False)
     _tell(report, source_name, list(wrong.values()))
+    return {name: usable[name] for name in report.loaded}, report
+
+
+def load_into(
+    model: nn.Module,
+    checkpoint: Mapping[str, object],
+    source_name: str,
+    prefix: str = '',
+    mismatch: Literal['raise', 'skip'] = 'raise',
+) -> LoadReport:
+    """Load weights of any recognised origin, see :func:`fit_to_model`.
+
+    Args:
+        model: Model to fill in place.
+        checkpoint: What was read from the file.
+        source_name: File, for messages.
+        prefix: Take only names that start with it, without it.
+        mismatch: 'raise' or 'skip' tensors of another shape.
+
+    Returns:
+        The fate of every tensor.
+
+    Raises:
+        CheckpointError: As in :func:`fit_to_model`.
+    """
+    state, report = fit_to_model(model, checkpoint, source_name, prefix, mismatch)
+    model.load_state_dict(state, strict=False)
     return report
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def toy_backbone(img_size: int = 32, **kwargs: Any) -> dict[str, Any]:
-    """Config of a ViT with two layers of width 32.
+    """Config of a ViT with four layers of width 32.
 
     Args:
         img_size: Side of the input in pixels that the position embedding is for.
@@ -15,13 +15,13 @@ def toy_backbone(img_size: int = 32, **kwargs: Any) -> dict[str, Any]:
     Returns:
         The config.
     """
-    arch = dict(embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=64)
+    arch = dict(embed_dims=32, num_layers=4, num_heads=2, mlp_ratio=2)
     config = dict(
         type='s5_mm.ViT',
         arch=arch,
         img_size=img_size,
         patch_size=8,
-        out_indices=(0, 0, 1, 1),
+        out_indices=(0, 1, 2, 3),
         drop_path_rate=0.0,
     )
     return {**config, **kwargs}

@@ -186,4 +186,8 @@ def switch_to_tta(cfg: Config) -> None:
     if 'tta_pipeline' not in cfg:
         raise KeyError(f'{cfg.filename} has no tta_pipeline, which --tta needs')
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-    cfg.model = {**cfg.get('tta_model', dict(type='SegTTAModel')), 'module': cfg.model}
+    # The hook wraps the model once its weights are loaded; a wrapper that is there
+    # before would look for them under other names.
+    wrapper = cfg.get('tta_model', dict(type='SegTTAModel'))
+    hook = dict(type='PrepareTTAHook', tta_cfg=wrapper)
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]

@@ -2,6 +2,7 @@
 
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .bad_sample_hook import BadSampleHook, TooManyBadImagesError
+from .checkpoint_fit_hook import CheckpointFitHook
 from .deferred_runtime_info_hook import DeferredRuntimeInfoHook
 from .iteration_seed_hook import IterationSeedHook
 from .preemption_hook import PreemptionHook
@@ -11,6 +12,7 @@ from .pseudo_label_vis_hook import PseudoLabelVisHook
 __all__ = [
     'AtomicCheckpointHook',
     'BadSampleHook',
+    'CheckpointFitHook',
     'DeferredRuntimeInfoHook',
     'IterationSeedHook',
     'PreemptionHook',

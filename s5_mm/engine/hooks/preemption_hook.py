@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import FrameType
@@ -37,9 +38,9 @@ class PreemptionHook(Hook):
     group of their own, to leave after the same iteration.  ``torchrun`` turns any
     status of its processes into 1; started by ``srun`` or ``mpirun`` the 75 arrives.
 
-    Data workers ignore the first signal, which schedulers send to every process of a
-    job: they die with the process they serve.  One that the signal caught before it
-    could ignore it ends the run with the same status, from its last checkpoint.
+    Data workers ignore these signals, which schedulers send to every process of a job,
+    unless they come from the process they serve.  One that was hit before it could
+    ignore it ends the run with the same status, to resume from its last checkpoint.
 
     Args:
         signals: Names of the signals.
@@ -231,16 +232,21 @@ def _undo_validation(runner: Runner) -> None:
 def _init_worker(
     signals: Sequence[int], init: Callable[[int], None] | None, worker_id: int
 ) -> None:
-    """Let a data worker survive the first signal, then initialise it."""
-    for number in signals:
-        signal.signal(number, _survive_once)
+    """Shield a data worker from the scheduler's signals, then initialise it."""
+    if hasattr(signal, 'sigwaitinfo'):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        threading.Thread(
+            target=_obey_the_parent, args=(signals, os.getppid()), daemon=True
+        ).start()
     if init is not None:
         init(worker_id)
 
 
-def _survive_once(number: int, frame: FrameType | None) -> None:
-    """Ignore a signal, and die of the next one (torch's, at shut-down)."""
-    signal.signal(number, signal.SIG_DFL)
+def _obey_the_parent(signals: Sequence[int], parent: int) -> None:
+    """Die of a signal of the process this worker serves, and of no other's."""
+    while signal.sigwaitinfo(signals).si_pid != parent:
+        pass
+    os._exit(0)
 
 
 def _name(number: int) -> str:

@@ -55,8 +55,10 @@ class PseudoLabelStatsHook(Hook):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         *counts, valid = model.read_pseudo_counts().tolist()
+        if not valid:  # the burn-in: nobody has asked for pseudo-labels yet
+            return
         confident = sum(counts)
-        ratio = confident / max(valid, 1)
+        ratio = confident / valid
         names = _class_names(runner, len(counts))
         shares = {
             name: count / max(confident, 1)

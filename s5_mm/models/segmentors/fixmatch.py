@@ -245,11 +245,18 @@ class FixMatch(SemiBaseSegmentor):
         if self.teacher is not None:
             self.teacher.load_state_dict(self.student.state_dict())
 
-    def _adopt_plain_segmentor(
-        self, state_dict: dict[str, Tensor], prefix: str, *args: Any
+    def adopt_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str = '', *args: Any
     ) -> None:
-        """Let a bare segmentor, or a run without teacher, fill both networks."""
-        super()._adopt_plain_segmentor(state_dict, prefix, *args)
+        """Let a bare segmentor, or a run without teacher, fill both networks.
+
+        Args:
+            state_dict: Changed in place: a missing teacher is the student, a teacher
+                that this model does not have is dropped.
+            prefix: Where this model is in a larger one.
+            *args: What torch passes on to a pre-hook of ``load_state_dict``.
+        """
+        super().adopt_state_dict(state_dict, prefix, *args)
         student, teacher = f'{prefix}student.', f'{prefix}teacher.'
         if self.teacher is None:
             for key in [key for key in state_dict if key.startswith(teacher)]:

@@ -70,7 +70,7 @@ class SemiBaseSegmentor(BaseSegmentor):
                 "semi_test_cfg.predict_on must be 'student' or 'teacher', got "
                 f'{self.test_cfg["predict_on"]!r}'
             )
-        self._register_load_state_dict_pre_hook(self._adopt_plain_segmentor)
+        self._register_load_state_dict_pre_hook(self.adopt_state_dict)
 
     # -- training ---------------------------------------------------------------
     def forward(
@@ -268,10 +268,16 @@ class SemiBaseSegmentor(BaseSegmentor):
         """Initialise the student; children bring the teacher to the same state."""
         self.student.init_weights()
 
-    def _adopt_plain_segmentor(
-        self, state_dict: dict[str, Tensor], prefix: str, *_: Any
+    def adopt_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str = '', *_: Any
     ) -> None:
-        """Let a checkpoint of the bare segmentor load into the student."""
+        """Let a checkpoint of the bare segmentor load into the student.
+
+        Args:
+            state_dict: Renamed in place: ``backbone.*`` to ``student.backbone.*``.
+            prefix: Where this model is in a larger one.
+            *_: What torch passes on to a pre-hook of ``load_state_dict``.
+        """
         own = [f'{prefix}{name}.' for name, _ in self.student.named_children()]
         for key in [key for key in state_dict if key.startswith(tuple(own))]:
             renamed = f'{prefix}student.{key[len(prefix) :]}'

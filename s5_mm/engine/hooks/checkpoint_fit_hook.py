@@ -1,0 +1,49 @@
+"""What is loaded fits the model, or the run says why not."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from s5_mm.checkpoints import fit_to_model
+from s5_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CheckpointFitHook(Hook):
+    """Translates and checks a checkpoint before the runner loads it.
+
+    mmengine loads what fits and logs the rest: a checkpoint of another model trains
+    or tests with random weights.  This hook accepts every origin that
+    :func:`s5_mm.checkpoints.fit_to_model` recognises (MAE, the S5 release, bare
+    segmentors, runs with and without teacher), names in one warning what was not
+    used, and stops where nothing or the wrong shape is found.
+
+    Args:
+        mismatch: 'raise' on a tensor of another shape, or 'skip' it: a decoder for
+            other classes starts from random weights.
+    """
+
+    def __init__(self, mismatch: Literal['raise', 'skip'] = 'raise') -> None:
+        self.mismatch = mismatch
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Replace ``checkpoint['state_dict']`` by what the model can load.
+
+        Args:
+            runner: The runner that is about to load.
+            checkpoint: What was read; changed in place.
+
+        Raises:
+            CheckpointError: Nothing matches, or a shape differs.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        source = runner._load_from or runner.work_dir
+        state, report = fit_to_model(model, checkpoint, source, mismatch=self.mismatch)
+        # Named already; mmengine would name them again.
+        own = model.state_dict()
+        state.update({name: own[name] for name in report.missing + report.mismatched})
+        checkpoint['state_dict'] = state
