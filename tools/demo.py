@@ -1,0 +1,482 @@
+"""Pre-train on drawn scenes and set supervised-only beside FixMatch.
+
+Draws a few labelled and many unlabelled scenes, trains an initial model on the
+labels, and continues it for as many iterations again, once on the labels alone and
+once with FixMatch.  Ends with both mIoU, pictures and curves in the work directory.
+Interrupted, the next call goes on where this one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from s5_mm.testing import METAINFO, write_dataset
+from s5_mm.utils.config import load_config
+from s5_mm.visualization import (
+    colorize,
+    grid,
+    legend,
+    plot_runs,
+    prediction_panel,
+    read_scalars,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZE = 128
+# Defects of the unlabelled images, per thousand.
+BROKEN = dict(flat=5, no_data=8, stripes=5, truncated=3, empty=3)
+LINE = re.compile(r'Iter\((train|val|test)\) \[ *(\d+)/(\d+)\]\s*(.*)')
+VALUE = re.compile(r'(\w+): +([\d.:e+-]+)')
+
+
+class Stage(NamedTuple):
+    """One training of the demo.
+
+    Attributes:
+        name: Name of its config and of its folder.
+        title: What it is called in the tables.
+        start: Name of the stage whose model it starts from, '' for a random start.
+    """
+
+    name: str
+    title: str
+    start: str
+
+
+STAGES = (
+    Stage('warm_start', 'initial model', ''),
+    Stage('supervised', 'supervised-only', 'warm_start'),
+    Stage('fixmatch', 'FixMatch (S4P)', 'warm_start'),
+)
+
+
+class Demo:
+    """Runs the stages and remembers which of them are done.
+
+    Args:
+        args: The command line, see :func:`parse_args`.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.work_dir = Path(args.work_dir)
+        self.data = self.work_dir / 'data'
+        self.pictures = self.work_dir / 'pictures'
+        self.state_file = self.work_dir / 'state.json'
+        self.state: dict[str, dict[str, Any]] = {}
+        if self.state_file.is_file():
+            self.state = json.loads(self.state_file.read_text(encoding='utf-8'))
+        self.steps = 2 * len(STAGES) + 2
+
+    def run(self) -> None:
+        """Run what is missing, from the scenes to the summary."""
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        self.draw(1)
+        for number, stage in enumerate(STAGES):
+            self.train(stage, 2 + 2 * number)
+            self.test(stage, 3 + 2 * number)
+        self.say(self.steps, 'pictures, curves and summary')
+        self.show()
+
+    # -- stages ---------------------------------------------------------------
+    def draw(self, step: int) -> None:
+        """Draw the scenes.
+
+        Args:
+            step: Number of the step, for the user.
+        """
+        labelled, unlabelled, val = self.args.scenes
+        self.say(
+            step,
+            f'{labelled} labelled, {unlabelled} unlabelled and {val} validation scenes',
+        )
+        start = time.time()
+        marks = iter(range(25, 101, 25))
+        mark = next(marks)
+
+        def progress(done: int, total: int) -> None:
+            nonlocal mark
+            if 100 * done >= mark * total:
+                print(f'      {done}/{total} scenes drawn', flush=True)
+                mark = next(marks, 101)
+
+        write_dataset(
+            self.data,
+            labelled,
+            unlabelled,
+            val,
+            SIZE,
+            self.args.seed,
+            {kind: n * unlabelled // 1000 for kind, n in BROKEN.items()},
+            gsd=(0.25, 0.45),
+            progress=progress,
+        )
+        if mark != 25:  # otherwise they were there before
+            self.remember('draw', seconds=time.time() - start)
+
+    def train(self, stage: Stage, step: int) -> None:
+        """Train a stage, from its last checkpoint if there is one.
+
+        Args:
+            stage: The stage.
+            step: Number of the step, for the user.
+        """
+        folder = self.work_dir / stage.name
+        config = ROOT / 'configs' / 'demo' / f'{stage.name}.py'
+        options = self.options(stage)
+        fingerprint = self.fingerprint(stage, config, options)
+        known = self.state.get(stage.name, {})
+        if known.get('fingerprint') != fingerprint:
+            shutil.rmtree(folder, ignore_errors=True)
+            self.state.pop(stage.name, None)
+            self.remember(stage.name, fingerprint=fingerprint, seconds=0.0)
+        elif known.get('trained'):
+            self.say(step, f'{stage.title}: trained before, {known["seconds"]:.0f} s')
+            return
+        resume = (folder / 'last_checkpoint').is_file()
+        iters = self.iterations(stage)
+        self.say(
+            step,
+            f'{stage.title}: {"go on to" if resume else "train"} {iters} iterations',
+        )
+        command = ['tools/train.py', config, '--work-dir', folder]
+        command += ['--resume'] if resume else []
+        before, start = self.state[stage.name]['seconds'], time.time()
+        try:
+            self.call([*command, '--cfg-options', *pairs(options)])
+        finally:
+            self.remember(stage.name, seconds=before + time.time() - start)
+        self.remember(stage.name, trained=True)
+
+    def test(self, stage: Stage, step: int) -> None:
+        """Evaluate a trained stage and keep its predictions.
+
+        Args:
+            stage: The stage.
+            step: Number of the step, for the user.
+        """
+        known = self.state[stage.name].get('metrics')
+        if known:
+            self.say(step, f'{stage.title}: evaluated before, mIoU {known["mIoU"]:.2f}')
+            return
+        self.say(step, f'{stage.title}: evaluate')
+        folder = self.work_dir / stage.name / 'test'
+        shutil.rmtree(folder, ignore_errors=True)
+        config = ROOT / 'configs' / 'demo' / f'{stage.name}.py'
+        command = [
+            'tools/test.py',
+            config,
+            self.checkpoint(stage),
+            '--work-dir',
+            folder,
+        ]
+        data = f'data_root={self.data}/'
+        self.call([*command, '--out', folder / 'masks', '--cfg-options', data])
+        (file,) = folder.glob('*/*.json')
+        metrics = json.loads(file.read_text(encoding='utf-8'))
+        self.remember(stage.name, metrics=metrics)
+        print(f'      mIoU {metrics["mIoU"]:.2f}', flush=True)
+
+    # -- settings of a stage ----------------------------------------------------
+    def iterations(self, stage: Stage) -> int:
+        """Number of iterations of a stage."""
+        return self.args.iters[0 if not stage.start else 1]
+
+    def options(self, stage: Stage) -> dict[str, Any]:
+        """Settings that override those of the stage's config."""
+        iters = self.iterations(stage)
+        rise, quarter = min(30, iters // 2), max(iters // 4, 1)
+        options: dict[str, Any] = {
+            'data_root': f'{self.data}/',
+            'randomness.seed': self.args.seed,
+            'train_cfg.max_iters': iters,
+            'train_cfg.val_interval': quarter,
+            'default_hooks.logger.interval': min(25, quarter),
+            'param_scheduler.0.end': rise,
+            'param_scheduler.1.begin': rise,
+            'param_scheduler.1.end': iters,
+            'param_scheduler.1.T_max': iters - rise,
+        }
+        if stage.start:
+            start = next(other for other in STAGES if other.name == stage.start)
+            options['load_from'] = str(self.checkpoint(start))
+        if stage.name == 'fixmatch':
+            options['custom_hooks.3.interval'] = min(25, quarter)
+            options['custom_hooks.4.interval'] = quarter
+        return options
+
+    def checkpoint(self, stage: Stage) -> Path:
+        """The last checkpoint of a stage."""
+        return self.work_dir / stage.name / f'iter_{self.iterations(stage)}.pth'
+
+    def fingerprint(self, stage: Stage, config: Path, options: dict[str, Any]) -> str:
+        """Identify everything that the result of a stage depends on."""
+        cfg = load_config(str(config), options)
+        stamp = (self.data / 'dataset.json').read_text(encoding='utf-8')
+        before = self.state.get(stage.start, {}).get('fingerprint', '')
+        text = '\n'.join([cfg.pretty_text, stamp, before])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    # -- processes ----------------------------------------------------------------
+    def call(self, command: list[str | Path]) -> None:
+        """Run a command of this repository and show its progress.
+
+        Args:
+            command: Its path from the root of the repository, and its arguments.
+
+        Raises:
+            SystemExit: If it fails; its last lines are printed.
+            KeyboardInterrupt: If the user interrupts; it has saved its state then.
+        """
+        environment = {
+            **os.environ,
+            'PYTHONUNBUFFERED': '1',
+            # Threads that spin while they wait are slow when other work runs.
+            'OMP_WAIT_POLICY': 'PASSIVE',
+            'PYTHONPATH': os.pathsep.join(
+                [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]
+            ),
+        }
+        script, *rest = map(str, command)
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / script), *rest],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+            # Ctrl-C reaches this process alone, which then asks for a checkpoint.
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+        last: deque[str] = deque(maxlen=40)
+        try:
+            for line in process.stdout or ():
+                last.append(line.rstrip())
+                if short := condense(line):
+                    print(f'      {short}', flush=True)
+            code = process.wait()
+        except KeyboardInterrupt:
+            print('\nsaving a checkpoint ...', flush=True)
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=60)
+            except (KeyboardInterrupt, subprocess.TimeoutExpired):
+                process.kill()
+            raise
+        if code:
+            print('\n'.join(last))
+            raise SystemExit(f'{script} ended with status {code}; its log is above')
+
+    # -- what the user sees ---------------------------------------------------------
+    def say(self, step: int, text: str) -> None:
+        """Announce a step."""
+        print(f'[{step}/{self.steps}] {text}', flush=True)
+
+    def remember(self, name: str, **values: Any) -> None:
+        """Write down what is known of a stage; never half a file."""
+        self.state.setdefault(name, {}).update(values)
+        aside = self.state_file.with_suffix('.tmp')
+        aside.write_text(json.dumps(self.state, indent=2) + '\n', encoding='utf-8')
+        aside.replace(self.state_file)
+
+    def show(self) -> None:
+        """Write pictures, curves and the summary, and print the table."""
+        self.show_scenes()
+        self.show_predictions()
+        drawn = (self.work_dir / 'fixmatch').rglob('vis_image/pseudo_labels_*.png')
+        if found := sorted(drawn, key=lambda path: int(path.stem.split('_')[-1])):
+            shutil.copyfile(found[-1], self.pictures / 'pseudo_labels.png')
+        runs = {
+            stage.title: [self.work_dir / stage.name] for stage in STAGES if stage.start
+        }
+        keys = ['loss_sup', 'mask_ratio', 'mIoU']
+        plot_runs(runs, keys, self.pictures / 'curves.png', window=3)
+        text = self.summary()
+        (self.work_dir / 'summary.md').write_text(text, encoding='utf-8')
+        print(f'\n{text}\nwritten to {self.work_dir}/summary.md and {self.pictures}/')
+
+    def show_scenes(self, count: int = 8) -> None:
+        """Draw some labelled scenes above their masks and boxes."""
+        cells: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+        for path in sorted((self.data / 'img_dir/train').iterdir())[:count]:
+            image = read(path)
+            name = path.name
+            boxes = self.data / 'annfiles/train' / name.replace('.png', '.txt')
+            for line in boxes.read_text(encoding='utf-8').splitlines():
+                corners = np.array(line.split()[:8], dtype=float).reshape(4, 2)
+                outline = [np.rint(corners * 16).astype(np.int32)]
+                cv2.polylines(image, outline, True, (255, 60, 60), 1, cv2.LINE_AA, 4)
+            cells[0].append(image)
+            mask = read(self.data / 'ann_dir/train' / name, gray=True)
+            cells[1].append(colorize(mask, METAINFO['palette']))
+        footer = legend(METAINFO['classes'], METAINFO['palette'], SIZE * count)
+        write(self.pictures / 'scenes.png', grid(cells, tile_size=SIZE, footer=footer))
+
+    def show_predictions(self, count: int = 6) -> None:
+        """Draw the first validation scenes beside truth and predictions."""
+        names = sorted(p.name for p in (self.data / 'img_dir/val').iterdir())[:count]
+        images = [read(self.data / 'img_dir/val' / name) for name in names]
+        folders = [self.data / 'ann_dir/val']
+        folders += [self.work_dir / stage.name / 'test/masks' for stage in STAGES]
+        masks = [
+            [read(folder / name, gray=True) for folder in folders] for name in names
+        ]
+        titles = ['image', 'truth', *(stage.title for stage in STAGES)]
+        panel = prediction_panel(images, masks, titles, **METAINFO)
+        write(self.pictures / 'predictions.png', panel)
+
+    def summary(self) -> str:
+        """Put the results into words, as Markdown."""
+        labelled, unlabelled, val = self.args.scenes
+        names = METAINFO['classes']
+        head = ['', 'mIoU', *names, 'seconds']
+        rows = [head, ['---'] * len(head)]
+        for stage in STAGES:
+            metrics = self.state[stage.name]['metrics']
+            numbers = [metrics['mIoU'], *(metrics.get(f'IoU/{n}', 0.0) for n in names)]
+            seconds = self.state[stage.name]['seconds']
+            rows.append([stage.title, *(f'{n:.1f}' for n in numbers), f'{seconds:.0f}'])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = '\n'.join(
+            '| ' + ' | '.join(map(str.ljust, row, widths)) + ' |' for row in rows
+        )
+        ours, theirs = (
+            self.state[name]['metrics']['mIoU'] for name in ('fixmatch', 'supervised')
+        )
+        ratios = read_scalars(self.work_dir / 'fixmatch').get('mask_ratio', {})
+        half = self.args.iters[1] / 2
+        late = [ratio for step, ratio in ratios.items() if step > half]
+        ratio = sum(late) / max(len(late), 1)
+        alive = 'alive' if ratio > 0.2 else 'NOT alive (0.2 or less)'
+        return f"""# Supervised-only and FixMatch at equal iterations
+
+Both start from the same initial model ({self.args.iters[0]} iterations) and see
+{labelled} labelled scenes for {self.args.iters[1]} iterations more; FixMatch sees
+{unlabelled} unlabelled scenes as well. IoU in per cent on {val} validation scenes,
+seed {self.args.seed}:
+
+{table}
+
+**Supervised-only {theirs:.2f} mIoU, FixMatch {ours:.2f} mIoU ({ours - theirs:+.2f}).**
+Mask ratio in the second half {ratio:.2f}: the unlabelled branch is {alive}.
+
+![validation scenes](pictures/predictions.png)
+![pseudo-labels](pictures/pseudo_labels.png)
+![curves](pictures/curves.png)
+![labelled scenes](pictures/scenes.png)
+"""
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end a child when this process is killed."""
+    if sys.platform == 'linux':
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def condense(line: str) -> str:
+    """Shorten a line of the log to what a user wants to see.
+
+    Args:
+        line: A line of mmengine's log.
+
+    Returns:
+        The short line, '' for nothing.
+    """
+    match = LINE.search(line)
+    if not match:
+        loud = ' - ERROR - ' in line or 'no pseudo-label' in line
+        return line.strip() if loud else ''
+    mode, now, last, rest = match.groups()
+    values = dict(VALUE.findall(rest))
+    if mode != 'train':
+        known = mode == 'val' and 'mIoU' in values
+        return f'{" ":6}validation: mIoU {values["mIoU"]}' if known else ''
+    shown = [f'{key} {values[key]}' for key in ('loss', 'mask_ratio') if key in values]
+    eta = values.get('eta', '?')
+    return f'{now:>5}/{last}  eta {eta}  {values.get("time", "?")} s/it  ' + '  '.join(
+        shown
+    )
+
+
+def pairs(options: dict[str, Any]) -> list[str]:
+    """Write settings as arguments of ``--cfg-options``."""
+    return [f'{key}={value}' for key, value in options.items()]
+
+
+def read(path: Path, gray: bool = False) -> np.ndarray:
+    """Read a PNG as uint8 RGB (H, W, 3), or a mask (H, W)."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED if gray else cv2.IMREAD_COLOR)
+    return image if gray else np.ascontiguousarray(image[..., ::-1])
+
+
+def write(path: Path, image: np.ndarray) -> None:
+    """Write uint8 RGB (H, W, 3) as PNG."""
+    cv2.imwrite(str(path), image[..., ::-1])
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--work-dir', default='work_dirs/demo')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--fresh', action='store_true', help='start anew instead of going on'
+    )
+    parser.add_argument(
+        '--scenes',
+        type=int,
+        nargs=3,
+        default=(32, 600, 100),
+        metavar=('LABELLED', 'UNLABELLED', 'VAL'),
+    )
+    parser.add_argument(
+        '--iters',
+        type=int,
+        nargs=2,
+        default=(600, 600),
+        metavar=('INITIAL', 'CONTINUED'),
+        help='iterations of the initial model, and of each way to continue it',
+    )
+    return parser.parse_args(argv)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Treat a request to end like Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the demo."""
+    args = parse_args(argv)
+    args.work_dir = os.path.abspath(args.work_dir)
+    if args.fresh:
+        shutil.rmtree(args.work_dir, ignore_errors=True)
+    signal.signal(signal.SIGTERM, _interrupt)
+    start = time.time()
+    try:
+        Demo(args).run()
+    except KeyboardInterrupt:
+        print('interrupted; the same command goes on from here', flush=True)
+        raise SystemExit(130) from None
+    print(f'{time.time() - start:.0f} s in all')
+
+
+if __name__ == '__main__':
+    main()
