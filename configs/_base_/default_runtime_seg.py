@@ -9,9 +9,10 @@ env_cfg = dict(
 )
 # Draws are functions of (seed, sample), so one seed serves all ranks.
 randomness = dict(seed=0, diff_rank_seed=False)
-# Without device_ids, which mmengine would set, DDP runs on CPU processes too.
+# Without device_ids, which mmengine sets by default, DDP runs on CPU processes too.
 model_wrapper_cfg = dict(
     type='MMDistributedDataParallel',
+    device_ids=None,
     broadcast_buffers=False,
     find_unused_parameters=False,
 )

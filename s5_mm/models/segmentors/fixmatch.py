@@ -270,23 +270,23 @@ class FixMatch(SemiBaseSegmentor):
     @torch.no_grad()
     def _count(self, pseudo: PseudoLabels, confident: Tensor) -> None:
         """Add the pixels of this iteration to ``pseudo_counts``, without a sync."""
-        self.pseudo_counts.scatter_add_(
-            0, pseudo.labels.flatten(), confident.flatten().long()
-        )
-        self.pseudo_counts[-1] += pseudo.valid.sum()
+        counts = torch.zeros_like(self.pseudo_counts)
+        counts.scatter_add_(0, pseudo.labels.flatten(), confident.flatten().long())
+        counts[-1] = pseudo.valid.sum()
+        # Every process holds the sum of all, so a checkpoint of one is enough.
+        all_reduce(counts)
+        self.pseudo_counts += counts
 
-    @torch.no_grad()
     def read_pseudo_counts(self) -> Tensor:
         """Read the counts of all processes and start anew.
 
         Returns:
             Confident pixels of each class and, last, all valid pixels since the last
-            reading, int64, (K + 1,), on CPU.  Call it on every process.
+            reading, int64, (K + 1,), on CPU.
         """
-        counts = self.pseudo_counts.clone()
+        counts = self.pseudo_counts.cpu().clone()
         self.pseudo_counts.zero_()
-        all_reduce(counts)
-        return counts.cpu()
+        return counts
 
 
 @contextmanager
