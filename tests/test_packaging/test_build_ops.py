@@ -6,8 +6,9 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-import build_ops
 import pytest
+
+import build_ops
 
 TARGET = build_ops.Target('2.3.6', '2.15.0+cu132', 'cp311', 'x86_64')
 NAME = 'onedl_mmcv-2.3.6-cp311-cp311-linux_x86_64.whl'

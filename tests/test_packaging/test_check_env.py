@@ -5,8 +5,9 @@ import sys
 import venv
 from pathlib import Path
 
-import check_env
 import pytest
+
+import check_env
 
 ROOT = Path(__file__).resolve().parents[2]
 PIECES = {piece.module: piece for piece in check_env.PIECES}

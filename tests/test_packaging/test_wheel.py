@@ -7,8 +7,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-import check_wheel
 import pytest
+
+import check_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,8 +4,9 @@ import subprocess
 import zipfile
 
 import pytest
-import wheelhouse
 from packaging.requirements import Requirement
+
+import wheelhouse
 
 # What pip's report holds of each package: name to requirements.
 FOUND = {
