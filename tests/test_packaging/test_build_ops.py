@@ -183,10 +183,12 @@ def test_build_goes_beside_pips_cache(tmp_path, monkeypatch):
     assert int(env['MAX_JOBS']) >= 1
 
 
-def test_failed_build_names_the_log_and_the_first_error(tmp_path):
+def test_failed_build_names_the_log_and_the_first_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_ops.tempfile, 'tempdir', str(tmp_path))
     (tmp_path / 'setup.py').write_text('raise SystemExit("fatal error: torch.h")')
     with pytest.raises(build_ops.OpsError, match='(?s)compiling failed.*first error'):
         build_ops.compile_wheel(tmp_path, TARGET, tmp_path / 'log')
+    assert 'fatal error: torch.h' in (tmp_path / 's5_mm_ops_build.log').read_text()
 
 
 def test_progress_reads_ninja(tmp_path):
