@@ -20,10 +20,11 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from check_env import torchvision_for
-from check_wheel import build_wheel
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from check_env import torchvision_for
+from check_wheel import build_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 MMCV = 'onedl-mmcv'
