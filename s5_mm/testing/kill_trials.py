@@ -25,6 +25,7 @@ _INCIDENTAL = (
     'data_time',
     'eta',
     'cfg',
+    'mmengine_version',  # holds the commit of the working directory
     'experiment_name',
     'last_ckpt',
     'best_ckpt',
@@ -97,14 +98,16 @@ class TrainingChild:
             with contextlib.suppress(EOFError):  # it died; ``finish`` says how
                 self._ready.recv()
 
-    def send(self, number: int) -> None:
+    def send(self, number: int, workers: bool = False) -> None:
         """Send a signal, if the process still runs.
 
         Args:
             number: The signal.
+            workers: Send it to the data workers too, as a scheduler does.
         """
+        send = os.killpg if workers else os.kill
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.process.pid, number)
+            send(self.process.pid, number)
 
     def finish(self, timeout: float = 300) -> int:
         """Wait for the end.
@@ -259,6 +262,7 @@ def _train(
 
     from s5_mm.checkpoints import install_safe_loader
 
+    os.setpgrp()
     os.environ.update(environment)
     os.makedirs(work_dir, exist_ok=True)
     log = os.open(Path(work_dir, 'child.log'), os.O_CREAT | os.O_APPEND | os.O_WRONLY)

@@ -15,13 +15,11 @@ def toy_backbone(img_size: int = 32, **kwargs: Any) -> dict[str, Any]:
     Returns:
         The config.
     """
-    arch = dict(embed_dims=32, num_layers=4, num_heads=2, mlp_ratio=2)
     config = dict(
         type='s5_mm.ViT',
-        arch=arch,
+        arch=dict(embed_dims=32, num_layers=4, num_heads=2),
         img_size=img_size,
         patch_size=8,
-        out_indices=(0, 1, 2, 3),
         drop_path_rate=0.0,
     )
     return {**config, **kwargs}

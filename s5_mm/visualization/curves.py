@@ -139,7 +139,8 @@ def plot_runs(
         keys: What to draw, e.g. ``loss``, ``mask_ratio``, ``mIoU``.
         out: PNG to write; its folder is made.
         title: Heading.
-        window: Running mean over so many logged values; 1 draws them as they are.
+        window: Running mean over so many logged values; 1 draws them as they are, and
+            so are curves of a dozen points or less.
 
     Returns:
         The PNG.
@@ -163,25 +164,27 @@ def plot_runs(
     for axes, key in zip(
         figure.subplots(1, len(keys), squeeze=False)[0], keys, strict=True
     ):
-        for name, group in series.items():
+        for number, (name, group) in enumerate(series.items()):
             curve = band(group, key)
             if not len(curve.steps):
                 continue
             label = name if len(group) == 1 else f'{name} ({len(group)} runs)'
-            # Few points, such as validation results, are marked as well.
-            marker = 'o' if len(curve.steps) <= 12 else ''
+            # Few points, such as validation results, are marked and not smoothed.
+            few = len(curve.steps) <= 12
+            width = 1 if few else window
             (line,) = axes.plot(
                 curve.steps,
-                smooth(curve.mean, window),
-                marker=marker,
+                smooth(curve.mean, width),
+                color=f'C{number}',  # the same in every picture
+                marker='o' if few else '',
                 ms=4,
                 label=label,
             )
             if len(group) > 1:
                 axes.fill_between(
                     curve.steps,
-                    smooth(curve.low, window),
-                    smooth(curve.high, window),
+                    smooth(curve.low, width),
+                    smooth(curve.high, width),
                     color=line.get_color(),
                     alpha=0.2,
                     lw=0,
