@@ -40,10 +40,9 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),
+    # Ours, in every run.
+    iteration_seed=dict(type='s5_mm.IterationSeedHook'),
+    preemption=dict(type='s5_mm.PreemptionHook'),
+    bad_samples=dict(type='s5_mm.BadSampleHook', max_rate=0.01),
+    checkpoint_fit=dict(type='s5_mm.CheckpointFitHook'),
 )
-custom_hooks = [
-    dict(type='s5_mm.IterationSeedHook'),
-    dict(type='s5_mm.PreemptionHook'),
-    dict(type='s5_mm.BadSampleHook'),
-    dict(type='s5_mm.CheckpointFitHook'),
-]

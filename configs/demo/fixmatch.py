@@ -110,12 +110,10 @@ visualizer = dict(vis_backends=vis_backends)
 default_hooks = dict(
     logger=dict(interval=25),
     checkpoint=dict(interval=50, max_keep_ckpts=1, save_best=None),
+    # Some scenes are broken on purpose.
+    bad_samples=dict(max_rate=0.05),
 )
 custom_hooks = [
-    dict(type='s5_mm.IterationSeedHook'),
-    dict(type='s5_mm.PreemptionHook'),
-    # Some scenes are broken on purpose.
-    dict(type='s5_mm.BadSampleHook', max_rate=0.05),
     dict(type='s5_mm.PseudoLabelStatsHook', interval=25),
     dict(type='s5_mm.PseudoLabelVisHook', interval=150),
 ]

@@ -10,4 +10,4 @@ train_dataloader = dict(
     sampler=dict(shares=[8]),
     dataset=dict(sources=dict(_delete_=True, sup=_base_.labelled)),
 )
-custom_hooks = _base_.custom_hooks[:3]
+custom_hooks = []  # no pseudo-labels to watch

@@ -18,7 +18,6 @@ default_hooks = dict(
     checkpoint=dict(save_best='mIoU_fg'),
 )
 custom_hooks = [
-    *_base_.custom_hooks,
     dict(type='s5_mm.PseudoLabelStatsHook', interval=50),
     dict(type='s5_mm.PseudoLabelVisHook', interval=2000),
 ]

@@ -11,4 +11,4 @@ train_dataloader = dict(
     dataset=dict(sources=dict(_delete_=True, sup=_base_.labelled)),
 )
 auto_scale_lr = dict(base_batch_size=8)
-custom_hooks = _base_.custom_hooks[:4]  # no pseudo-labels to watch
+custom_hooks = []  # no pseudo-labels to watch

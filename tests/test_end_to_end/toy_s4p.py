@@ -53,6 +53,7 @@ def toy_config(data_root: Path, name: str = 'fixmatch', **changes) -> Config:
             'train_cfg.val_interval': 5,
             'default_hooks.checkpoint.interval': 4,
             'default_hooks.logger.interval': 3,
+            'default_hooks.bad_samples.max_rate': 1.0,
             'randomness.seed': 7,
             'load_from': None,
             'param_scheduler': [
@@ -63,8 +64,6 @@ def toy_config(data_root: Path, name: str = 'fixmatch', **changes) -> Config:
     for hook in cfg.custom_hooks:
         if 'PseudoLabel' in hook.type:
             hook.interval = 4
-        if 'BadSample' in hook.type:
-            hook.max_rate = 1.0
     options = {key.replace('__', '.'): value for key, value in changes.items()}
     cfg.merge_from_dict(options)
     return cfg
