@@ -1,0 +1,50 @@
+"""What README shows works as it is printed."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+from s5_mm.registry import DATASETS, MODELS
+from s5_mm.testing import write_dataset
+from s5_mm.utils.config import load_config
+
+ROOT = Path(__file__).parents[2]
+TEXTS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+def test_the_leaf_for_a_new_data_set_builds(tmp_path, monkeypatch):
+    (leaf,) = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.S)
+    base = ROOT / 'configs/s4p/vit-b_rs4p1m.py'
+    config = tmp_path / 'vit-b_mine.py'
+    config.write_text(leaf.replace('./vit-b_rs4p1m.py', str(base)))
+    monkeypatch.chdir(tmp_path)
+    mine = write_dataset(tmp_path / 'data/mine', 3, 4, 2, size=32)
+    (tmp_path / 'data/archive').mkdir()
+    names = [str(path) for path in sorted((mine / 'unlabelled').iterdir())]
+    (tmp_path / 'data/archive/images.txt').write_text('\n'.join(names))
+
+    cfg = load_config(str(config))
+    init_default_scope(cfg.default_scope)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert model.num_classes == 5
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    assert dataset.source_lengths == (3, 4)
+    assert dataset.metainfo['classes'] == ('a', 'b', 'c', 'd', 'e')
+    val = DATASETS.build(cfg.val_dataloader.dataset)
+    assert len(val) == 2
+    assert len(val.metainfo['palette']) == 5
+
+
+@pytest.mark.parametrize('path', TEXTS, ids=lambda path: path.name)
+def test_files_that_the_texts_name_are_there(path):
+    text = path.read_text()
+    named = re.findall(r'(?:tools|configs|docs|requirements)/[\w./-]+\.\w+', text)
+    mine = {'configs/s4p/vit-b_mine.py'}
+    missing = {name for name in named if not (ROOT / name).exists()} - mine
+    assert not missing
+    for link in re.findall(r'\]\(([^)#:]+)\)', text):
+        assert (path.parent / link).exists(), link
