@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from s5_mm.checkpoints import install_safe_loader
+from s5_mm.utils.arguments import add_config_arguments, parse_config_arguments
 from s5_mm.utils.config import (
     load_config,
     save_predictions_to,
@@ -23,9 +22,6 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument(
-        '--work-dir', help='folder for the log (work_dirs/<config name>)'
-    )
     parser.add_argument('--out', help='folder for the predicted masks')
     parser.add_argument('--show', action='store_true', help='show every prediction')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
@@ -35,20 +31,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tta', action='store_true', help='test-time augmentation, tta_pipeline'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config',
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    add_config_arguments(parser)
+    return parse_config_arguments(parser)
 
 
 def main() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 
-from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from s5_mm.checkpoints import install_safe_loader
-from s5_mm.utils.config import load_config, switch_to_amp
+from s5_mm.utils.arguments import add_config_arguments, parse_config_arguments
+from s5_mm.utils.config import load_config, resume_from, switch_to_amp
 from s5_mm.utils.dist import init_cpu_processes
 
 
@@ -17,9 +16,6 @@ def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--work-dir', help='folder for logs and checkpoints (work_dirs/<config name>)'
-    )
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -39,21 +35,8 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rate from auto_scale_lr.base_batch_size to this run',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings of the config, e.g. optim_wrapper.optimizer.lr=1e-4',
-    )
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none'
-    )
-    # torch's old launcher passes the rank as an argument, the new one does not.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
-    args = parser.parse_args()
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    add_config_arguments(parser)
+    return parse_config_arguments(parser)
 
 
 def main() -> None:
@@ -70,8 +53,7 @@ def main() -> None:
             )
         cfg.auto_scale_lr.enable = True
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        resume_from(cfg, args.resume)
     init_cpu_processes(cfg)
     install_safe_loader()
     runner = Runner.from_cfg(cfg)

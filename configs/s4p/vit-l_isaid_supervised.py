@@ -1,14 +1,9 @@
-# The supervised-only twin of vit-l_rs4p1m.py: same labelled images with the same
-# augmentation, same steps, no unlabelled branch.
-_base_ = ['./vit-l_rs4p1m.py']
+# The supervised-only twin of vit-l_rs4p1m.py.
+_base_ = ['./vit-b_isaid_supervised.py']
+pretrained = 'pretrained/vit-l-mae-checkpoint-1599.pth'
 model = dict(
-    type='s5_mm.SemiBaseSegmentor',
-    semi_train_cfg=dict(_delete_=True, sync_normalizer=True),
+    segmentor=dict(
+        backbone=dict(arch='l', init_cfg=dict(checkpoint=pretrained)),
+        decode_head=dict(in_channels=[1024] * 4),
+    )
 )
-train_dataloader = dict(
-    batch_size=12,
-    sampler=dict(shares=[12]),
-    dataset=dict(sources=dict(_delete_=True, sup=_base_.labelled)),
-)
-auto_scale_lr = dict(base_batch_size=96)  # 8 x 12
-custom_hooks = []  # no pseudo-labels to watch

@@ -137,6 +137,29 @@ def switch_to_amp(cfg: Config, dtype: str) -> None:
     cfg.optim_wrapper.dtype = dtype
 
 
+def resume_from(cfg: Config, checkpoint: str) -> None:
+    """Go on from a checkpoint.
+
+    Args:
+        cfg: Changed in place.
+        checkpoint: File, or 'auto' for the last one in the work dir.  If there is
+            none yet the run starts from the beginning, from the config's
+            ``load_from`` if it has one, so that one command serves a job that is
+            queued again and again.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    if checkpoint == 'auto':
+        cfg.resume = osp.isfile(osp.join(cfg.work_dir, 'last_checkpoint'))
+        if cfg.resume:
+            cfg.load_from = None
+        return
+    if not osp.isfile(checkpoint):
+        raise FileNotFoundError(f'--resume: there is no checkpoint {checkpoint}')
+    cfg.resume, cfg.load_from = True, checkpoint
+
+
 def show_predictions(
     cfg: Config, show: bool, folder: str | None, wait_time: float
 ) -> None:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from s5_mm.registry import MODELS, TRANSFORMS
-from s5_mm.utils.config import RUNNER_KEYS, check_keys, load_config
+from s5_mm.utils.config import RUNNER_KEYS, check_keys, load_config, resume_from
 
 ROOT = Path(__file__).parents[2] / 'configs'
 LEAVES = sorted(
@@ -210,3 +210,17 @@ def test_data_root_without_such_a_setting_is_refused(tmp_path):
     path.write_text('max_iters = 1\n')
     with pytest.raises(KeyError, match='no top-level data_root'):
         load_config(str(path), dict(data_root='x'))
+
+
+def test_resume_of_a_new_run_starts_from_the_configs_weights(tmp_path):
+    cfg = _load('s4p/vit-t_dubai.py')
+    cfg.work_dir, cfg.load_from = str(tmp_path), 'warm.pth'
+    resume_from(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (False, 'warm.pth')
+    (tmp_path / 'last_checkpoint').write_text('iter_4.pth')
+    resume_from(cfg, 'auto')
+    assert (cfg.resume, cfg.load_from) == (True, None)
+    resume_from(cfg, str(tmp_path / 'last_checkpoint'))
+    assert cfg.load_from == str(tmp_path / 'last_checkpoint')
+    with pytest.raises(FileNotFoundError, match=r'there is no checkpoint .*none\.pth'):
+        resume_from(cfg, str(tmp_path / 'none.pth'))
