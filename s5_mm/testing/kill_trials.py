@@ -261,6 +261,7 @@ def _train(
     from mmengine.runner import Runner
 
     from s5_mm.checkpoints import install_safe_loader
+    from s5_mm.utils.dist import init_cpu_processes
 
     os.setpgrp()
     os.environ.update(environment)
@@ -275,6 +276,7 @@ def _train(
     cfg = make(config, format_python_code=False)
     cfg.merge_from_dict(overrides)
     cfg.work_dir, cfg.resume, cfg.load_from = work_dir, True, None
+    init_cpu_processes(cfg)
     runner = Runner.from_cfg(cfg)
     ready.send(True)
     runner.train()

@@ -1,15 +1,20 @@
 """A tiny training: every draw counts, and it takes a millisecond an iteration."""
 
 import copy
+import io
+import os
 import random
 import time
+import uuid
 from multiprocessing import Value
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
+from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset, Sampler
 
@@ -159,6 +164,7 @@ def toy_config(**changes):
         log_processor=dict(by_epoch=False),
         randomness=dict(seed=5),
         visualizer=None,
+        launcher='none',
     )
     config = copy.deepcopy(config)
     for key, value in changes.items():
@@ -168,3 +174,64 @@ def toy_config(**changes):
             node = node[int(parent) if isinstance(node, list) else parent]
         node[last] = value
     return config
+
+
+def toy_runner(work_dir, resume=False, **changes):
+    """A runner in this process, with loggers and hubs of its own."""
+    cfg = Config(toy_config(**changes), format_python_code=False)
+    cfg.work_dir, cfg.resume = str(work_dir), resume
+    cfg.experiment_name = uuid.uuid4().hex
+    return Runner.from_cfg(cfg)
+
+
+class Interrupted(Exception):
+    """What :class:`ToyStopHook` raises."""
+
+
+@HOOKS.register_module()
+class ToyStopHook(Hook):
+    """Die at the end of an iteration, after all else."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == self.iteration:
+            raise Interrupted
+
+
+@HOOKS.register_module()
+class ToyCrashHook(Hook):
+    """Kill the process, without a chance to clean up, around the n-th rename."""
+
+    def __init__(self, moment, nth):
+        self.moment, self.left = moment, nth
+
+    def before_train(self, runner):
+        rename, save = os.replace, torch.save
+
+        def replace(source, target):
+            self.left -= 1
+            if self.left == 0 and self.moment == 'before':
+                os._exit(99)
+            rename(source, target)
+            if self.left == 0 and self.moment == 'after':
+                os._exit(99)
+
+        def half(content, file):
+            if not isinstance(file, io.BytesIO):
+                self.left -= 1
+                if self.left == 0:
+                    buffer = io.BytesIO()
+                    save(content, buffer)
+                    file.write(buffer.getvalue()[: buffer.tell() // 2])
+                    file.flush()
+                    os._exit(99)
+            save(content, file)
+
+        if self.moment == 'write':
+            torch.save = half
+        else:
+            os.replace = replace

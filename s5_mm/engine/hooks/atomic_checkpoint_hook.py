@@ -156,6 +156,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Let the host decide, but keep the old best until the new one is there."""
+        if not hasattr(self, 'file_backend'):  # ``runner.val()`` without training
+            return
         with self._into_place():
             super()._save_best_checkpoint(runner, metrics)
         self.file_backend.remove_now(keep=self._best_paths())

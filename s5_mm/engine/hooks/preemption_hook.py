@@ -186,11 +186,14 @@ class PreemptionHook(Hook):
 
     def _agree(self) -> int:
         """Give the number of a signal that any process received, 0 for none."""
-        if self._group is not None:
-            flag = torch.tensor(self._received)
-            distributed.all_reduce(flag, distributed.ReduceOp.MAX, group=self._group)
-            self._received = int(flag)
-        return self._received
+        if self._group is None:
+            return self._received
+        flag = torch.tensor(self._received)
+        distributed.all_reduce(flag, distributed.ReduceOp.MAX, group=self._group)
+        agreed = int(flag)
+        # A signal that came while waiting for the others counts the next time.
+        self._received = self._received or agreed
+        return agreed
 
     def _leave(self, runner: Runner, iteration: int) -> None:
         """Save, wait for the others and leave; the signals stay taken until the end."""
