@@ -66,6 +66,7 @@ _DROPPED = object()
 
 
 def _rewrite(value: Any, on_drop: Callable[[str, Any], None] | None, name: str) -> Any:
+    """Do :func:`to_plain`, with a mark of its own for what is dropped."""
     if type(value) in _KEPT or isinstance(value, (torch.Tensor, *_KEPT_TORCH)):
         return value
     if isinstance(value, HistoryBuffer):
@@ -98,6 +99,7 @@ def _rewrite(value: Any, on_drop: Callable[[str, Any], None] | None, name: str) 
 
 
 def _pack_array(array: np.ndarray) -> dict[str, Any]:
+    """Write an array as a tensor, or as a list where torch has no such type."""
     try:
         data: Any = torch.from_numpy(np.array(array, order='C'))
     except TypeError:  # strings and objects have no tensor
@@ -106,6 +108,7 @@ def _pack_array(array: np.ndarray) -> dict[str, Any]:
 
 
 def _unpack_array(packed: dict[str, Any]) -> np.ndarray:
+    """Undo :func:`_pack_array`."""
     data = packed['data']
     if isinstance(data, torch.Tensor):
         return data.cpu().numpy()
@@ -113,6 +116,7 @@ def _unpack_array(packed: dict[str, Any]) -> np.ndarray:
 
 
 def _pack_history(history: HistoryBuffer) -> dict[str, Any]:
+    """Write a log history as two arrays."""
     values, counts = history.data
     # Every entry counts once unless a caller said otherwise: store one number then.
     constant = counts.size > 0 and bool((counts == counts[0]).all())
@@ -125,6 +129,7 @@ def _pack_history(history: HistoryBuffer) -> dict[str, Any]:
 
 
 def _unpack_history(packed: dict[str, Any]) -> HistoryBuffer:
+    """Undo :func:`_pack_history`."""
     values = _unpack_array(packed['values'])
     counts = np.broadcast_to(_unpack_array(packed['counts']), values.shape)
     return HistoryBuffer(values, counts, max_length=packed['max_length'])

@@ -178,6 +178,7 @@ def load_unsupported(filename: str, map_location: _MapLocation = None) -> None:
 
 
 def _load_safetensors(path: str, map_location: _MapLocation) -> dict[str, Any]:
+    """Load a file that cannot hold anything but tensors."""
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file

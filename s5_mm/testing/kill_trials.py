@@ -232,6 +232,7 @@ def differences(first: Any, second: Any, name: str = '') -> list[str]:
 
 
 def _same_bits(first: Any, second: Any) -> bool:
+    """Compare two leaves; NaN equals NaN, 0.0 is not -0.0 in a tensor."""
     if hasattr(first, 'data') and isinstance(first.data, tuple):  # a log history
         return all(map(_same_bits, first.data, second.data))
     if isinstance(first, torch.Tensor):
@@ -246,6 +247,7 @@ def _same_bits(first: Any, second: Any) -> bool:
 
 
 def _bytes_of(tensor: torch.Tensor) -> np.ndarray:
+    """View the values of a tensor as bytes."""
     return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 

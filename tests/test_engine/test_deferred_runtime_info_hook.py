@@ -136,6 +136,20 @@ def test_each_type_of_scalar_is_recorded_as_the_host_does(value):
     assert differences(dict(host.log_scalars), dict(ours.log_scalars)) == []
 
 
+def test_history_stays_within_its_length():
+    ours, host = MessageHub('short'), MessageHub('short host')
+    for hub in (ours, host):
+        hub.update_scalar('train/x', 0.5)
+        hub.get_scalar('train/x').max_length = 4
+    hook = DeferredRuntimeInfoHook(interval=6)
+    runner = type('Runner', (_Loader,), dict(iter=0, max_iters=9, message_hub=ours))
+    for index in range(6):
+        hook.after_train_iter(runner, index, outputs=dict(x=torch.tensor(index)))
+        host.update_scalar('train/x', torch.tensor(index))
+    assert differences(dict(host.log_scalars), dict(ours.log_scalars)) == []
+    assert ours.get_scalar('train/x').data[0].tolist() == [2, 3, 4, 5]
+
+
 def test_scalar_changed_in_place_keeps_its_value():
     hub, hook = MessageHub('in place'), DeferredRuntimeInfoHook(interval=3)
     runner = type('Runner', (_Loader,), dict(iter=0, max_iters=9, message_hub=hub))

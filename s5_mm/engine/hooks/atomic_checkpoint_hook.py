@@ -169,6 +169,7 @@ class AtomicCheckpointHook(CheckpointHook):
         return {str(path) for path in (*several, single) if path}
 
     def _path_of(self, step: int) -> str:
+        """Name the checkpoint of a step."""
         return str(Path(str(self.out_dir), self.filename_tmpl.format(step)))
 
     @contextmanager
@@ -183,6 +184,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 discard_staged()
 
     def _warn_dropped(self, runner: Runner, name: str, value: Any) -> None:
+        """Say once what the checkpoints leave out."""
         if name not in self._dropped:
             self._dropped.add(name)
             runner.logger.warning(

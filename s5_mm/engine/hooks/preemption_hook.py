@@ -253,4 +253,5 @@ def _obey_the_parent(signals: Sequence[int], parent: int) -> None:
 
 
 def _name(number: int) -> str:
+    """Name a signal."""
     return signal.Signals(number).name

@@ -85,6 +85,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
             self.dataloader_iterator = type(self.dataloader_iterator)(self.dataloader)
 
     def _run(self) -> Any:
+        """Do the host's ``run``, but pick up the data and validation on resume."""
         runner = self.runner
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')
