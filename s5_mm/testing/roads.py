@@ -91,12 +91,12 @@ def _drive(
     along = (ends[1] - ends[0]) / max(length, 1e-9)
     across = np.array([-along[1], along[0]])
     angle = float(np.arctan2(along[1], along[0]))
-    density = rng.uniform(0.0, 0.6)
+    density = rng.uniform(0.1, 0.9)
     for lane, heading in ((0.24, angle), (-0.24, angle + np.pi)):
         at = rng.uniform(2, 30) * style.scale
         while at < length:
             centre = ends[0] + along * at + across * width * lane
             if rng.random() < density and canvas.holds(centre):
                 traffic.append(park(rng, centre, heading, style.scale))
-            at += rng.uniform(13, 30) * style.scale
+            at += rng.uniform(8, 26) * style.scale
     return traffic

@@ -50,9 +50,9 @@ METAINFO: dict[str, Any] = {
 
 # Shares of what a parcel is used for: field, wood, housing, hall, car park, pond.
 _USES = {
-    'country': (0.56, 0.15, 0.13, 0.07, 0.02, 0.07),
-    'village': (0.2, 0.09, 0.5, 0.1, 0.07, 0.04),
-    'town': (0.02, 0.06, 0.4, 0.34, 0.15, 0.03),
+    'country': (0.52, 0.15, 0.15, 0.08, 0.02, 0.08),
+    'village': (0.16, 0.08, 0.53, 0.12, 0.07, 0.04),
+    'town': (0.02, 0.05, 0.4, 0.36, 0.14, 0.03),
 }
 
 
@@ -102,13 +102,13 @@ def draw_scene(
     style = draw_style(rng, gsd)
     canvas = Canvas(size, style.grass)
     plan = Plan()
-    theme = str(rng.choice(list(_USES), p=(0.4, 0.33, 0.27)))
-    whole = rectangle(
-        size * (0.5 + rng.uniform(-0.2, 0.2, size=2)),
-        size * 1.9,
-        size * 1.9,
-        style.angle,
-    )
+    theme = str(rng.choice(list(_USES), p=(0.25, 0.4, 0.35)))
+    # The tile is a window of a larger piece of land that always holds several roads,
+    # so that their share does not depend on the size of the tile.
+    side = max(1.9 * size, 170 * style.scale)
+    away = max(side - 1.5 * size, 0.4 * size) / 2
+    middle = size / 2 + rng.uniform(-away, away, size=2)
+    whole = rectangle(middle, side, side, style.angle)
     parcel = {'country': 50, 'village': 32, 'town': 38}[theme] * style.scale
     parcels, cuts = partition(rng, whole, parcel**2)
     parcels = [shape for shape in parcels if canvas.meets(shape)]

@@ -44,8 +44,8 @@ def build_houses(
     """
     scale = style.scale
     for plot in plots:
-        if rng.random() < 0.9:
-            length, width = rng.uniform(9, 15) * scale, rng.uniform(7, 10) * scale
+        if rng.random() < 0.95:
+            length, width = rng.uniform(10, 17) * scale, rng.uniform(8, 12) * scale
             angle = style.angle + rng.choice((0, np.pi / 2)) + rng.normal(0, 0.05)
             centre = plot.mean(axis=0) + rng.normal(0, 1.0, size=2) * scale
             gable = bool(rng.random() < 0.8)
@@ -93,7 +93,7 @@ def build_halls(
     """
     scale = style.scale
     for plot in plots:
-        side = np.sqrt(area(plot)) * rng.uniform(0.55, 0.8)
+        side = np.sqrt(area(plot)) * rng.uniform(0.6, 0.85)
         ratio = rng.uniform(0.6, 1.0)
         hall = Building(
             plot.mean(axis=0), side / ratio * 0.85, side * ratio, style.angle,
