@@ -124,7 +124,7 @@ class Demo:
             SIZE,
             self.args.seed,
             {kind: n * unlabelled // 1000 for kind, n in BROKEN.items()},
-            gsd=(0.25, 0.45),
+            gsd=(0.22, 0.4),
             progress=progress,
         )
         if mark != 25:  # otherwise they were there before
@@ -217,8 +217,8 @@ class Demo:
             start = next(other for other in STAGES if other.name == stage.start)
             options['load_from'] = str(self.checkpoint(start))
         if stage.name == 'fixmatch':
-            options['custom_hooks.3.interval'] = min(25, quarter)
-            options['custom_hooks.4.interval'] = quarter
+            options['custom_hooks.0.interval'] = min(25, quarter)
+            options['custom_hooks.1.interval'] = quarter
         return options
 
     def checkpoint(self, stage: Stage) -> Path:
@@ -443,14 +443,14 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--scenes',
         type=int,
         nargs=3,
-        default=(32, 600, 100),
+        default=(16, 400, 80),
         metavar=('LABELLED', 'UNLABELLED', 'VAL'),
     )
     parser.add_argument(
         '--iters',
         type=int,
         nargs=2,
-        default=(600, 600),
+        default=(800, 500),
         metavar=('INITIAL', 'CONTINUED'),
         help='iterations of the initial model, and of each way to continue it',
     )

@@ -46,7 +46,7 @@ def toy_config(data_root: Path, name: str = 'fixmatch', **changes) -> Config:
     cfg.train_dataloader.batch_size = sum(cfg.train_dataloader.sampler.shares)
     cfg.val_dataloader.batch_size = cfg.test_dataloader.batch_size = 1
     if name == 'fixmatch':
-        cfg.model.semi_train_cfg.update(conf_thresh=0.3, burn_in=3, ema_momentum=0.9)
+        cfg.model.semi_train_cfg.update(conf_thresh=0.2, burn_in=3, ema_momentum=0.9)
     cfg.merge_from_dict(
         {
             'train_cfg.max_iters': 12,
