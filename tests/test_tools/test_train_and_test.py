@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from s5_mm.testing.kill_trials import differences, last_checkpoint
+from s5_mm.utils.config import load_config
 
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes
 
@@ -42,7 +43,11 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp('commands')
     write_scenes(folder / 'data')
     config = folder / 'toy.py'
-    toy_config(folder / 'data').dump(config)
+    cfg = toy_config(folder / 'data')
+    cfg.tta_pipeline = load_config(
+        str(ROOT / 'configs/s4p/vit-t_dubai.py')
+    ).tta_pipeline
+    cfg.dump(config)
     output = _run('train.py', config, '--work-dir', folder / 'run')
     return config, folder / 'run', output
 
@@ -73,6 +78,15 @@ def test_test_reproduces_the_figures_of_the_training(trained):
     assert SUMMARY.findall(tested)[-1] == final
     assert len(list(out.glob('*.png'))) == 3
     assert len(list(show.rglob('*.png'))) == 3
+
+
+def test_tta_averages_the_flips(trained, tmp_path):
+    config, work_dir, output = trained
+    checkpoint = (work_dir / 'last_checkpoint').read_text()
+    tested = _run('test.py', config, checkpoint, '--work-dir', tmp_path, '--tta')
+    plain, flipped = (SUMMARY.findall(text)[-1] for text in (output, tested))
+    assert plain != flipped
+    assert abs(float(plain[0]) - float(flipped[0])) < 10
 
 
 def test_two_processes_evaluate_to_the_same_figures(trained, tmp_path):
