@@ -2,26 +2,31 @@
 
     python tools/analysis_tools/benchmark_dataloader.py [CONFIG] [--workers 0 1 2]
 
-Without a config it writes 512x512 JPEG and PNG files to a temporary folder and loads
-them with the weak pipeline of pre-training; with one it loads the config's train set.
-Times are of one core: run it with OMP_NUM_THREADS=1 on a quiet machine.
+It starts with the time to open a list of a million names (``--names``), as text and as
+Parquet, and the bytes that a further worker costs.  Without a config it writes 512x512
+JPEG and PNG files to a temporary folder and loads them with the weak pipeline of
+pre-training; with one it loads the config's train set.  Times are of one core: run it
+with OMP_NUM_THREADS=1 on a quiet machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import pickle
 import tempfile
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from s5_mm.datasets import MultiSourceDataset
+from s5_mm.datasets import MultiSourceDataset, PathTable
 from s5_mm.utils.config import load_config
 
 
@@ -31,6 +36,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', nargs='?', help='config with a train_dataloader')
+    parser.add_argument('--names', type=int, default=1_000_000, help='in the list')
     parser.add_argument('--workers', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--samples', type=int, default=200, help='per source')
     parser.add_argument('--batches', type=int, default=20, help='per number of workers')
@@ -114,12 +120,38 @@ def time_loader(cfg: dict, workers: int, batches: int) -> None:
     print(f'{workers} worker(s): {rate:.0f} images/s')
 
 
+def time_lists(folder: Path, count: int) -> None:
+    """Open a list of so many names as text and as Parquet.
+
+    Args:
+        folder: Where the lists are written.
+        count: Number of names.
+    """
+    names = [f'part_{i // 1000:04d}/image_{i:08d}.png' for i in range(count)]
+    text, parquet = folder / 'list.txt', folder / 'list.parquet'
+    text.write_text('\n'.join(names), encoding='utf-8')
+    pq.write_table(pa.table({'path': names}), parquet)
+    for path, read in (
+        (text, PathTable.from_list),
+        (parquet, PathTable.from_manifest),
+    ):
+        start = time.perf_counter()
+        table = read(str(path))
+        seconds = time.perf_counter() - start
+        assert len(table) == count
+        print(
+            f'{path.suffix[1:]:8} {count} names open in {seconds:.2f} s; '
+            f'{len(pickle.dumps(table))} bytes go to a spawned worker'
+        )
+
+
 def main() -> None:
     """Run the benchmark."""
     args = parse_args()
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
+        time_lists(Path(folder), args.names)
         if args.config:
             config = load_config(args.config, args.cfg_options)
             init_default_scope(config.get('default_scope', 'mmseg'))
