@@ -13,6 +13,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+from tests.signals import listen_to_ctrl_c
+
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / 'tools' / 'demo.py'
 sys.path.insert(0, str(ROOT / 'tools'))
@@ -53,7 +55,7 @@ def _command(work_dir, *more):
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
     return dict(
         args=command, env=environment, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, cwd=ROOT,
+        stderr=subprocess.STDOUT, cwd=ROOT, preexec_fn=listen_to_ctrl_c,
     )  # fmt: skip
 
 

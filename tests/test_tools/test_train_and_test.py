@@ -13,6 +13,7 @@ import pytest
 from s5_mm.testing.kill_trials import differences, last_checkpoint
 from s5_mm.utils.config import load_config
 
+from ..signals import listen_to_ctrl_c
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +139,13 @@ def test_interrupted_and_resumed_equals_never_stopped(
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
     log = tmp_path / 'stdout.log'
     with open(log, 'w') as stream:
-        child = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment)
+        child = subprocess.Popen(
+            command,
+            stdout=stream,
+            stderr=stream,
+            env=environment,
+            preexec_fn=listen_to_ctrl_c,
+        )
         until = time.time() + 240
         # After the first checkpoint, which is saved at iteration 4.
         while not (tmp_path / 'last_checkpoint').exists() and time.time() < until:
