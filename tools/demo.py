@@ -466,8 +466,13 @@ def main(argv: list[str] | None = None) -> None:
     """Run the demo."""
     args = parse_args(argv)
     args.work_dir = os.path.abspath(args.work_dir)
-    if args.fresh:
-        shutil.rmtree(args.work_dir, ignore_errors=True)
+    if args.fresh and os.path.exists(args.work_dir):
+        if not os.path.isfile(os.path.join(args.work_dir, 'state.json')):
+            raise SystemExit(
+                f'--fresh: {args.work_dir} has no state.json, so it is no work '
+                'directory of the demo and is not removed'
+            )
+        shutil.rmtree(args.work_dir)
     signal.signal(signal.SIGTERM, _interrupt)
     start = time.time()
     try:

@@ -107,7 +107,7 @@ param_scheduler = [
         by_epoch=False,
     ),
 ]
-train_cfg = dict(type='s5_mm.ResumableIterLoop', max_iters=max_iters, val_interval=150)
+train_cfg = dict(type='s5_mm.ResumableIterLoop', max_iters=max_iters, val_interval=125)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 vis_backends = [dict(type='LocalVisBackend')]
@@ -120,5 +120,5 @@ default_hooks = dict(
 )
 custom_hooks = [
     dict(type='s5_mm.PseudoLabelStatsHook', interval=25),
-    dict(type='s5_mm.PseudoLabelVisHook', interval=150),
+    dict(type='s5_mm.PseudoLabelVisHook', interval=125),
 ]

@@ -18,7 +18,7 @@ from tests.signals import listen_to_ctrl_c
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / 'tools' / 'demo.py'
 sys.path.insert(0, str(ROOT / 'tools'))
-from demo import condense, parse_args  # noqa: E402
+from demo import condense, main, parse_args  # noqa: E402
 
 LOG = '11/20 22:58:30 - mmengine - INFO - '
 
@@ -97,3 +97,10 @@ def test_wrong_arguments(argument, capsys):
     with pytest.raises(SystemExit):
         parse_args([argument, 'x'])
     assert argument in capsys.readouterr().err
+
+
+def test_fresh_removes_no_other_folder(tmp_path):
+    (tmp_path / 'mine.txt').touch()
+    with pytest.raises(SystemExit, match=r'has no state\.json'):
+        main(['--work-dir', str(tmp_path), '--fresh'])
+    assert (tmp_path / 'mine.txt').exists()
