@@ -74,6 +74,7 @@ unlabelled = dict(
     type='s5_mm.UnlabelledDataset',
     data_root=data_root + 'rs4p1m',
     ann_file='RS4P-1M.txt',
+    separator=' ',  # the release's lists name a mask too, which nobody reads
     pipeline=unlabelled_pipeline,
 )
 train_dataloader = dict(
