@@ -55,9 +55,9 @@ class FixMatch(SemiBaseSegmentor):
               then the mean over the B_u images (Eq. 7 to the letter).
             * ``average_losses`` (False): (L_s + lambda L_u) / 2, the release, instead
               of Eq. 5.
-            * ``burn_in`` (0): first iterations in which only L_s counts.  From a cold
-              start no prediction reaches 0.95 and L_u is 0 for ever; a warm start
-              (``load_from``, ``init_cfg``) or these iterations wake it up.
+            * ``burn_in`` (0): first iterations in which only L_s counts, a warm start
+              in the same run: from random weights hardly a prediction reaches 0.95
+              and the branch can stay idle.
             * ``ema_momentum`` (None): the teacher is an exponential moving average of
               the student with this momentum.
             * ``sync_normalizer`` (True): see :class:`SemiBaseSegmentor`.
