@@ -45,4 +45,6 @@ default_hooks = dict(
     preemption=dict(type='s5_mm.PreemptionHook'),
     bad_samples=dict(type='s5_mm.BadSampleHook', max_rate=0.01),
     checkpoint_fit=dict(type='s5_mm.CheckpointFitHook'),
+    dataset_check=dict(type='s5_mm.DatasetCheckHook'),
+    absent_datasets=dict(type='s5_mm.AbsentDatasetHook'),
 )

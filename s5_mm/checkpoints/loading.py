@@ -103,7 +103,10 @@ def fit_to_model(
     The names are translated (:func:`to_segmentor_names`) and put where the model has
     them: at the top of a bare backbone, under ``backbone.`` of a segmentor, under
     ``student.`` of a semi-supervised wrapper (whose ``adopt_state_dict`` then fills
-    its teacher).  One warning names everything that was not used or not there.
+    its teacher).  Parts of the model with a method ``translate_checkpoint(state,
+    prefix, mismatch)`` change the renamed tensors in place first: a mixture of experts
+    splits dense layers, a model of several data sets hands a decoder to each.  One
+    warning names everything that was not used or not there.
 
     Args:
         model: Model that shall be filled.
@@ -126,7 +129,9 @@ def fit_to_model(
     chosen = {k[len(prefix) :]: v for k, v in found.items() if k.startswith(prefix)}
     wanted = model.state_dict()
     names = _match(chosen, wanted)
-    usable = {new: chosen[old] for old, new in names.items() if new in wanted}
+    renamed = {new: chosen[old] for old, new in names.items()}
+    notes = _translate(model, renamed, source_name, mismatch)
+    usable = {name: tensor for name, tensor in renamed.items() if name in wanted}
     if not usable:
         selected = f' under the prefix {prefix!r}' if prefix else ''
         raise CheckpointError(
@@ -144,12 +149,32 @@ def fit_to_model(
         )
     report = LoadReport(
         loaded=[name for name in wanted if name in usable and name not in wrong],
-        not_used=[old for old, new in names.items() if new not in wanted],
+        not_used=[
+            old for old, new in names.items() if new in renamed and new not in wanted
+        ],
         mismatched=list(wrong),
         missing=[name for name in wanted if name not in usable],
     )
-    _tell(report, source_name, list(wrong.values()))
+    _tell(report, source_name, list(wrong.values()), notes)
     return {name: usable[name] for name in report.loaded}, report
+
+
+def _translate(
+    model: nn.Module,
+    state: dict[str, Tensor],
+    source_name: str,
+    mismatch: Literal['raise', 'skip'],
+) -> list[str]:
+    """Let the parts of a model that know other forms of a checkpoint change it."""
+    notes: list[str] = []
+    for name, part in model.named_modules():
+        if hasattr(part, 'translate_checkpoint'):
+            prefix = f'{name}.' if name else ''
+            try:
+                notes += part.translate_checkpoint(state, prefix, mismatch)
+            except CheckpointError as error:
+                raise CheckpointError(f'{source_name}: {error}') from None
+    return notes
 
 
 def load_into(
@@ -179,9 +204,12 @@ def load_into(
     return report
 
 
-def _tell(report: LoadReport, source_name: str, wrong: list[str]) -> None:
+def _tell(
+    report: LoadReport, source_name: str, wrong: list[str], notes: list[str]
+) -> None:
     """Log what was loaded: one line, a warning if anything was left over."""
-    parts = [f'{source_name}: {len(report.loaded)} tensors loaded']
+    parts = [f'{source_name}: {len(report.loaded)} tensors loaded', *notes]
+    complete = len(parts)
     if report.not_used:
         parts.append(f'not used from the file: {summarise_keys(report.not_used)}')
     if wrong:
@@ -189,5 +217,5 @@ def _tell(report: LoadReport, source_name: str, wrong: list[str]) -> None:
     if report.missing:
         names = summarise_keys(report.missing)
         parts.append(f'not in the file and left as they were: {names}')
-    level = logging.WARNING if len(parts) > 1 else logging.INFO
+    level = logging.WARNING if len(parts) > complete else logging.INFO
     print_log('. '.join(parts), logger='current', level=level)

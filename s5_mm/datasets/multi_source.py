@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -27,20 +27,25 @@ class MultiSourceDataset(Dataset):
     changes.
 
     Each sample is made with the host's generators seeded from its key, so transforms
-    of mmcv and mmseg in the pipelines obey it too.
+    of mmcv and mmseg in the pipelines obey it too.  Its results carry the name of the
+    source as ``source`` and as ``dataset_name``, by which a model of several data sets
+    finds the parts that are its own.
 
     Args:
         sources: Name -> config of a data set, or a data set, or the name of an
             earlier source to draw from the same images once more (as the partners of
             CutMix are).  A data set is either ours or a child of mmengine's
             ``BaseDataset``.
+        pipeline: Pipeline of the sources whose config has none.
 
     Raises:
         ValueError: If there is no source, a name refers to no earlier one, or a
             source is empty.
     """
 
-    def __init__(self, sources: Mapping[str, Any]) -> None:
+    def __init__(
+        self, sources: Mapping[str, Any], pipeline: Sequence[dict] | None = None
+    ) -> None:
         if not sources:
             raise ValueError('MultiSourceDataset got no sources, expected at least one')
         self.source_names = tuple(sources)
@@ -54,7 +59,7 @@ class MultiSourceDataset(Dataset):
             if isinstance(source, str):
                 opened[name] = opened[source]
             elif isinstance(source, Mapping):
-                opened[name] = DATASETS.build(dict(source))
+                opened[name] = DATASETS.build(_with_pipeline(source, pipeline))
             else:
                 opened[name] = source
         self.datasets = tuple(opened.values())
@@ -66,9 +71,18 @@ class MultiSourceDataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """Meta information of the first source that names its classes."""
+        """Meta information of the first source that names its classes.
+
+        ``datasets`` holds that of each such source by its name.
+        """
         infos = [dict(getattr(dataset, 'metainfo', {})) for dataset in self.datasets]
-        return next((info for info in infos if info.get('classes')), infos[0])
+        named = {
+            name: info
+            for name, info in zip(self.source_names, infos, strict=True)
+            if info.get('classes')
+        }
+        first = next(iter(named.values()), infos[0])
+        return {**first, 'datasets': named}
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -96,10 +110,25 @@ class MultiSourceDataset(Dataset):
             cv2.setNumThreads(0)
         source, local = self.locate(index)
         key = getattr(index, 'key', None) or SampleKey(0, source, local)
-        extra = {'sample_key': key, 'source': self.source_names[source]}
+        name = self.source_names[source]
+        extra = {'sample_key': key, 'source': name, 'dataset_name': name}
         dataset = self.datasets[source]
         if isinstance(dataset, UnlabelledDataset):
             return dataset.prepare(local, extra)
         results = {**dataset.get_data_info(local), **extra}
         with seeded(key, View.GEOMETRY):
             return dataset.pipeline(results)
+
+
+def _with_pipeline(source: Mapping[str, Any], pipeline: Sequence[dict] | None) -> dict:
+    """Give a source, or the parts of one that is put together, the common pipeline."""
+    if pipeline is None:
+        return dict(source)
+    parts = source.get('datasets')
+    if parts is not None:
+        parts = [
+            _with_pipeline(part, pipeline) if isinstance(part, Mapping) else part
+            for part in parts
+        ]
+        return {**source, 'datasets': parts}
+    return {'pipeline': list(pipeline), **source}

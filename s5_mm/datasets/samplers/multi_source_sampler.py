@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, islice
 from typing import Any
 
@@ -12,6 +12,8 @@ from torch.utils.data import Sampler
 
 from s5_mm.registry import DATA_SAMPLERS
 from s5_mm.utils.randomness import SampleKey, StreamIndex, View, sample_generator
+
+from .shares import resolve_shares
 
 
 @DATA_SAMPLERS.register_module()
@@ -31,7 +33,11 @@ class MultiSourceSampler(Sampler):
 
     Args:
         dataset: A :class:`s5_mm.MultiSourceDataset`.
-        shares: Samples of each source in a batch of one rank; 0 leaves a source out.
+        shares: Samples of each source in a batch of one rank, a list or a dict by name;
+            0 leaves a source out.  Or how ``batch_size`` samples are shared out, each
+            source getting at least one: 'equal', 'size' (by the number of images) or
+            ``dict(temperature=T)`` (by its T-th root: 1 is 'size', large T 'equal').
+        batch_size: Samples in a batch of one rank, for the shares that are rules.
         seed: Seed of the order and of every draw; None: one for all ranks, drawn by
             mmengine.
         follows: For each source None, or the number of a source whose order it takes
@@ -46,9 +52,10 @@ class MultiSourceSampler(Sampler):
     def __init__(
         self,
         dataset: Any,
-        shares: Sequence[int],
+        shares: Sequence[int] | Mapping[str, float] | str,
         seed: int | None = None,
         follows: Sequence[int | None] | None = None,
+        batch_size: int | None = None,
     ) -> None:
         lengths = getattr(dataset, 'source_lengths', None)
         if lengths is None:
@@ -57,7 +64,9 @@ class MultiSourceSampler(Sampler):
                 's5_mm.MultiSourceDataset'
             )
         self.lengths = tuple(lengths)
-        self.shares = tuple(shares)
+        self.shares = resolve_shares(
+            shares, dataset.source_names, self.lengths, batch_size
+        )
         self.leaders = _check(dataset.source_names, self.lengths, self.shares, follows)
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed

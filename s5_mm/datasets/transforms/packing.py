@@ -33,6 +33,7 @@ class PackSample(BaseTransform):
         self,
         meta_keys: Sequence[str] = (
             'source',
+            'dataset_name',
             'sample_key',
             'img_path',
             'seg_map_path',
@@ -40,6 +41,9 @@ class PackSample(BaseTransform):
             'ori_shape',
             'valid_rect',
             'reduce_zero_label',
+            # What undoes the views of test-time augmentation.
+            'flip',
+            'flip_direction',
         ),
     ) -> None:
         self.meta_keys = tuple(meta_keys)

@@ -1,8 +1,10 @@
 """The hooks of s5_mm."""
 
+from .absent_dataset_hook import AbsentDatasetHook
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .bad_sample_hook import BadSampleHook, TooManyBadImagesError
 from .checkpoint_fit_hook import CheckpointFitHook
+from .dataset_check_hook import DatasetCheckHook
 from .deferred_runtime_info_hook import DeferredRuntimeInfoHook
 from .iteration_seed_hook import IterationSeedHook
 from .preemption_hook import PreemptionHook
@@ -10,9 +12,11 @@ from .pseudo_label_stats_hook import PseudoLabelStatsHook
 from .pseudo_label_vis_hook import PseudoLabelVisHook
 
 __all__ = [
+    'AbsentDatasetHook',
     'AtomicCheckpointHook',
     'BadSampleHook',
     'CheckpointFitHook',
+    'DatasetCheckHook',
     'DeferredRuntimeInfoHook',
     'IterationSeedHook',
     'PreemptionHook',

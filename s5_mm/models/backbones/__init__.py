@@ -2,5 +2,6 @@
 
 from .vit import ViT
 from .vit_arch import ARCHS, ViTArch, resolve_arch
+from .vit_moe import ViTMoE
 
-__all__ = ['ARCHS', 'ViT', 'ViTArch', 'resolve_arch']
+__all__ = ['ARCHS', 'ViT', 'ViTArch', 'ViTMoE', 'resolve_arch']

@@ -2,12 +2,14 @@
 
 from .cutmix import CutMix, MixPlan, rectangles_to_mask
 from .multi_branch import MultiBranchDataPreprocessor
+from .multi_dataset import MultiDatasetDataPreprocessor
 from .strong_augment import StrongAugment
 
 __all__ = [
     'CutMix',
     'MixPlan',
     'MultiBranchDataPreprocessor',
+    'MultiDatasetDataPreprocessor',
     'StrongAugment',
     'rectangles_to_mask',
 ]

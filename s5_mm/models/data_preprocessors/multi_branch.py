@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmseg.models import SegDataPreProcessor
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from s5_mm.registry import MODELS
 
 from .cutmix import CutMix, MixPlan, rectangles_to_mask
+from .device_preprocessor import DevicePreprocessor, to_unit
 from .strong_augment import StrongAugment
 
 
 @MODELS.register_module()
-class MultiBranchDataPreprocessor(SegDataPreProcessor):
+class MultiBranchDataPreprocessor(DevicePreprocessor):
     """Makes ``sup``, ``unsup_weak`` and ``unsup_strong`` out of collated crops.
 
     Batches of :func:`s5_mm.datasets.branch_collate` (a dict of sources) take this
@@ -32,11 +32,7 @@ class MultiBranchDataPreprocessor(SegDataPreProcessor):
         cutmix: Config of :class:`CutMix`, None for no CutMix.
         mix_source: Source that delivers one CutMix partner for each image of
             ``unsup``, in the same order; None takes partners from the batch.
-        **kwargs: Arguments of mmseg's ``SegDataPreProcessor``.  ``mean`` and ``std``
-            are of RGB in [0, 255].
-
-    Raises:
-        ValueError: If ``mean`` and ``std`` are not given.
+        **kwargs: See :class:`DevicePreprocessor`.
     """
 
     def __init__(
@@ -47,44 +43,31 @@ class MultiBranchDataPreprocessor(SegDataPreProcessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not self._enable_normalize:
-            raise ValueError('MultiBranchDataPreprocessor needs `mean` and `std`')
         self.strong: StrongAugment | None = strong and MODELS.build(strong)
         self.cutmix: CutMix | None = cutmix and MODELS.build(cutmix)
         self.mix_source = mix_source
 
-    def forward(self, data: dict, training: bool = False) -> dict[str, Any]:
-        """Prepare a batch.
+    def prepare(
+        self, sources: dict[str, Tensor], samples: dict[str, Sequence[SegDataSample]]
+    ) -> dict[str, Any]:
+        """Make the branches.
 
         Args:
-            data: ``inputs`` and ``data_samples``; either dicts of sources (training:
-                uint8 (N, 3, H, W) and lists of N ``SegDataSample``) or lists.
-            training: Passed on to mmseg's preprocessor for lists.
+            sources: uint8 (N, 3, H, W) by source.
+            samples: The N samples by source.
 
         Returns:
-            For dicts: ``inputs`` with float branches ``sup`` (N_l, 3, H, W) and, if
-            there is a source ``unsup``, ``unsup_weak`` (M, 3, H, W) and
-            ``unsup_strong`` (N, 3, H, W); ``data_samples`` as they came; ``mix``, a
-            :class:`MixPlan`.  For lists: what mmseg returns.
+            ``inputs`` with float branches ``sup`` (N_l, 3, H, W) and, if there is a
+            source ``unsup``, ``unsup_weak`` (M, 3, H, W) and ``unsup_strong``
+            (N, 3, H, W); ``data_samples`` as they came; ``mix``, a :class:`MixPlan`.
 
         Raises:
             KeyError: If the source named by ``mix_source`` is not in the batch.
         """
-        if not isinstance(data['inputs'], dict):
-            return super().forward(data, training)
-        data = self.cast_data(data)
-        # The train step calls this under autocast; colours need fp32.
-        with torch.no_grad(), torch.autocast(self.mean.device.type, enabled=False):
-            return self._make_branches(data['inputs'], data['data_samples'])
-
-    def _make_branches(
-        self, sources: dict[str, Tensor], samples: dict[str, Sequence[SegDataSample]]
-    ) -> dict[str, Any]:
-        """Make the branches, see :meth:`forward`."""
         branches: dict[str, Tensor] = {}
         prepared = dict(inputs=branches, data_samples=samples)
         if 'sup' in sources:
-            branches['sup'] = self._normalize(_unit(sources['sup']))
+            branches['sup'] = self._normalize(to_unit(sources['sup']))
         if 'unsup' in sources:
             weak, keys, rectangles = self._weak_views(sources, samples)
             count = len(sources['unsup'])
@@ -107,7 +90,7 @@ class MultiBranchDataPreprocessor(SegDataPreProcessor):
                     f'{sorted(sources)}; name a source of the multi-source data set'
                 )
             names.append(self.mix_source)
-        weak = _unit(torch.cat([sources[name] for name in names]))
+        weak = to_unit(torch.cat([sources[name] for name in names]))
         listed = [sample for name in names for sample in samples[name]]
         keys = [sample.sample_key for sample in listed]
         height, width = weak.shape[-2:]
@@ -135,12 +118,3 @@ class MultiBranchDataPreprocessor(SegDataPreProcessor):
             partner=torch.from_numpy(partner).to(weak.device, non_blocking=True),
             valid=masks[count:],
         )
-
-    def _normalize(self, images: Tensor) -> Tensor:
-        """Standardise images in [0, 1] with a mean and std given for [0, 255]."""
-        return (images - self.mean / 255) / (self.std / 255)
-
-
-def _unit(images: Tensor) -> Tensor:
-    """Map uint8 in [0, 255] to float in [0, 1]."""
-    return images.float() / 255

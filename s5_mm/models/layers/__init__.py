@@ -3,7 +3,9 @@
 from .attention import SelfAttention
 from .drop_path import DropPath
 from .feed_forward import FeedForward
+from .ffn_moe import FFNMoE
 from .linear import Linear, linear
+from .mixture_linear import mixture_linear
 from .patch_embed import PatchEmbed
 from .position_embedding import PositionInterpolator, fit_pos_embed
 from .sync_batch_norm import SyncBatchNorm
@@ -11,6 +13,7 @@ from .transformer_layer import TransformerEncoderLayer
 
 __all__ = [
     'DropPath',
+    'FFNMoE',
     'FeedForward',
     'Linear',
     'PatchEmbed',
@@ -20,4 +23,5 @@ __all__ = [
     'TransformerEncoderLayer',
     'fit_pos_embed',
     'linear',
+    'mixture_linear',
 ]

@@ -43,7 +43,7 @@ if _ONEDNN:  # torch's counter knows aten's products only
         return 2 * math.prod(x_shape) * weight_shape[0]
 
 
-def _matmul_nt(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+def matmul_nt(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute ``a @ b.T + bias`` by oneDNN, fp32 on CPU.
 
     Args:
@@ -64,7 +64,7 @@ class _OneDNNLinear(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return (..., N) = (..., K) x (N, K)^T + (N,)."""
         ctx.save_for_backward(x, weight)
-        return _matmul_nt(x, weight, bias)
+        return matmul_nt(x, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -73,15 +73,15 @@ class _OneDNNLinear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         need_x, need_weight, need_bias = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
-        grad_x = _matmul_nt(grad, weight.t().contiguous()) if need_x else None
+        grad_x = matmul_nt(grad, weight.t().contiguous()) if need_x else None
         grad_weight = None
         if need_weight:
             columns = x.reshape(-1, x.shape[-1]).t().contiguous()
-            grad_weight = _matmul_nt(flat.t().contiguous(), columns)
+            grad_weight = matmul_nt(flat.t().contiguous(), columns)
         return grad_x, grad_weight, flat.sum(0) if need_bias else None
 
 
-def _use_onednn(x: Tensor, weight: Tensor) -> bool:
+def use_onednn(x: Tensor, weight: Tensor) -> bool:
     """Tell whether this product goes to oneDNN: fp32 on CPU, eager, large enough."""
     return (
         _ONEDNN
@@ -109,11 +109,11 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         (..., out_features), dtype of ``x`` (autocast's under autocast).
     """
-    if not _use_onednn(x, weight):
+    if not use_onednn(x, weight):
         return F.linear(x, weight, bias)
     if torch.is_grad_enabled():
         return _OneDNNLinear.apply(x, weight, bias)
-    return _matmul_nt(x, weight, bias)
+    return matmul_nt(x, weight, bias)
 
 
 class Linear(nn.Linear):

@@ -1,7 +1,14 @@
-"""Segmentors: semi-supervised wrappers around any mmseg segmentor."""
+"""Segmentors: semi-supervised wrappers, models of several data sets."""
 
 from .encoder_decoder import EncoderDecoder
 from .fixmatch import FixMatch, PseudoLabels
+from .multi_dataset_segmentor import MultiDatasetSegmentor
 from .semi_base import SemiBaseSegmentor
 
-__all__ = ['EncoderDecoder', 'FixMatch', 'PseudoLabels', 'SemiBaseSegmentor']
+__all__ = [
+    'EncoderDecoder',
+    'FixMatch',
+    'MultiDatasetSegmentor',
+    'PseudoLabels',
+    'SemiBaseSegmentor',
+]

@@ -6,21 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
 from mmengine.structures import PixelData
 from mmseg.models import BaseSegmentor
-from mmseg.models.utils import resize
 from mmseg.structures import SegDataSample
 from torch import Tensor
-from torch.nn import functional as F
 
 from s5_mm.registry import MODELS
 
 from ..data_preprocessors import MixPlan
+from ..losses import mean_over_pixels, pixel_cross_entropy, upsample
+from .logged_losses import LoggedLosses
 
 
 @MODELS.register_module()
-class SemiBaseSegmentor(BaseSegmentor):
+class SemiBaseSegmentor(LoggedLosses, BaseSegmentor):
     """Wraps any mmseg segmentor; alone it trains on the labelled branch only.
 
     It is the supervised-only twin of its children: same data path, same loss L_s
@@ -153,11 +152,8 @@ class SemiBaseSegmentor(BaseSegmentor):
         Returns:
             (N, H, W).
         """
-        return F.cross_entropy(
-            self.upsample(logits, labels.shape[-2:]),
-            labels,
-            ignore_index=self.ignore_index,
-            reduction='none',
+        return pixel_cross_entropy(
+            self.upsample(logits, labels.shape[-2:]), labels, self.ignore_index
         )
 
     def upsample(self, logits: Tensor, size: Sequence[int]) -> Tensor:
@@ -170,14 +166,7 @@ class SemiBaseSegmentor(BaseSegmentor):
         Returns:
             (N, K, H, W), fp32 (fp64 stays fp64).
         """
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        return resize(
-            logits,
-            size=tuple(size),
-            mode='bilinear',
-            align_corners=self.align_corners,
-            warning=False,
-        )
+        return upsample(logits, size, self.align_corners)
 
     def normalize(self, total: Tensor, counted: Tensor) -> Tensor:
         """Divide a sum over pixels by the number of pixels that count.
@@ -191,29 +180,7 @@ class SemiBaseSegmentor(BaseSegmentor):
             this returns is the sum of all processes over the count of all, which is
             what one process with the whole batch gets.
         """
-        count = counted.sum().to(total.dtype)
-        world = get_world_size() if self.train_cfg['sync_normalizer'] else 1
-        if world > 1:
-            all_reduce(count)
-        return total * world / count.clamp(min=1)
-
-    def parse_losses(
-        self, losses: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Sum the losses; log the mean over the processes.
-
-        Args:
-            losses: What :meth:`loss` returned.
-
-        Returns:
-            The loss to differentiate (this process's) and the detached values to
-            log, equal on all processes.
-        """
-        loss, log_vars = super().parse_losses(losses)
-        values = torch.stack([value.detach().float() for value in log_vars.values()])
-        if get_world_size() > 1:
-            all_reduce(values, op='mean')
-        return loss, dict(zip(log_vars, values.unbind(), strict=True))
+        return mean_over_pixels(total, counted, self.train_cfg['sync_normalizer'])
 
     # -- the wrapped segmentor as seen from outside ------------------------------
     @property

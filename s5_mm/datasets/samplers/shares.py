@@ -1,0 +1,101 @@
+"""How the samples of a batch are shared out among several sources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+def resolve_shares(
+    shares: Sequence[int] | Mapping[str, float] | str,
+    names: Sequence[str],
+    lengths: Sequence[int],
+    batch_size: int | None = None,
+) -> tuple[int, ...]:
+    """Turn the ``shares`` of a sampler into numbers of samples.
+
+    Args:
+        shares: A list; a dict by name; or a rule for ``batch_size`` samples: 'equal',
+            'size', ``dict(temperature=T)``.
+        names: Names of the sources.
+        lengths: Images of each source.
+        batch_size: Samples in a batch, required by a rule.
+
+    Returns:
+        Samples of each source.
+
+    Raises:
+        ValueError: An unknown rule or name, a temperature that is not positive, a rule
+            without ``batch_size`` or with fewer samples than sources, or a
+            ``batch_size`` that is not the sum of the numbers given.
+    """
+    temperature = _temperature(shares, names)
+    if temperature is None:
+        if isinstance(shares, Mapping):
+            numbers = tuple(shares[name] for name in names)
+        else:
+            numbers = tuple(shares)
+        if batch_size is not None and batch_size != sum(numbers):
+            raise ValueError(
+                f'sampler.batch_size={batch_size}, but shares={list(numbers)} are '
+                f'{sum(numbers)}: leave it out or change the shares'
+            )
+        return numbers
+    if not isinstance(batch_size, int) or batch_size < len(names):
+        raise ValueError(
+            f'shares={shares!r} needs sampler.batch_size of at least {len(names)}, one '
+            f'sample of each of {list(names)}, got {batch_size!r}'
+        )
+    weights = np.array(lengths, dtype=np.float64) ** (1 / temperature)
+    return largest_remainder(weights, batch_size)
+
+
+def largest_remainder(weights: Sequence[float], total: int) -> tuple[int, ...]:
+    """Share out a whole number by weights; nobody gets less than one.
+
+    Args:
+        weights: Positive, one for each part.
+        total: Number to share out, at least the number of parts.
+
+    Returns:
+        Whole numbers whose sum is ``total``; ties go to the earlier part.
+    """
+    weights = np.asarray(weights, dtype=np.float64)
+    small = np.zeros(len(weights), dtype=bool)
+    while True:
+        rest = total - int(small.sum())
+        exact = np.where(small, 1, rest * weights / weights[~small].sum())
+        below = ~small & (exact < 1)
+        if not below.any():
+            break
+        small |= below
+    numbers = np.floor(exact + 1e-9).astype(int)
+    missing = total - int(numbers.sum())
+    order = np.argsort(-(exact - numbers), kind='stable')
+    numbers[order[:missing]] += 1
+    return tuple(int(number) for number in numbers)
+
+
+def _temperature(
+    shares: Sequence[int] | Mapping[str, float] | str, names: Sequence[str]
+) -> float | None:
+    """Temperature of a rule, None where shares are numbers."""
+    if isinstance(shares, str):
+        rules = {'equal': np.inf, 'size': 1.0}
+        if shares not in rules:
+            raise ValueError(
+                f'shares={shares!r}; allowed are {sorted(rules)}, dict(temperature=T), '
+                'a number for each source'
+            )
+        return rules[shares]
+    if isinstance(shares, Mapping) and set(shares) == {'temperature'} - set(names):
+        if not shares['temperature'] > 0:
+            raise ValueError(f'shares={dict(shares)}: the temperature must be positive')
+        return shares['temperature']
+    if isinstance(shares, Mapping) and set(shares) != set(names):
+        raise ValueError(
+            f'shares={dict(shares)} names {sorted(shares)}, the sources are '
+            f'{list(names)}'
+        )
+    return None

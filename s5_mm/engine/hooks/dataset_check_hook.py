@@ -1,0 +1,71 @@
+"""Model and data speak of the same data sets and classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from s5_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class DatasetCheckHook(Hook):
+    """Compares the heads of a model with the classes of the data, before a run.
+
+    A head with fewer classes than the data fails in the middle of the loss, one with
+    more trains without a word.  Works for models with one head and with one for each
+    data set.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the training data.
+
+        Args:
+            runner: The runner of the training process.
+        """
+        self._check(runner, runner.train_dataloader, 'train_dataloader')
+
+    def before_val(self, runner: Runner) -> None:
+        """Check the validation data."""
+        self._check(runner, runner.val_dataloader, 'val_dataloader')
+
+    def before_test(self, runner: Runner) -> None:
+        """Check the test data."""
+        self._check(runner, runner.test_dataloader, 'test_dataloader')
+
+    def _check(self, runner: Runner, loader: DataLoader, where: str) -> None:
+        """Compare one loader with the model.
+
+        Raises:
+            ValueError: A data set that the model does not know, or whose number of
+                classes is not that of its head.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        heads: Any = getattr(model, 'num_classes', None)
+        metainfo = getattr(loader.dataset, 'metainfo', None) or {}
+        if isinstance(heads, dict):
+            infos = metainfo.get('datasets', {})
+            unknown = [name for name in infos if name not in heads]
+            if unknown:
+                raise ValueError(
+                    f'{where} has the data set(s) {unknown}, the model has '
+                    f'{list(heads)} (model.datasets)'
+                )
+        elif isinstance(heads, int) and metainfo.get('classes'):
+            heads, infos = {'': heads}, {'': metainfo}
+        else:
+            return
+        for name, info in infos.items():
+            classes = info['classes']
+            if len(classes) != heads[name]:
+                setting = (
+                    f'model.datasets.{name}.num_classes' if name else 'num_classes'
+                )
+                raise ValueError(
+                    f'{where}: {name or "the data set"} has {len(classes)} classes '
+                    f'{tuple(classes)}, its decode head {heads[name]} ({setting})'
+                )

@@ -1,0 +1,304 @@
+"""One model for several segmentation data sets (MDF, MoE-MDF)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.logging import MessageHub
+from mmengine.model import ModuleDict
+from mmseg.models import BaseSegmentor
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from s5_mm.registry import MODELS
+from s5_mm.utils.routing import DatasetSlice, contiguous_slices, dataset_names
+
+from ..losses import upsample
+from .dataset_settings import DatasetSettings, read_settings
+from .hand_over import hand_over_decoder
+from .inference import infer
+from .logged_losses import LoggedLosses
+
+
+@MODELS.register_module()
+class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
+    """Shared backbone, one decode head for each data set (the paper's Figure 3).
+
+    With :class:`s5_mm.ViT` it is MDF, with :class:`s5_mm.ViTMoE` MoE-MDF, with a single
+    data set SDF.  A batch mixes data sets, contiguous by data set: ONE call of the
+    backbone, then each head on its slice.  What a sample's ``dataset_name`` says picks
+    expert, head and test protocol.
+
+    A batch without a data set leaves its expert and its head untouched.  Under DDP the
+    set of data sets must be the same on all processes in every iteration, as
+    :class:`s5_mm.MultiSourceSampler` makes it, and
+    :class:`s5_mm.AbsentDatasetHook` keeps the optimizer from what was absent.
+
+    Args:
+        backbone: Config of the backbone.  A ``s5_mm.ViTMoE`` without ``datasets`` gets
+            those of this model.
+        decode_head: Config that all heads share; ``num_classes`` comes from the data
+            sets.
+        datasets: By name, or a list with ``name``, for each data set:
+
+            * ``num_classes``: K of its head.
+            * ``decode_head``: what its head has of its own, e.g. ``loss_decode``.
+            * ``loss_weight`` (1.0): factor of its losses in the sum.
+            * ``start_iter`` (0): first iteration it takes part in; its samples are left
+              out before.
+            * ``test_cfg``: its protocol, see
+              :func:`s5_mm.models.segmentors.inference.infer`.
+        data_preprocessor: Config of the preprocessor.
+        init_cfg: Not allowed: initialise the backbone, or use ``load_from``.
+
+    Raises:
+        ValueError: A setting is unknown or out of its range; the message names it.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        decode_head: dict,
+        datasets: Mapping[str, dict] | Sequence[dict],
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        if init_cfg is not None:
+            raise ValueError(
+                f'MultiDatasetSegmentor takes no init_cfg ({init_cfg}): put it into '
+                'backbone, or start from a checkpoint with load_from'
+            )
+        super().__init__(data_preprocessor=data_preprocessor)
+        self.settings: dict[str, DatasetSettings] = read_settings(datasets)
+        backbone = dict(backbone)
+        if backbone.get('type') == 's5_mm.ViTMoE':
+            backbone.setdefault('datasets', list(self.settings))
+        self.backbone = MODELS.build(backbone)
+        self._check_experts()
+        # mmengine's ModuleDict: torch's would keep init_weights from the heads.
+        self.decode_heads = ModuleDict(
+            {
+                name: MODELS.build({**decode_head, **own.head_overrides()})
+                for name, own in self.settings.items()
+            }
+        )
+        corners = {name: head.align_corners for name, head in self.decode_heads.items()}
+        if len(set(corners.values())) > 1:
+            raise ValueError(
+                f'decode heads differ in align_corners: {corners}; it must be the same'
+            )
+        self.align_corners = next(iter(corners.values()))
+        #: Data sets that had samples since the optimizer's last step.
+        self.trained_datasets: set[str] = set()
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the data sets."""
+        return tuple(self.settings)
+
+    @property
+    def num_classes(self) -> dict[str, int]:
+        """Number of classes of each data set's head."""
+        return {name: head.num_classes for name, head in self.decode_heads.items()}
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the widest head (read by mmseg's TTA model: one means sigmoid)."""
+        return max(head.out_channels for head in self.decode_heads.values())
+
+    def dataset_parameters(self, name: str) -> list[nn.Parameter]:
+        """Parameters that only samples of one data set train: head and experts."""
+        marks = (f'decode_heads.{name}.', f'.experts.{name}.')
+        return [
+            parameter
+            for key, parameter in self.named_parameters()
+            if key.startswith(marks[0]) or marks[1] in key
+        ]
+
+    # -- training ---------------------------------------------------------------
+    def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict:
+        """Sum over the data sets of ``loss_weight`` times the head's losses.
+
+        Args:
+            inputs: Normalised images, contiguous by data set, (N, 3, H, W).
+            data_samples: N samples with ``gt_sem_seg`` (1, H, W) and ``dataset_name``.
+
+        Returns:
+            Losses by ``<data set>.<loss>``, one group for each data set in the batch.
+
+        Raises:
+            RoutingError: A sample's data set is unknown, or they are not contiguous.
+        """
+        inputs, data_samples = self._started(inputs, data_samples)
+        slices = contiguous_slices(dataset_names(data_samples, self.datasets))
+        features = self.extract_feat(inputs, slices)
+        losses: dict[str, Tensor] = {}
+        for part in slices:
+            own = [feature[part.start : part.stop] for feature in features]
+            samples = data_samples[part.start : part.stop]
+            labels = torch.cat([sample.gt_sem_seg.data for sample in samples]).long()
+            losses.update(self.loss_by_dataset(part.name, own, labels))
+        self._connect_absent(losses, {part.name for part in slices})
+        return losses
+
+    def loss_by_dataset(
+        self, name: str, features: Sequence[Tensor], labels: Tensor
+    ) -> dict[str, Tensor]:
+        """Weighted losses of one data set.
+
+        Args:
+            name: Name of the data set.
+            features: Of its samples, (N_t, C, h, w) each.
+            labels: Class ids, long, (N_t, H, W).
+
+        Returns:
+            Scalars by ``<name>.<loss_name>``.
+        """
+        head, weight = self.decode_heads[name], self.settings[name].loss_weight
+        logits = upsample(head(features), labels.shape[-2:], self.align_corners)
+        pixels = None
+        if head.sampler is not None:
+            pixels = head.sampler.sample(logits, labels.unsqueeze(1))
+        parts = head.loss_decode
+        losses: dict[str, Tensor] = {}
+        for part in parts if isinstance(parts, nn.ModuleList) else [parts]:
+            value = part(logits, labels, weight=pixels, ignore_index=head.ignore_index)
+            key = f'{name}.{part.loss_name}'
+            losses[key] = losses.get(key, 0) + weight * value
+        return losses
+
+    def _started(
+        self, inputs: Tensor, samples: Sequence[SegDataSample]
+    ) -> tuple[Tensor, Sequence[SegDataSample]]:
+        """Leave out the samples of data sets whose ``start_iter`` is to come."""
+        iteration = MessageHub.get_current_instance().get_info('iter', 0)
+        waiting = {
+            name for name, own in self.settings.items() if iteration < own.start_iter
+        }
+        if not waiting:
+            return inputs, samples
+        slices = contiguous_slices(dataset_names(samples, self.datasets))
+        kept = [part for part in slices if part.name not in waiting]
+        if not kept:
+            raise ValueError(
+                f'iteration {iteration}: none of the data sets of the batch, '
+                f'{[part.name for part in slices]}, has reached its start_iter'
+            )
+        return (
+            torch.cat([inputs[part.start : part.stop] for part in kept]),
+            [sample for part in kept for sample in samples[part.start : part.stop]],
+        )
+
+    def _connect_absent(self, losses: dict[str, Tensor], present: set[str]) -> None:
+        """Note who trains, and give DDP the gradient that it waits for.
+
+        DDP without ``find_unused_parameters`` needs every parameter in the graph. An
+        empty slice gives a zero gradient without reading the values.
+        """
+        self.trained_datasets |= present
+        if get_world_size() == 1:
+            return
+        absent = [name for name in self.datasets if name not in present]
+        for name in absent:
+            key = next(iter(losses))
+            for parameter in self.dataset_parameters(name):
+                losses[key] = losses[key] + parameter.flatten()[:0].sum()
+
+    # -- prediction ---------------------------------------------------------------
+    def extract_feat(
+        self, inputs: Tensor, slices: Sequence[DatasetSlice] | None = None
+    ) -> Sequence[Tensor]:
+        """Extract features.
+
+        Args:
+            inputs: Images, contiguous by data set, (N, 3, H, W).
+            slices: Which samples are whose; a backbone without experts ignores it.
+
+        Returns:
+            Maps (N, C, h, w).
+        """
+        return self.backbone(inputs, slices=slices)
+
+    def encode_decode(self, inputs: Tensor, name: str) -> Tensor:
+        """Logits of images of one data set at their size, (N, K, H, W)."""
+        features = self.extract_feat(inputs, [DatasetSlice(name, 0, len(inputs))])
+        logits = self.decode_heads[name](features)
+        return upsample(logits, inputs.shape[-2:], self.align_corners)
+
+    def predict(
+        self,
+        inputs: Tensor | Sequence[Tensor],
+        data_samples: Sequence[SegDataSample] | None = None,
+    ) -> Sequence[SegDataSample]:
+        """Predict each image by the protocol of its data set.
+
+        Args:
+            inputs: N normalised images (3, H, W) of any sizes and data sets; those of
+                equal size and data set go through the network together.
+            data_samples: N samples with ``dataset_name``.  A model of one data set
+                takes None.
+
+        Returns:
+            The samples with ``seg_logits`` (K, H, W) and ``pred_sem_seg`` (1, H, W).
+
+        Raises:
+            RoutingError: A sample's data set is unknown.
+        """
+        if data_samples is None:
+            data_samples = [
+                SegDataSample(metainfo=dict(ori_shape=tuple(image.shape[-2:])))
+                for image in inputs
+            ]
+        names = dataset_names(data_samples, self.datasets)
+        groups: dict[tuple, list[int]] = {}
+        for index, (name, image) in enumerate(zip(names, inputs, strict=True)):
+            groups.setdefault((name, tuple(image.shape)), []).append(index)
+        for (name, _), indices in groups.items():
+            images = torch.stack([inputs[index] for index in indices])
+            samples = [data_samples[index] for index in indices]
+            logits = infer(
+                lambda x, _, name=name: self.encode_decode(x, name),
+                images,
+                [sample.metainfo for sample in samples],
+                self.settings[name].test_cfg,
+                self.align_corners,
+            )
+            self.postprocess_result(logits, samples)
+        return data_samples
+
+    def _forward(
+        self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None
+    ) -> dict[str, Tensor]:
+        """Raw logits (N_t, K, h, w) of the data sets in the batch, by name."""
+        samples = data_samples or [SegDataSample() for _ in inputs]
+        slices = contiguous_slices(dataset_names(samples, self.datasets))
+        features = self.extract_feat(inputs, slices)
+        return {
+            part.name: self.decode_heads[part.name](
+                [feature[part.start : part.stop] for feature in features]
+            )
+            for part in slices
+        }
+
+    # -- checkpoints --------------------------------------------------------------
+    def translate_checkpoint(
+        self,
+        state: dict[str, Tensor],
+        prefix: str = '',
+        mismatch: Literal['raise', 'skip'] = 'raise',
+    ) -> list[str]:
+        """Hand a single decoder to every head, see :func:`hand_over_decoder`."""
+        return hand_over_decoder(state, prefix, self.decode_heads, mismatch)
+
+    def _check_experts(self) -> None:
+        """Refuse a backbone without expert for one of the data sets."""
+        experts = getattr(self.backbone, 'datasets', None)
+        missing = [name for name in self.settings if name not in (experts or ())]
+        if experts is not None and missing:
+            raise ValueError(
+                f'backbone.datasets={list(experts)} has no expert for {missing}; leave '
+                'it out to get one for every data set of the model'
+            )
