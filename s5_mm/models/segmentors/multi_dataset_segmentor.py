@@ -106,7 +106,7 @@ class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
 
     @property
     def out_channels(self) -> int:
-        """Channels of the widest head (read by mmseg's TTA model: one means sigmoid)."""
+        """Channels of the widest head (mmseg's TTA model takes a sigmoid of one)."""
         return max(head.out_channels for head in self.decode_heads.values())
 
     def dataset_parameters(self, name: str) -> list[nn.Parameter]:

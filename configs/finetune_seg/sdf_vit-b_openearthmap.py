@@ -1,0 +1,21 @@
+# SDF (Table 3): a ViT-B for OpenEarthMap alone; the same path as mdf_vit-b.py.
+_base_ = ['./mdf_vit-b.py']
+own = _base_.openearthmap
+model = dict(datasets=dict(_delete_=True, openearthmap=own.model))
+train_dataloader = dict(
+    batch_size=12,
+    sampler=dict(batch_size=12),
+    dataset=dict(sources=dict(_delete_=True, openearthmap=own.train)),
+)
+val_dataloader = dict(dataset=dict(sources=dict(_delete_=True, openearthmap=own.val)))
+val_evaluator = dict(metrics=dict(_delete_=True, openearthmap=own.metric))
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator
+# 100 epochs (paper's earlier draft) of 2,303 images in batches of 24.
+max_iters = 9_600
+train_cfg = dict(max_iters=max_iters, val_interval=1920)
+param_scheduler = [
+    dict(type='CosineAnnealingLR', T_max=max_iters, end=max_iters, by_epoch=False)
+]
+default_hooks = dict(checkpoint=dict(interval=1920))
+auto_scale_lr = dict(base_batch_size=24)  # 2 x 12
