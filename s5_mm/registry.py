@@ -37,6 +37,9 @@ FUNCTIONS = _child(_root.FUNCTIONS, 'datasets')
 HOOKS = _child(_root.HOOKS, 'engine.hooks')
 LOOPS = _child(_root.LOOPS, 'engine.loops')
 OPTIM_WRAPPERS = _child(_root.OPTIM_WRAPPERS, 'engine.optimizers')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    _root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optimizers'
+)
 METRICS = _child(_root.METRICS, 'evaluation')
 VISUALIZERS = _child(_root.VISUALIZERS, 'visualization')
 
@@ -49,6 +52,7 @@ __all__ = [
     'METRICS',
     'MODELS',
     'OPTIM_WRAPPERS',
+    'OPTIM_WRAPPER_CONSTRUCTORS',
     'TRANSFORMS',
     'VISUALIZERS',
 ]

@@ -2,5 +2,6 @@
 
 from .amp_optim_wrapper import AmpOptimWrapper
 from .deferred_grad_norm import OptimWrapper
+from .layer_decay_constructor import LayerDecayOptimWrapperConstructor
 
-__all__ = ['AmpOptimWrapper', 'OptimWrapper']
+__all__ = ['AmpOptimWrapper', 'LayerDecayOptimWrapperConstructor', 'OptimWrapper']
