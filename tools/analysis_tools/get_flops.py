@@ -17,11 +17,10 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.model import BaseModel
-from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import s5_mm  # noqa: F401  (registers the package with mmengine's config reader)
+from s5_mm.utils.meta import build_on_meta, count_params
 
 _ATTENTION = ('bmm', 'baddbmm', 'attention')
 
@@ -40,30 +39,10 @@ class Part(NamedTuple):
     macs: int
 
 
-def build_on_meta(config: Config) -> BaseModel:
-    """Build the inference model of a config on the meta device.
-
-    Args:
-        config: A config with ``model``; of a semi-supervised wrapper the student.
-
-    Returns:
-        The model in eval mode.
-    """
-    init_default_scope(config.get('default_scope', 'mmseg'))
-    with torch.device('meta'):
-        model = MODELS.build(config.model)
-    return getattr(model, 'student', model).eval()
-
-
 def _split(ops: dict[object, int]) -> tuple[int, int]:
     """Split FLOPs by operator into the MACs of attention's core and of the rest."""
     core = sum(n for op, n in ops.items() if any(key in str(op) for key in _ATTENTION))
     return core // 2, (sum(ops.values()) - core) // 2
-
-
-def _params(*modules: nn.Module) -> int:
-    """Count the parameters of modules."""
-    return sum(p.numel() for module in modules for p in module.parameters())
 
 
 def count(model: BaseModel, height: int, width: int) -> list[Part]:
@@ -98,7 +77,7 @@ def count(model: BaseModel, height: int, width: int) -> list[Part]:
     parts = []
     for name, child in model.named_children():
         core, rest = macs(name)
-        params = _params(child)
+        params = count_params(child)
         if isinstance(getattr(child, 'layers', None), nn.ModuleList):
             pyramid = [key for key, _ in child.named_children() if key[:3] == 'fpn']
             modules = [getattr(child, key) for key in pyramid]
@@ -107,11 +86,11 @@ def count(model: BaseModel, height: int, width: int) -> list[Part]:
             rest += core - pyramid_macs
             core = macs(f'{name}.layers')[0]
             rest -= core
-            params -= _params(*modules)
+            params -= count_params(*modules)
             parts += [
                 Part(f'{name}: linear maps', params, rest),
                 Part(f'{name}: attention core', 0, core),
-                Part(f'{name}: feature pyramid', _params(*modules), pyramid_macs),
+                Part(f'{name}: feature pyramid', count_params(*modules), pyramid_macs),
             ]
         elif params or core + rest:
             parts.append(Part(name, params, core + rest))

@@ -45,17 +45,17 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     they are (``student.``, ``module.``, ...); what is frozen is left out.
 
     The hosts have this in part: mmengine's default constructor takes
-    ``layer_decay_rate`` and ignores it, so the release trains without any decay;
+    ``layer_decay_rate`` and ignores it, so the release trains with one rate;
     mmseg's knows three class names, parameters called ``backbone.*`` and a number of
     layers that has to be given, ignores ``custom_keys``, and decays ``pos_embed``.
 
     Factors multiply: ``lr_mult`` of a custom key comes on top of the depth's.  An
     ``lr`` in a custom key is taken as it stands.  What the backbone's
     ``no_weight_decay()`` names has no weight decay, unless a custom key gives it
-    ``decay_mult`` or ``weight_decay``.  Parameters with equal settings share a group
-    (ViT-B: 15 instead of 155, which would make a fused optimizer slow),
-    groups with ``lr`` first, as the first one is what is logged, then in the order of
-    the model.
+    ``decay_mult`` or ``weight_decay``.  Parameters with equal settings share a group,
+    15 for ViT-B instead of 155 (of ViT-T's 77 tensors, a step of fused AdamW on one CPU
+    core takes 2.2 ms in 15 groups and 3.0 in 77).  Groups with ``lr`` come first, as
+    the first one is what is logged, the others in the order of the model.
 
     Args:
         optim_wrapper_cfg: Config of the optimizer wrapper; ``optimizer`` needs ``lr``.
