@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.logging import MMLogger, print_log
 from mmseg.evaluation import IoUMetric
 from prettytable import PrettyTable
 
 from s5_mm.registry import METRICS
 
+from .mask_writer import MaskWriter
+
+# keep_results: what mmseg's test command sets beside output_dir, for Cityscapes.
+_HOST_ARGUMENTS = {*inspect.signature(IoUMetric).parameters, 'keep_results'} - {
+    'kwargs'
+}
+
 
 @METRICS.register_module()
 class SegmentationMetric(IoUMetric):
     """mIoU with and without background, mF1, OA, and all of it per class.
 
-    Counting, saving of predictions and ``ignore_index`` are those of mmseg's
-    ``IoUMetric``.  In per cent:
+    Counting and ``ignore_index`` are those of mmseg's ``IoUMetric``.  In per cent:
 
     * IoU_k = I_k / U_k, F1_k = 2 I_k / (P_k + T_k), Acc_k = I_k / T_k;
     * mIoU, mF1, mAcc: mean over the classes that occur in prediction or truth;
@@ -26,41 +34,124 @@ class SegmentationMetric(IoUMetric):
     * ``*_fg``: the same without the background class, the figure of the S5 release
       for iSAID (means and OA over classes 1..15).
 
+    With ``output_dir`` the predicted masks are written, one PNG an image.  They hold
+    the ids as the model says them plus ``id_offset``, whereas ``IoUMetric`` adds 1
+    where the data set has ``reduce_zero_label``: LoveDA's server wants 0..6 although
+    its masks are stored as 1..7.  ``format_only=True`` is for images without truth.
+
     Args:
         background: Index of the background class, None if there is none.
         per_class: Also return every class's figures, as ``IoU/<class>``.
+        id_offset: Added to the ids of the written masks.
+        archive: Flat zip of the written masks, relative to ``output_dir``, that the
+            main process makes when all processes have written theirs.
         **kwargs: Arguments of ``IoUMetric`` (``ignore_index``, ``output_dir``,
             ``format_only``, ...).
+
+    Raises:
+        TypeError: If there is no such argument.
+        ValueError: If ``archive`` or ``format_only`` comes without ``output_dir``.
     """
 
     def __init__(
-        self, background: int | None = None, per_class: bool = False, **kwargs: Any
+        self,
+        background: int | None = None,
+        per_class: bool = False,
+        id_offset: int = 0,
+        archive: str | None = None,
+        **kwargs: Any,
     ) -> None:
+        # The host swallows what it does not know.
+        if unknown := sorted(kwargs.keys() - _HOST_ARGUMENTS):
+            raise TypeError(
+                f'SegmentationMetric has no arguments {unknown}; allowed are '
+                "'background', 'per_class', 'id_offset', 'archive' and "
+                f'{sorted(_HOST_ARGUMENTS)}'
+            )
         super().__init__(**kwargs)
         self.background = background
         self.per_class = per_class
+        if self.output_dir is None and (archive is not None or self.format_only):
+            raise ValueError(
+                f'archive={archive!r}, format_only={self.format_only}: expected an '
+                'output_dir for the masks (--out of tools/test.py sets it)'
+            )
+        self.writer = None
+        if self.output_dir is not None:
+            self.writer = MaskWriter(self.output_dir, id_offset, archive)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Count the pixels of a batch, and write its masks.
+
+        ``results`` gets one entry an image: its areas, in pixels by class, of
+        intersection, union, prediction and truth, each (K,), or None with
+        ``format_only``; and its ``img_path`` if the mask was written, else None.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Samples as dicts, with ``pred_sem_seg``, ``gt_sem_seg``
+                (both (1, H, W)), and for the masks ``img_path`` and ``ori_shape``.
+
+        Raises:
+            ValueError: If there is no truth, the truth has another size, or a mask
+                cannot be written, see :meth:`MaskWriter.write`.
+        """
+        for sample in data_samples:
+            predicted = _plane(sample['pred_sem_seg']['data'])
+            areas = None if self.format_only else self._areas(sample, predicted)
+            written = None
+            if self.writer is not None:
+                written = sample['img_path']
+                size = sample.get('ori_shape')
+                self.writer.write(
+                    predicted.cpu().numpy(), written, size and tuple(size[:2])
+                )
+            self.results.append((areas, written))
+
+    def _areas(self, sample: dict, predicted: torch.Tensor) -> tuple:
+        """Count the pixels of an image."""
+        name = sample.get('img_path', 'a sample')
+        if sample.get('gt_sem_seg') is None:
+            raise ValueError(
+                f'{name} has no gt_sem_seg; for images without truth set '
+                'format_only=True and output_dir'
+            )
+        truth = _plane(sample['gt_sem_seg']['data'])
+        if truth.shape != predicted.shape:
+            raise ValueError(
+                f'{name}: predicted mask of {tuple(predicted.shape)} px, the truth '
+                f'has {tuple(truth.shape)}'
+            )
+        return self.intersect_and_union(
+            predicted,
+            truth.to(predicted),
+            len(self.dataset_meta['classes']),
+            self.ignore_index,
+        )
 
     def compute_metrics(self, results: Sequence[tuple]) -> dict[str, float]:
         """Compute the figures.
 
         Args:
-            results: For each image the areas, in pixels by class, of intersection,
-                union, prediction and truth, each (K,).
+            results: Of each image what :meth:`process` says.
 
         Returns:
             Figures in per cent by name; empty with ``format_only``.
 
         Raises:
-            ValueError: If ``background`` is not one of the K classes, or no pixel
-                has a label.
+            ValueError: If ``background`` is not one of the K classes, no pixel has a
+                label, or two images of the same name were written.
+            FileNotFoundError: If a mask for the archive is not there.
         """
         logger: MMLogger = MMLogger.get_current_instance()
+        if self.writer is not None:
+            archive = self.writer.finish(path for _, path in results)
+            logger.info(f'{len(results)} masks are in {archive or self.writer.folder}')
         if self.format_only:
-            logger.info(f'Predictions are in {self.output_dir}')
             return {}
         intersect, union, predicted, truth = (
             np.sum([np.asarray(area, dtype=np.float64) for area in areas], axis=0)
-            for areas in zip(*results, strict=True)
+            for areas in zip(*(areas for areas, _ in results), strict=True)
         )
         if not truth.sum():
             raise ValueError(
@@ -84,7 +175,8 @@ class SegmentationMetric(IoUMetric):
             rest = every[every != self.background]
             figures.update(_means(by_class, intersect, truth, rest, '_fg'))
         names = self.dataset_meta['classes']
-        print_log(_table(names, by_class), logger)
+        title = self.dataset_meta.get('dataset_name')
+        print_log(_table(names, by_class, title), logger)
         if self.per_class:
             for figure, values in by_class.items():
                 for name, value in zip(names, values, strict=True):
@@ -109,10 +201,18 @@ def _means(
     return {name: round(value, 2) for name, value in figures.items()}
 
 
-def _table(names: Sequence[str], by_class: dict[str, np.ndarray]) -> str:
-    """Table of the classes for the log."""
+def _plane(data: torch.Tensor) -> torch.Tensor:
+    """Drop the leading axis of a map, also where the map is a single row."""
+    return data.reshape(data.shape[-2:])
+
+
+def _table(
+    names: Sequence[str], by_class: dict[str, np.ndarray], title: str | None
+) -> str:
+    """Table of the classes for the log, under the name of the data set."""
     table = PrettyTable(['Class', *by_class])
     table.align['Class'] = 'l'
     for name, *row in zip(names, *by_class.values(), strict=True):
         table.add_row([name, *(f'{value:.2f}' for value in row)])
-    return f'per class, in %:\n{table.get_string()}'
+    heading = f'{title}, per class' if title else 'per class'
+    return f'{heading}, in %:\n{table.get_string()}'

@@ -1,10 +1,13 @@
 """The figures against per-pixel counting."""
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from PIL import Image
 
 from s5_mm.evaluation import SegmentationMetric
 
@@ -104,10 +107,102 @@ def test_masks_without_labels_are_refused():
         _evaluate(samples)
 
 
-def test_format_only_writes_predictions(tmp_path):
-    samples = _samples()
+def test_table_names_the_data_set_where_it_is_known(monkeypatch):
+    said = []
+    module = 's5_mm.evaluation.segmentation_metric'
+    monkeypatch.setattr(f'{module}.print_log', lambda text, logger: said.append(text))
+    metric = SegmentationMetric()
+    for more in (dict(), dict(dataset_name='Potsdam')):
+        metric.dataset_meta = dict(classes=CLASSES, **more)
+        metric.process({}, [sample.to_dict() for sample in _samples()])
+        metric.evaluate(3)
+    headings = [text.splitlines()[0] for text in said]
+    assert headings == ['per class, in %:', 'Potsdam, per class, in %:']
+
+
+def _with_paths(samples, **meta):
     for i, sample in enumerate(samples):
-        sample.set_metainfo(dict(img_path=f'scene_{i}.tif'))
-    got = _evaluate(samples, format_only=True, output_dir=str(tmp_path))
+        sample.set_metainfo(dict(img_path=f'/data/scene_{i}.tif', **meta))
+    return samples
+
+
+def test_format_only_writes_predictions(tmp_path):
+    samples = _with_paths(_samples(), ori_shape=(9, 7), reduce_zero_label=True)
+    for sample in samples:
+        del sample.gt_sem_seg
+    got = _evaluate(
+        samples, format_only=True, output_dir=str(tmp_path), archive='sent.zip'
+    )
     assert got == {}
-    assert len(list(tmp_path.glob('scene_*.png'))) == 3
+    names = [f'scene_{i}.png' for i in range(3)]
+    assert sorted(path.name for path in tmp_path.glob('*.png')) == names
+    with zipfile.ZipFile(tmp_path / 'sent.zip') as archive:
+        assert archive.namelist() == names
+    for name, sample in zip(names, samples, strict=True):
+        # As the model says them, also where the stored masks begin with 1.
+        want = sample.pred_sem_seg.data[0].numpy()
+        assert np.array_equal(np.array(Image.open(tmp_path / name)), want)
+
+
+def test_figures_and_masks_in_one_go(tmp_path):
+    samples = _with_paths(_samples())
+    assert _evaluate(samples, output_dir=str(tmp_path), id_offset=1) == _evaluate(
+        samples
+    )
+    for i, sample in enumerate(samples):
+        want = sample.pred_sem_seg.data[0].numpy() + 1
+        assert np.array_equal(np.array(Image.open(tmp_path / f'scene_{i}.png')), want)
+
+
+def test_a_mask_has_the_size_of_its_image(tmp_path):
+    samples = _with_paths(_samples(), ori_shape=(18, 14, 3))
+    with pytest.raises(ValueError, match=r'scene_0\.tif: predicted mask of 9x7 px'):
+        _evaluate(samples, output_dir=str(tmp_path))
+
+
+def test_two_images_of_one_name_are_refused(tmp_path):
+    samples = _with_paths(_samples(2))
+    samples[1].set_metainfo(dict(img_path='/other/scene_0.png'))
+    with pytest.raises(ValueError, match=r'/data/scene_0\.tif and /other/scene_0\.png'):
+        _evaluate(samples, output_dir=str(tmp_path))
+
+
+def test_a_sample_without_truth_is_refused():
+    samples = _with_paths(_samples(1))
+    del samples[0].gt_sem_seg
+    with pytest.raises(ValueError, match=r'scene_0\.tif has no gt_sem_seg'):
+        _evaluate(samples)
+
+
+def test_truth_of_another_size_is_refused():
+    samples = _with_paths(_samples(1))
+    samples[0].pred_sem_seg = PixelData(data=torch.zeros(1, 4, 4, dtype=torch.long))
+    with pytest.raises(
+        ValueError, match=r'mask of \(4, 4\) px, the truth has \(9, 7\)'
+    ):
+        _evaluate(samples)
+
+
+def test_a_map_of_one_row_is_counted():
+    (sample,) = _samples(1)
+    predicted = sample.pred_sem_seg.data[:, 4:5]
+    truth = sample.gt_sem_seg.data[:, 4:5]
+    row = SegDataSample(
+        pred_sem_seg=PixelData(data=predicted), gt_sem_seg=PixelData(data=truth)
+    )
+    right = 100 * float((predicted == truth).double().mean())
+    assert 0 < right < 100
+    assert _evaluate([row])['OA'] == pytest.approx(right, abs=0.00501)
+
+
+@pytest.mark.parametrize('wrong', [dict(archive='a.zip'), dict(format_only=True)])
+def test_masks_need_a_folder(wrong):
+    with pytest.raises(ValueError, match='expected an output_dir'):
+        SegmentationMetric(**wrong)
+
+
+def test_misspelt_argument_is_refused():
+    with pytest.raises(
+        TypeError, match=r"no arguments \['archiv'\]; allowed are .*arch"
+    ):
+        SegmentationMetric(archiv='a.zip')
