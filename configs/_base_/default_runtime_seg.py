@@ -39,7 +39,7 @@ default_hooks = dict(
         save_best='mIoU',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'),
+    visualization=dict(type='s5_mm.SegPanelHook'),
     # Ours, in every run.
     iteration_seed=dict(type='s5_mm.IterationSeedHook'),
     preemption=dict(type='s5_mm.PreemptionHook'),

@@ -168,21 +168,31 @@ def show_predictions(
     Args:
         cfg: Changed in place.
         show: Open a window.
-        folder: Where the pictures go, None for the work dir.
+        folder: Where the pictures go; None: into ``vis_image`` of the run's folder.
         wait_time: Seconds that a picture stays in the window.
 
     Raises:
         KeyError: If the config has no visualization hook.
     """
-    hook = cfg.get('default_hooks', {}).get('visualization')
+    hook = (cfg.get('default_hooks') or {}).get('visualization')
     if hook is None:
         raise KeyError(
             f'{cfg.filename} has no default_hooks.visualization, which draws the '
-            "predictions; add dict(type='SegVisualizationHook')"
+            "predictions; add dict(type='s5_mm.SegPanelHook')"
         )
     hook.update(draw=True, show=show, wait_time=wait_time, interval=1)
-    if folder:
-        cfg.visualizer.save_dir = folder
+    hook.pop('max_per_dataset', None)
+    if not folder:
+        return
+    backends = list(cfg.visualizer.get('vis_backends') or [])
+    local = [backend for backend in backends if 'LocalVisBackend' in backend['type']]
+    if not local:
+        local = [dict(type='LocalVisBackend')]
+        backends += local
+    for backend in local:
+        # The backend joins it to its save_dir, which an absolute path overrides.
+        backend['img_save_dir'] = osp.abspath(folder)
+    cfg.visualizer.vis_backends = backends
 
 
 def save_predictions_to(cfg: Config, folder: str) -> None:
@@ -190,11 +200,18 @@ def save_predictions_to(cfg: Config, folder: str) -> None:
 
     Args:
         cfg: Changed in place.
-        folder: Where the masks go, one PNG of class ids an image.
+        folder: Where the masks go, one PNG of class ids an image; the masks of
+            several data sets (:class:`s5_mm.MultiDatasetMetric`) go into a folder of
+            the data set's name each.
     """
     evaluators = cfg.test_evaluator
     for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-        evaluator.update(output_dir=folder, keep_results=True)
+        own = evaluator.get('metrics')
+        if isinstance(own, dict):
+            for name, metric in own.items():
+                metric.update(output_dir=osp.join(folder, name), keep_results=True)
+        else:
+            evaluator.update(output_dir=folder, keep_results=True)
 
 
 def switch_to_tta(cfg: Config) -> None:

@@ -78,7 +78,10 @@ def test_test_reproduces_the_figures_of_the_training(trained):
     )
     assert SUMMARY.findall(tested)[-1] == final
     assert len(list(out.glob('*.png'))) == 3
-    assert len(list(show.rglob('*.png'))) == 3
+    scenes = sorted((config.parent / 'data/img_dir/val').glob('*.png'))
+    want = [f'test_{scene.stem}_{i}.png' for i, scene in enumerate(scenes, start=1)]
+    assert len(want) == 3
+    assert sorted(path.name for path in show.iterdir()) == want
 
 
 def test_tta_averages_the_flips(trained, tmp_path):

@@ -10,6 +10,7 @@ from .iteration_seed_hook import IterationSeedHook
 from .preemption_hook import PreemptionHook
 from .pseudo_label_stats_hook import PseudoLabelStatsHook
 from .pseudo_label_vis_hook import PseudoLabelVisHook
+from .seg_panel_hook import SegPanelHook
 
 __all__ = [
     'AbsentDatasetHook',
@@ -23,4 +24,5 @@ __all__ = [
     'TooManyBadImagesError',
     'PseudoLabelStatsHook',
     'PseudoLabelVisHook',
+    'SegPanelHook',
 ]

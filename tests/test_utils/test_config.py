@@ -1,0 +1,76 @@
+"""What the commands' options do to a config."""
+
+import pytest
+from mmengine.config import Config
+
+from s5_mm.utils.config import save_predictions_to, show_predictions
+
+
+def _config(**changes):
+    return Config(
+        {
+            'default_hooks': dict(
+                visualization=dict(type='s5_mm.SegPanelHook', max_per_dataset=2)
+            ),
+            'visualizer': dict(vis_backends=[dict(type='LocalVisBackend')]),
+            'test_evaluator': dict(type='s5_mm.SegmentationMetric'),
+            **changes,
+        }
+    )
+
+
+def test_every_picture_lands_in_the_folder_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg = _config()
+    show_predictions(cfg, False, 'pictures', 2.0)
+    hook = cfg.default_hooks.visualization
+    assert dict(hook) == dict(
+        type='s5_mm.SegPanelHook', draw=True, show=False, wait_time=2.0, interval=1
+    )
+    (backend,) = cfg.visualizer.vis_backends
+    assert backend.img_save_dir == str(tmp_path / 'pictures')
+
+
+@pytest.mark.parametrize('backends', [None, [], [dict(type='TensorboardVisBackend')]])
+def test_pictures_need_a_backend_of_files(tmp_path, backends):
+    cfg = _config(visualizer=dict(vis_backends=backends))
+    show_predictions(cfg, False, str(tmp_path), 2.0)
+    assert dict(cfg.visualizer.vis_backends[-1]) == dict(
+        type='LocalVisBackend', img_save_dir=str(tmp_path)
+    )
+    assert len(cfg.visualizer.vis_backends) == len(backends or []) + 1
+
+
+def test_windows_alone_change_no_folder():
+    cfg = _config()
+    show_predictions(cfg, True, None, 1.0)
+    assert cfg.default_hooks.visualization.show
+    assert 'img_save_dir' not in cfg.visualizer.vis_backends[0]
+
+
+@pytest.mark.parametrize('hooks', [None, dict()])
+def test_pictures_need_the_hook(hooks):
+    with pytest.raises(KeyError, match=r's5_mm\.SegPanelHook'):
+        show_predictions(_config(default_hooks=hooks), True, None, 1.0)
+
+
+def test_masks_of_one_data_set_go_into_the_folder():
+    for evaluator in (dict(), [dict()]):
+        cfg = _config(test_evaluator=evaluator)
+        save_predictions_to(cfg, 'masks')
+        found = cfg.test_evaluator
+        found = found[0] if isinstance(found, list) else found
+        assert found.output_dir == 'masks'
+
+
+def test_masks_of_several_data_sets_go_into_a_folder_each():
+    metrics = {
+        'potsdam': dict(type='s5_mm.SegmentationMetric'),
+        'loveda': dict(type='s5_mm.SegmentationMetric', format_only=True),
+    }
+    cfg = _config(test_evaluator=dict(type='s5_mm.MultiDatasetMetric', metrics=metrics))
+    save_predictions_to(cfg, 'masks')
+    assert 'output_dir' not in cfg.test_evaluator
+    own = cfg.test_evaluator.metrics
+    assert own.potsdam.output_dir == 'masks/potsdam'
+    assert own.loveda.output_dir == 'masks/loveda'
