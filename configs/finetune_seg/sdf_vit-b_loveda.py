@@ -8,7 +8,9 @@ train_dataloader = dict(
     dataset=dict(sources=dict(_delete_=True, loveda=own.train)),
 )
 val_dataloader = dict(dataset=dict(sources=dict(_delete_=True, loveda=own.val)))
-val_evaluator = dict(metrics=dict(_delete_=True, loveda=own.metric))
+val_evaluator = dict(
+    metrics=dict(_delete_=True, loveda=own.metric), headline=dict(_delete_=True)
+)
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 # 120 epochs (paper's earlier draft) of 2,522 images in batches of 24.

@@ -8,7 +8,9 @@ train_dataloader = dict(
     dataset=dict(sources=dict(_delete_=True, openearthmap=own.train)),
 )
 val_dataloader = dict(dataset=dict(sources=dict(_delete_=True, openearthmap=own.val)))
-val_evaluator = dict(metrics=dict(_delete_=True, openearthmap=own.metric))
+val_evaluator = dict(
+    metrics=dict(_delete_=True, openearthmap=own.metric), headline=dict(_delete_=True)
+)
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 # 100 epochs (paper's earlier draft) of 2,303 images in batches of 24.

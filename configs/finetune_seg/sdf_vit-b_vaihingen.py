@@ -8,7 +8,9 @@ train_dataloader = dict(
     dataset=dict(sources=dict(_delete_=True, vaihingen=own.train)),
 )
 val_dataloader = dict(dataset=dict(sources=dict(_delete_=True, vaihingen=own.val)))
-val_evaluator = dict(metrics=dict(_delete_=True, vaihingen=own.metric))
+val_evaluator = dict(
+    metrics=dict(_delete_=True, vaihingen=own.metric), headline=dict(_delete_=True)
+)
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 # 75 epochs (paper's earlier draft) of 1,324 tiles in batches of 24.

@@ -1,0 +1,83 @@
+"""Turn a model of several data sets into one plain model for each.
+
+    python tools/model_converters/fold_experts.py CONFIG CHECKPOINT OUT_DIR [--datasets a]
+
+For each data set OUT_DIR gets ``<name>.pth``, the weights of an ordinary segmentor with
+a dense ViT (shared part and expert in one layer) and one decode head, and ``<name>.py``,
+its config.  The outputs are those of the data set's path through the big model, the
+size is that of a model for one data set:
+
+    python tools/test.py OUT_DIR/a.py OUT_DIR/a.pth
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+from s5_mm import __version__
+from s5_mm.checkpoints import load_data_only, load_into, write_whole
+from s5_mm.models.segmentors.folding import fold_config, fold_state
+from s5_mm.registry import MODELS
+from s5_mm.utils.config import load_config
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config of a MultiDatasetSegmentor')
+    parser.add_argument('checkpoint', help='its weights')
+    parser.add_argument('out_dir', type=Path, help='folder for the folded models')
+    parser.add_argument('--datasets', nargs='+', help='only these data sets')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE'
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Fold every data set that was asked for."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    if cfg.model.type != 's5_mm.MultiDatasetSegmentor':
+        raise SystemExit(
+            f'{args.config}: the model is a {cfg.model.type}; a '
+            's5_mm.MultiDatasetSegmentor can be folded'
+        )
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    model = MODELS.build(cfg.model)
+    checkpoint = load_data_only(args.checkpoint)
+    report = load_into(model, checkpoint, args.checkpoint)
+    if report.missing:
+        raise SystemExit(
+            f'{args.checkpoint}: {len(report.missing)} tensors of the model are not in '
+            f'it, {report.missing[0]} the first; fold a trained model'
+        )
+    meta = checkpoint.get('meta', {}) if isinstance(checkpoint, dict) else {}
+    infos = (meta.get('dataset_meta') or {}).get('datasets', {})
+    for name in args.datasets or model.datasets:
+        state = fold_state(model, name)
+        folded = dict(
+            state_dict=state,
+            meta=dict(
+                dataset_name=name,
+                dataset_meta=infos.get(name),
+                folded_from=Path(args.checkpoint).name,
+                s5_mm_version=__version__,
+            ),
+        )
+        target = args.out_dir / f'{name}.pth'
+        write_whole(target, lambda file, folded=folded: torch.save(folded, file))
+        fold_config(cfg, name).dump(args.out_dir / f'{name}.py')
+        size = sum(value.numel() for value in state.values()) / 1e6
+        print(f'{target}: {size:.2f} M values; config {target.with_suffix(".py")}')
+
+
+if __name__ == '__main__':
+    main()
