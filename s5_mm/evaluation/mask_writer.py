@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import os.path as osp
 import zipfile
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
@@ -83,14 +84,23 @@ class MaskWriter:
             The archive, None if there is to be none.
 
         Raises:
-            ValueError: If two images have the same name.
+            ValueError: If two images have the same name, or one that goes into an
+                archive comes twice.
             FileNotFoundError: If a mask is not there, as on a node of its own disk.
         """
         sources: dict[str, str] = {}
+        times: Counter[str] = Counter()
         for img_path in img_paths:
             self._claim(sources, img_path)
+            times[img_path] += 1
         if self.archive is None:
             return None
+        if repeated := [img_path for img_path, count in times.items() if count > 1]:
+            raise ValueError(
+                f'{self.archive}: {len(repeated)} images were predicted more than '
+                f'once, {repeated[:5]}; if one stands in for an image that cannot be '
+                'read, the archive would lack that image'
+            )
         for name, img_path in sources.items():
             if not (self.folder / name).is_file():
                 raise FileNotFoundError(

@@ -95,6 +95,15 @@ def test_same_name_in_two_folders_is_an_error_that_names_both(tmp_path):
         MaskWriter(str(tmp_path)).finish([rural, urban])
 
 
+def test_image_that_stands_in_for_another_is_not_archived(tmp_path):
+    writer = MaskWriter(str(tmp_path), archive='sent.zip')
+    for _ in range(2):
+        writer.write(_masks()[0], 'x/a.png')
+    with pytest.raises(ValueError, match=r"more than once, \['x/a\.png'\]"):
+        writer.finish(['x/a.png', 'x/a.png'])
+    assert not (tmp_path / 'sent.zip').exists()
+
+
 def test_missing_mask_is_an_error(tmp_path):
     writer = MaskWriter(str(tmp_path), archive='sent.zip')
     with pytest.raises(FileNotFoundError, match=r'mask of x/a\.tif is not there'):
