@@ -41,11 +41,13 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
     _root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine.optimizers'
 )
 METRICS = _child(_root.METRICS, 'evaluation')
+EVALUATOR = _child(_root.EVALUATOR, 'evaluation')
 VISUALIZERS = _child(_root.VISUALIZERS, 'visualization')
 
 __all__ = [
     'DATASETS',
     'DATA_SAMPLERS',
+    'EVALUATOR',
     'FUNCTIONS',
     'HOOKS',
     'LOOPS',

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 
-from s5_mm.registry import METRICS
+from s5_mm.registry import EVALUATOR, METRICS
 
 _COLUMNS = ('mIoU', 'mF1', 'OA')
 
@@ -196,3 +196,13 @@ class MultiDatasetMetric(BaseMetric):
         last = '-' if average is None else f'{average:.2f}'
         table.add_row(['average', '', *('' for _ in columns), last])
         return f'all data sets, in % (*: headline):\n{table.get_string()}'
+
+
+@EVALUATOR.register_module(name='MultiDatasetMetric')
+def _evaluator(**kwargs: Any) -> Evaluator:
+    """Make the evaluator of ``val_evaluator=dict(type='s5_mm.MultiDatasetMetric')``.
+
+    mmengine's runner takes a config with the key ``metrics`` for that of an evaluator
+    and looks for its type among those.
+    """
+    return Evaluator(MultiDatasetMetric(**kwargs))

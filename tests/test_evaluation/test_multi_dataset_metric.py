@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from s5_mm.evaluation import MultiDatasetMetric
-from s5_mm.registry import METRICS
+from s5_mm.registry import EVALUATOR, METRICS
 
 from ..distributed import run_ranks
 
@@ -121,6 +121,16 @@ def test_headline_is_mean_iou_unless_said():
     want = np.mean([_counted(samples, name)['mIoU'] for name in CLASSES])
     assert got['average'] == pytest.approx(want, abs=0.0101)
     assert got['average'] != _evaluate(samples)['average']
+
+
+def test_it_is_built_where_the_runner_looks_for_it():
+    config = dict(type='s5_mm.MultiDatasetMetric', metrics=_configs())
+    evaluator = EVALUATOR.build({**config, 'headline': HEADLINE})
+    evaluator.dataset_meta = META
+    samples = _samples()
+    evaluator.process(samples)
+    assert evaluator.evaluate(len(samples)) == _evaluate(samples)
+    assert isinstance(METRICS.build(config), MultiDatasetMetric)
 
 
 def test_second_evaluation_starts_from_nothing():
