@@ -12,9 +12,8 @@ from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import View, seeded
 
 from .labels import LabelRule
+from .pairing import Pair, by_stem, none_missing
 from .path_table import IMAGE_SUFFIXES, PathTable
-
-_SHOWN = 5
 
 
 @DATASETS.register_module()
@@ -26,6 +25,8 @@ class SegDataset(BaseSegDataset):
     name without suffix, as in mmseg, or an image and its mask, both with suffix and
     relative to ``data_root``, as in the release.  Classes and palette come from
     ``metainfo``.  Everything that is missing is an error when the data set opens.
+    With ``seg_map_path=None`` there are no masks, as in a test split whose labels are
+    not published: samples have no ``seg_map_path`` and the pipeline no ``LoadMask``.
 
     A sample drawn by :class:`s5_mm.MultiSourceSampler` gets draws of its own; with
     the samplers of the host the draws are the host's.
@@ -37,7 +38,9 @@ class SegDataset(BaseSegDataset):
         seg_map_suffix: Ending of the masks.
         metainfo: ``classes`` and, optionally, ``palette``.
         data_root: Folder that everything else is relative to.
-        data_prefix: ``img_path`` and ``seg_map_path``, the two folders.
+        data_prefix: ``img_path`` and ``seg_map_path``, the two folders; None instead
+            of the second means that there are no masks, a mask that a line of the
+            list names is then passed over.
         ignore_index: Label that is ignored besides 255; :class:`s5_mm.LoadMask` turns
             it into 255.
         verify: What is checked when the data set opens: ``'none'`` only that every
@@ -47,8 +50,8 @@ class SegDataset(BaseSegDataset):
 
     Raises:
         FileNotFoundError: If a folder, a list, an image or a mask is missing.
-        ValueError: If there is no image, no ``classes``, a malformed line, or a file
-            that ``verify`` refuses.
+        ValueError: If there is no image, no ``classes``, a folder that is not named,
+            a malformed line, or a file that ``verify`` refuses.
     """
 
     def __init__(
@@ -72,6 +75,13 @@ class SegDataset(BaseSegDataset):
             raise ValueError(
                 f"verify={verify!r}, allowed are 'none', 'headers' and 'full'"
             )
+        prefix = dict(data_prefix or {'img_path': 'img_dir', 'seg_map_path': 'ann_dir'})
+        if prefix.get('img_path') is None or 'seg_map_path' not in prefix:
+            raise ValueError(
+                f'SegDataset of data_root={data_root!r}: data_prefix={prefix}, '
+                'expected img_path and seg_map_path; seg_map_path=None says that there '
+                'are no masks'
+            )
         suffixes = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
         self.verify = verify
         super().__init__(
@@ -80,8 +90,7 @@ class SegDataset(BaseSegDataset):
             seg_map_suffix=seg_map_suffix,
             metainfo=metainfo,
             data_root=data_root,
-            data_prefix=data_prefix
-            or {'img_path': 'img_dir', 'seg_map_path': 'ann_dir'},
+            data_prefix=prefix,
             ignore_index=ignore_index,
             **kwargs,
         )
@@ -110,13 +119,14 @@ class SegDataset(BaseSegDataset):
         """Find every pair of image and mask.
 
         Returns:
-            One dict per pair, sorted by image unless a list gives the order.
+            One dict per pair, sorted by image unless a list gives the order; without
+            ``seg_map_path`` where there are no masks.
         """
         pairs = self._listed() if self.ann_file else self._found()
         return [
             {
                 'img_path': image,
-                'seg_map_path': mask,
+                **({} if mask is None else {'seg_map_path': mask}),
                 'label_map': self.label_map,
                 'reduce_zero_label': self.reduce_zero_label,
                 'seg_fields': [],
@@ -155,18 +165,30 @@ class SegDataset(BaseSegDataset):
         with seeded(key, View.GEOMETRY):
             return self.pipeline(info)
 
-    def _found(self) -> list[tuple[str, str]]:
+    def _join_prefix(self) -> None:
+        """Put ``data_root`` before the folders; the host refuses None."""
+        masks = self.data_prefix.pop('seg_map_path')
+        if masks is not None:
+            self.data_prefix['seg_map_path'] = masks
+        super()._join_prefix()
+        self.data_prefix.setdefault('seg_map_path', None)
+
+    def _found(self) -> list[Pair]:
         """Pair what is in the two folders."""
         folder = self.data_prefix['img_path']
         masks = self.data_prefix['seg_map_path']
-        images = _by_stem(folder, self.img_suffix)
-        labels = _by_stem(masks, (self.seg_map_suffix,))
-        _none_missing(
+        images = by_stem(folder, self.img_suffix)
+        if masks is None:
+            return [
+                (os.path.join(folder, images[stem]), None) for stem in sorted(images)
+            ]
+        labels = by_stem(masks, (self.seg_map_suffix,))
+        none_missing(
             [images[stem] for stem in sorted(images.keys() - labels.keys())],
             f'{masks}: no mask *{self.seg_map_suffix}',
             f'image(s) of {folder}',
         )
-        _none_missing(
+        none_missing(
             [labels[stem] for stem in sorted(labels.keys() - images.keys())],
             f'{folder}: no image *({", *".join(self.img_suffix)})',
             f'mask(s) of {masks}',
@@ -176,56 +198,38 @@ class SegDataset(BaseSegDataset):
             for stem in sorted(images)
         ]
 
-    def _listed(self) -> list[tuple[str, str]]:
+    def _listed(self) -> list[Pair]:
         """Pair what a list names."""
         table = PathTable.from_list(self.ann_file)
         pairs = [self._pair(table.name(row)) for row in range(len(table))]
         for kind, column in (('image', 0), ('mask', 1)):
-            missing = [
-                pair[column] for pair in pairs if not os.path.isfile(pair[column])
-            ]
-            _none_missing(
-                missing, f'{self.ann_file}: no file', f'{kind}(s) of the list'
+            files = [pair[column] for pair in pairs if pair[column] is not None]
+            missing = [file for file in files if not os.path.isfile(file)]
+            none_missing(
+                missing,
+                f'{self.ann_file}: no file',
+                f'{kind}(s) of the list',
+                self._explain(missing, files),
             )
         return pairs
 
-    def _pair(self, line: str) -> tuple[str, str]:
+    def _explain(self, missing: Sequence[str], files: Sequence[str]) -> str:
+        """Say more about files of a list that are missing; a child may know more."""
+        return ''
+
+    def _pair(self, line: str) -> Pair:
         """Understand a line of the list."""
         columns = line.split()
         root = self.data_root or ''
+        masks = self.data_prefix['seg_map_path']
         if len(columns) == 2 and os.path.splitext(columns[1])[1]:
-            return os.path.join(root, columns[0]), os.path.join(root, columns[1])
+            mask = None if masks is None else os.path.join(root, columns[1])
+            return os.path.join(root, columns[0]), mask
         image = os.path.join(self.data_prefix['img_path'], line)
-        mask = os.path.join(
-            self.data_prefix['seg_map_path'], line + self.seg_map_suffix
-        )
+        mask = masks and os.path.join(masks, line + self.seg_map_suffix)
         existing = (
             image + suffix
             for suffix in self.img_suffix
             if os.path.isfile(image + suffix)
         )
         return next(existing, image + self.img_suffix[0]), mask
-
-
-def _by_stem(folder: str, suffixes: Sequence[str]) -> dict[str, str]:
-    """List the files of a folder by their names without suffix."""
-    table = PathTable.from_folder(folder, suffixes)
-    found: dict[str, str] = {}
-    for name in (table.name(row) for row in range(len(table))):
-        fitting = [len(s) for s in suffixes if name.lower().endswith(s.lower())]
-        stem = name[: -max(fitting)]
-        if stem in found:
-            raise ValueError(
-                f'{folder}: {found[stem]} and {name} are two files of one name, '
-                f'expected one of the suffixes {tuple(suffixes)} each; narrow the '
-                'suffixes down'
-            )
-        found[stem] = name
-    return found
-
-
-def _none_missing(missing: Sequence[str], where: str, of_what: str) -> None:
-    """Raise if something is missing, with the number and the first names."""
-    if missing:
-        shown = ', '.join(missing[:_SHOWN]) + (', ...' if len(missing) > _SHOWN else '')
-        raise FileNotFoundError(f'{where} for {len(missing)} {of_what}: {shown}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from mmengine.registry import init_default_scope
 
 from s5_mm.datasets import ImageError, SegDataset
+from s5_mm.datasets.verification import verify_dataset
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import SampleKey, StreamIndex
 
@@ -77,6 +79,49 @@ def test_ignore_index_becomes_255(tmp_path: Path) -> None:
     )
     expected = np.where(ids(0) == 2, 255, ids(0))
     np.testing.assert_array_equal(dataset[0]['gt_seg_map'], expected)
+
+
+def test_without_masks(tmp_path: Path) -> None:
+    """A test split whose labels are not published."""
+    init_default_scope('mmseg')
+    labelled(tmp_path)
+    shutil.rmtree(tmp_path / 'ann_dir')
+    prefix = {'img_path': 'img_dir', 'seg_map_path': None}
+    pipeline = [LABELLED[0], {'type': 'PackSegInputs'}]
+    (tmp_path / 'names.txt').write_text('3\n1\n')
+    (tmp_path / 'pairs.txt').write_text('img_dir/3.png nowhere/3.png\n')
+    for ann_file, expected in (('', '0123'), ('names.txt', '31'), ('pairs.txt', '3')):
+        dataset = build(
+            tmp_path, data_prefix=prefix, ann_file=ann_file, pipeline=pipeline
+        )
+        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+        assert [Path(info['img_path']).stem for info in infos] == list(expected)
+        assert not any('seg_map_path' in info for info in infos)
+        assert 'gt_sem_seg' not in dataset[0]['data_samples']
+        verify_dataset(dataset, 'full')
+    assert prefix == {'img_path': 'img_dir', 'seg_map_path': None}
+    assert len(build(tmp_path, data_prefix=prefix, verify='headers')) == 4
+    cfg = {'type': 's5_mm.SegDataset', 'metainfo': META}  # no data_root
+    prefix['img_path'] = str(tmp_path / 'img_dir')
+    assert len(DATASETS.build({**cfg, 'data_prefix': prefix})) == 4
+    (tmp_path / 'img_dir' / '3.png').unlink()
+    with pytest.raises(FileNotFoundError, match=r'no file for 1 image\(s\)'):
+        build(tmp_path, data_prefix=prefix, ann_file='names.txt')
+
+
+def test_a_pipeline_that_asks_for_masks_that_are_not_there(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    prefix = {'img_path': 'img_dir', 'seg_map_path': None}
+    dataset = build(tmp_path, data_prefix=prefix, pipeline=LABELLED)
+    message = r'0\.png: the data set has no masks .*has s5_mm\.LoadMask; leave it out'
+    with pytest.raises(ValueError, match=message) as caught:
+        dataset[0]
+    assert not isinstance(caught.value, ImageError)
+    for prefix in ({'img_path': 'img_dir'}, {'img_path': None, 'seg_map_path': 'a'}):
+        with pytest.raises(
+            ValueError, match='expected img_path and seg_map_path; seg_'
+        ):
+            build(tmp_path, data_prefix=prefix)
 
 
 def test_missing_things(tmp_path: Path) -> None:

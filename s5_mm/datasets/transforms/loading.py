@@ -68,11 +68,19 @@ class LoadMask(BaseTransform):
 
     Raises:
         ImageError: From :meth:`transform`, if the file cannot be used.
+        ValueError: From :meth:`transform`, if the data set has no masks.
     """
 
     def transform(self, results: dict) -> dict:
         """Load the mask of ``results['seg_map_path']``."""
-        path = results['seg_map_path']
+        path = results.get('seg_map_path')
+        if path is None:
+            # Not an ImageError: no other image of the data set would be better.
+            raise ValueError(
+                f'{results.get("img_path")}: the data set has no masks (no '
+                "'seg_map_path' in the sample), but the pipeline has s5_mm.LoadMask; "
+                'leave it out, or give data_prefix a seg_map_path'
+            )
         mask = read_mask(path)
         expected = results.get('ori_shape')
         if expected is not None and mask.shape != tuple(expected[:2]):
