@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
 import cv2
 import numpy as np
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import ConcatDataset, Dataset, get_worker_info
 
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import SampleKey, View, seeded
@@ -34,9 +35,10 @@ class MultiSourceDataset(Dataset):
     Args:
         sources: Name -> config of a data set, or a data set, or the name of an
             earlier source to draw from the same images once more (as the partners of
-            CutMix are).  A data set is either ours or a child of mmengine's
-            ``BaseDataset``.
-        pipeline: Pipeline of the sources whose config has none.
+            CutMix are).  A data set is either ours, a child of mmengine's
+            ``BaseDataset``, or a ``ConcatDataset`` of such, whose parts keep their own
+            pipelines.
+        pipeline: Pipeline of the sources, and parts of sources, whose config has none.
 
     Raises:
         ValueError: If there is no source, a name refers to no earlier one, or a
@@ -112,7 +114,7 @@ class MultiSourceDataset(Dataset):
         key = getattr(index, 'key', None) or SampleKey(0, source, local)
         name = self.source_names[source]
         extra = {'sample_key': key, 'source': name, 'dataset_name': name}
-        dataset = self.datasets[source]
+        dataset, local = _part(self.datasets[source], local)
         if isinstance(dataset, UnlabelledDataset):
             return dataset.prepare(local, extra)
         results = {**dataset.get_data_info(local), **extra}
@@ -132,3 +134,21 @@ def _with_pipeline(source: Mapping[str, Any], pipeline: Sequence[dict] | None) -
         ]
         return {**source, 'datasets': parts}
     return {'pipeline': list(pipeline), **source}
+
+
+def _part(dataset: Any, index: int) -> tuple[Any, int]:
+    """Find the data set that holds a sample, and its index there.
+
+    Args:
+        dataset: A data set, or torch's or mmengine's ``ConcatDataset``, also nested.
+        index: Index of the sample in it, not negative.
+
+    Returns:
+        The data set that is no ``ConcatDataset`` and the index in it.
+    """
+    while isinstance(dataset, ConcatDataset):
+        ends = dataset.cumulative_sizes
+        part = bisect_right(ends, index)
+        index -= ends[part - 1] if part else 0
+        dataset = dataset.datasets[part]
+    return dataset, index

@@ -17,6 +17,7 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from s5_mm.datasets import MultiSourceDataset, MultiSourceSampler, branch_collate
 from s5_mm.datasets.samplers import multi_source_sampler
+from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import SampleKey, StreamIndex
 
 from .files import UNLABELLED, sources, unlabelled
@@ -201,6 +202,52 @@ def test_datasets_of_the_host_are_sources_too() -> None:
     dataset = MultiSourceDataset({'a': Numbers(), 'b': Numbers()})
     assert dataset[4]['number'] == 1
     assert dataset[4]['source'] == 'b'
+
+
+def test_concatenated_datasets_are_sources_too(tmp_path: Path) -> None:
+    """As LoveDA, which the release trains on train and val of."""
+    cfg = sources(tmp_path / 'a', 4)
+    more = sources(tmp_path / 'b', 3)['sup']
+    parts = {'type': 'ConcatDataset', 'datasets': [cfg['sup'], more]}
+    # mmengine's takes children of BaseDataset alone, torch's anything.
+    turned = {'type': 'ConcatDataset', 'datasets': [more, cfg['sup']]}
+    outer = torch.utils.data.ConcatDataset(
+        [DATASETS.build(dict(cfg['unsup'])), DATASETS.build(turned)]
+    )
+    dataset = MultiSourceDataset({'u': cfg['unsup'], 'both': parts, 'outer': outer})
+    assert dataset.source_lengths == (6, 7, 13)
+    assert dataset.metainfo['classes'] == ('a', 'b', 'c')
+    single = [MultiSourceDataset({'x': c}) for c in (cfg['sup'], more, cfg['unsup'])]
+    both = [(0, i) for i in range(4)] + [(1, i) for i in range(3)]
+    outside = [(2, i) for i in range(6)] + [(1, i) for i in range(3)]
+    outside += [(0, i) for i in range(4)]
+    for start, places, source in ((6, both, 1), (13, outside, 2)):
+        for local, (part, index) in enumerate(places):
+            # The draws are those of the place in the source, not in the part.
+            key = SampleKey(0, source, local)
+            wanted = single[part][StreamIndex(index, key)]
+            found = dataset[start + local]
+            assert found['inputs'].equal(wanted['inputs'])
+            sample = found['data_samples']
+            assert sample.img_path == wanted['data_samples'].img_path
+            assert sample.sample_key == key
+            assert sample.source == dataset.source_names[source]
+            if 'gt_sem_seg' in wanted['data_samples']:
+                truth = wanted['data_samples'].gt_sem_seg.data
+                assert sample.gt_sem_seg.data.equal(truth)
+    for index in (-1, 26):
+        with pytest.raises(IndexError, match='expected 0..25'):
+            dataset[index]
+
+
+def test_concatenated_parts_get_the_common_pipeline(tmp_path: Path) -> None:
+    made = {**sources(tmp_path)['sup']}
+    pipeline = made.pop('pipeline')
+    own = {**made, 'pipeline': pipeline[:1]}
+    parts = {'type': 'ConcatDataset', 'datasets': [made, own]}
+    dataset = MultiSourceDataset({'s': parts}, pipeline=pipeline)
+    assert dataset[3]['inputs'].shape == (3, 24, 24)
+    assert set(dataset[4]) >= {'img', 'img_path'}
 
 
 def test_dataset_errors(tmp_path: Path) -> None:

@@ -80,6 +80,30 @@ def test_bad_data(config: Path, run: Callable) -> None:
     assert 'no data set for --split test' in err
 
 
+def test_parts_and_common_pipelines(tmp_path: Path, run: Callable) -> None:
+    made = sources(tmp_path)
+    for source in made.values():
+        source.pop('pipeline')
+    halves = [made['sup'], {**made['sup'], 'indices': 2}]
+    both = {'type': 'ConcatDataset', 'datasets': halves}
+    write(tmp_path / 'u' / '0.png', np.full((32, 32, 4), 200, np.uint8))
+    for alpha, bad in (('drop', 0), ('error', 1)):
+        train = {
+            'type': 's5_mm.MultiSourceDataset',
+            'sources': {'both': both, 'unsup': made['unsup']},
+            'pipeline': [{'type': 's5_mm.LoadImage', 'alpha': alpha}],
+        }
+        path, report = tmp_path / 'config.py', tmp_path / 'report.json'
+        path.write_text(f'train_dataloader = {dict(dataset=train)!r}')
+        code, _, _ = run(path, '--json', str(report))
+        assert code == bad
+        parts = json.loads(report.read_text())
+        names = ['train/both/0', 'train/both/1', 'train/unsup']
+        assert [part['name'] for part in parts] == names
+        assert [part['samples'] for part in parts] == [4, 2, 6]
+        assert [len(part['bad']) for part in parts] == [0, 0, bad]
+
+
 def test_depths(tmp_path: Path) -> None:
     """Damage inside a file is found by decoding alone."""
     dataset = MultiSourceDataset(sources(tmp_path)).datasets[0]

@@ -56,13 +56,23 @@ def sources(config: Config, split: str) -> Iterator[tuple[str, dict]]:
     loader = config.get(f'{split}_dataloader')
     if not loader:
         return
-    dataset = loader['dataset']
-    if 'sources' not in dataset:
-        yield split, dataset
-        return
-    for name, source in dataset['sources'].items():
-        if not isinstance(source, str):  # an alias names files that are seen already
-            yield f'{split}/{name}', source
+    yield from parts(split, loader['dataset'])
+
+
+def parts(
+    name: str, dataset: dict, pipeline: list | None = None
+) -> Iterator[tuple[str, dict]]:
+    """Take a data set apart into those that read files."""
+    pipeline = dataset.get('pipeline', pipeline)
+    if 'sources' in dataset:
+        for source, cfg in dataset['sources'].items():
+            if not isinstance(cfg, str):  # an alias names files that are seen already
+                yield from parts(f'{name}/{source}', cfg, pipeline)
+    elif 'datasets' in dataset:  # a ConcatDataset
+        for number, cfg in enumerate(dataset['datasets']):
+            yield from parts(f'{name}/{number}', cfg, pipeline)
+    else:
+        yield name, {**dataset, **({} if pipeline is None else {'pipeline': pipeline})}
 
 
 def check(name: str, cfg: dict, args: argparse.Namespace) -> dict[str, Any]:
