@@ -3,6 +3,7 @@
 from .collate import branch_collate
 from .image_io import ImageError, read_image, read_mask
 from .multi_source import MultiSourceDataset
+from .open_earth_map import OpenEarthMapDataset
 from .path_table import PathTable
 from .samplers import MultiSourceSampler
 from .segmentation import SegDataset
@@ -15,6 +16,7 @@ __all__ = [
     'LoadMask',
     'MultiSourceDataset',
     'MultiSourceSampler',
+    'OpenEarthMapDataset',
     'PackSample',
     'PathTable',
     'RandomGeometry',
