@@ -138,6 +138,32 @@ def test_tables_1_and_3(arch, part, params, alpha, paper, tmp_path):
     assert row['shared'] + sum(row['own'].values()) == row['total']
 
 
+@pytest.mark.parametrize(
+    ('config', 'params', 'method'),
+    [
+        ('sdf_vit-b_openearthmap', 103.16, 'SDF'),
+        ('mdf_vit-b', 132.08, 'MDF'),
+        ('moe-mdf_vit-b_part128', 146.24, 'MoE-MDF'),
+        ('moe-mdf_vit-b', 160.40, 'MoE-MDF'),
+        ('moe-mdf_vit-b_part512', 188.72, 'MoE-MDF'),
+        ('moe-mdf_vit-l', 435.01, 'MoE-MDF'),
+        ('moe-mdf_vit-h', 824.45, 'MoE-MDF'),
+    ],
+)
+def test_the_configs_of_the_tables(config, params, method, tmp_path):
+    path = ROOT / f'configs/finetune_seg/{config}.py'
+    (row,) = rows(tmp_path, str(path))
+    assert round(row['total'] / 1e6, 2) == params
+    assert row['method'] == method
+    if method != 'SDF':
+        assert row['datasets'] == list(CLASSES)
+    model = TOOL.build_on_meta(Config.fromfile(path))
+    assert row['own'] == {
+        name: sum(p.numel() for p in model.dataset_parameters(name))
+        for name in model.datasets
+    }
+
+
 @pytest.mark.parametrize('layout', ['numbers', 'names', 'tensor'])
 def test_what_belongs_to_a_data_set(layout, tmp_path):
     (row,) = rows(tmp_path, write(tmp_path, 'b', 256, layout=layout))
@@ -160,7 +186,7 @@ def test_single_data_sets_are_summed(tmp_path, capsys):
     assert [row['datasets'] for row in found] == [[name] for name in CLASSES]
     lines = capsys.readouterr().out.splitlines()
     # 412.8 in the paper, four times the rounded 103.2.
-    assert lines[-1] == '4 SDF models together: 412.62 M'
+    assert lines[-1] == '4 SDF models with a backbone of 93.51 M together: 412.62 M'
 
 
 def test_the_command_prints_markdown(tmp_path, capsys):

@@ -151,7 +151,7 @@ def markdown(rows: Sequence[Row]) -> str:
         rows: The rows.
 
     Returns:
-        The table; below it, what several SDF models take together.
+        The table; below it, what SDF models of one size take together.
     """
     heads = ('config', 'method', 'data sets', 'params [M]', 'backbone', 'decoders')
     heads += ('shared', 'own', 'part_features', 'alpha', 'paper')
@@ -175,10 +175,14 @@ def markdown(rows: Sequence[Row]) -> str:
 
     rule = '|'.join(['-' * (widths[0] + 2), *(f'{"-" * (n + 1)}:' for n in widths[1:])])
     text = [line(heads), f'|{rule}|', *map(line, lines[1:])]
-    single = [row.total for row in rows if row.method == 'SDF']
-    if len(single) > 1:
-        together = sum(single) / 1e6
-        text += ['', f'{len(single)} SDF models together: {together:.2f} M']
+    for size in dict.fromkeys(row.backbone for row in rows if row.method == 'SDF'):
+        single = [r.total for r in rows if r.method == 'SDF' and r.backbone == size]
+        if len(single) > 1:
+            text += [
+                '',
+                f'{len(single)} SDF models with a backbone of {size / 1e6:.2f} M '
+                f'together: {sum(single) / 1e6:.2f} M',
+            ]
     return '\n'.join(text)
 
 
