@@ -49,13 +49,17 @@ class Wrapped(nn.Module):
         self.module = module
 
 
-class MultiDataset(nn.Module):
-    """One backbone, a head for each data set."""
-
-    def __init__(self):
-        super().__init__()
-        self.trunk = MODELS.build(BACKBONE)
-        self.heads = nn.ModuleDict({name: nn.Linear(16, 2) for name in 'ab'})
+def multi_dataset():
+    cfg = segmentor()
+    head = {k: v for k, v in cfg.decode_head.items() if k != 'num_classes'}
+    return MODELS.build(
+        dict(
+            type='s5_mm.MultiDatasetSegmentor',
+            backbone=dict(BACKBONE, type='s5_mm.ViTMoE', part_features=4),
+            decode_head=head,
+            datasets=dict(a=dict(num_classes=3), b=dict(num_classes=5)),
+        )
+    )
 
 
 def build(model, optimizer=None, wrapper='OptimWrapper', **paramwise):
@@ -109,7 +113,7 @@ def expected(model, prefix):
         (lambda: fixmatch(ema_momentum=0.99), 'student.backbone.'),
         (lambda: Wrapped(fixmatch()), 'module.student.backbone.'),
         (lambda: Wrapped(Wrapped(fixmatch())), 'module.module.student.backbone.'),
-        (MultiDataset, 'trunk.'),
+        (multi_dataset, 'backbone.'),
     ],
     ids=['segmentor', 'backbone', 'fixmatch', 'teacher', 'ddp', 'ddp2', 'multi'],
 )
@@ -205,12 +209,13 @@ def test_frozen_parameters_are_left_out():
 
 
 def test_a_parameter_with_two_names():
-    model = MultiDataset()
-    model.heads['b'].weight = model.heads['a'].weight
-    with pytest.raises(ValueError, match=r'heads\.a\.weight has several names'):
+    model = nn.ModuleDict(dict(net=MODELS.build(BACKBONE), a=nn.Linear(4, 4)))
+    model['b'] = nn.Linear(4, 4)
+    model['b'].weight = model['a'].weight
+    with pytest.raises(ValueError, match=r'parameter a\.weight has several names'):
         build(model)
     wrapper = build(model, bypass_duplicate=True)
-    assert list(by_name(wrapper, model)).count('heads.a.weight') == 1
+    assert list(by_name(wrapper, model)).count('a.weight') == 1
     assert sum(len(g['params']) for g in wrapper.optimizer.param_groups) == len(
         list(model.parameters())
     )
