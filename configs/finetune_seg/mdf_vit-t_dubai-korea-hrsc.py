@@ -1,7 +1,8 @@
-# MDF small enough for a laptop CPU, on real imagery with three label spaces, one of them
-# GeoTIFF.  With the folder that holds dubai/, korea_s2/ and hrsc_ships/:
+# MDF small enough for a laptop CPU, on real imagery with three label spaces, one of
+# them GeoTIFF.  With the folder that holds dubai/, korea_s2/ and hrsc_ships/, from a
+# random start or from a checkpoint of configs/s4p/vit-t_dubai.py:
 #   python tools/train.py configs/finetune_seg/mdf_vit-t_dubai-korea-hrsc.py \
-#     --cfg-options data_root=FOLDER [load_from=checkpoint of configs/s4p/vit-t_dubai.py]
+#     --cfg-options data_root=FOLDER load_from=CHECKPOINT
 _base_ = [
     '../_base_/models/mdf_upernet_vit-b.py',
     '../_base_/datasets/multi_dataset.py',
@@ -63,7 +64,7 @@ param_scheduler = [
         by_epoch=False,
     ),
 ]
-train_cfg = dict(max_iters=max_iters, val_interval=150)
+train_cfg = dict(max_iters=max_iters, val_interval=300)
 default_hooks = dict(
     logger=dict(interval=25),
     checkpoint=dict(

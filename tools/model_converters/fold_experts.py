@@ -1,10 +1,10 @@
 """Turn a model of several data sets into one plain model for each.
 
-    python tools/model_converters/fold_experts.py CONFIG CHECKPOINT OUT_DIR [--datasets a]
+    python tools/model_converters/fold_experts.py CONFIG CHECKPOINT OUT_DIR
 
-For each data set OUT_DIR gets ``<name>.pth``, the weights of an ordinary segmentor with
-a dense ViT (shared part and expert in one layer) and one decode head, and ``<name>.py``,
-its config.  The outputs are those of the data set's path through the big model, the
+For each data set OUT_DIR gets ``<name>.pth``, the weights of an ordinary segmentor
+with a dense ViT (shared part and expert in one layer) and one decode head, and
+``<name>.py``, its config.  The outputs are those of the data set's path through the big model, the
 size is that of a model for one data set:
 
     python tools/test.py OUT_DIR/a.py OUT_DIR/a.pth
