@@ -4,8 +4,8 @@
 
 For each data set OUT_DIR gets ``<name>.pth``, the weights of an ordinary segmentor
 with a dense ViT (shared part and expert in one layer) and one decode head, and
-``<name>.py``, its config.  The outputs are those of the data set's path through the big model, the
-size is that of a model for one data set:
+``<name>.py``, its config.  The outputs are those of the data set's path through the big
+model, the size is that of a model for one data set:
 
     python tools/test.py OUT_DIR/a.py OUT_DIR/a.pth
 """
