@@ -21,12 +21,13 @@ def _bicubic_matrix(source: int, target: int, like: Tensor) -> Tensor:
     Args:
         source: Length of the axis.
         target: Wanted length.
-        like: Tensor whose device is used.
+        like: Tensor whose device and dtype are used.
 
     Returns:
-        (target, source) float32; rows sum to 1.
+        (target, source), dtype of ``like``; rows sum to 1.
     """
-    impulses = torch.eye(source, device=like.device)[None, :, :, None]
+    impulses = torch.eye(source, device=like.device, dtype=like.dtype)
+    impulses = impulses[None, :, :, None]
     columns = F.interpolate(
         impulses, size=(target, 1), mode='bicubic', align_corners=False
     )
@@ -52,7 +53,7 @@ class PositionInterpolator:
     """
 
     def __init__(self) -> None:
-        self._operators: dict[tuple[Grid, Grid, str], tuple[Tensor, Tensor]] = {}
+        self._operators: dict[tuple[object, ...], tuple[Tensor, Tensor]] = {}
 
     def _operator(
         self, source: Grid, target: Grid, like: Tensor
@@ -62,7 +63,7 @@ class PositionInterpolator:
             return tuple(  # type: ignore[return-value]
                 _bicubic_matrix(s, t, like) for s, t in zip(source, target, strict=True)
             )
-        key = (source, target, str(like.device))
+        key = (source, target, str(like.device), like.dtype)
         if key not in self._operators:
             # Tensors born in inference mode could not serve a later training step.
             with torch.inference_mode(False), torch.no_grad():
@@ -87,9 +88,12 @@ class PositionInterpolator:
         if source == target:
             return pos_embed
         with _full_precision(pos_embed.device.type):
-            rows, columns = self._operator(source, target, pos_embed)
-            dims = pos_embed.shape[-1]
-            grid = pos_embed.float().reshape(source[0], source[1] * dims)
+            # fp32 whatever the model's precision below it; fp64 stays fp64.
+            exact = torch.promote_types(pos_embed.dtype, torch.float32)
+            grid = pos_embed.to(exact)
+            rows, columns = self._operator(source, target, grid)
+            dims = grid.shape[-1]
+            grid = grid.reshape(source[0], source[1] * dims)
             grid = (rows @ grid).view(target[0], source[1], dims)
             grid = torch.matmul(columns, grid)
         return grid.reshape(1, target[0] * target[1], dims).to(pos_embed.dtype)
