@@ -23,10 +23,10 @@ model = dict(
     datasets={name: own['model'] for name, own in datasets.items()},
 )
 train_dataloader = dict(
-    batch_size=24,  # 8 of each
+    batch_size=12,  # 4 of each
     num_workers=1,
     pin_memory=False,
-    sampler=dict(batch_size=24),
+    sampler=dict(batch_size=12),
     dataset=dict(
         sources={name: own['train'] for name, own in datasets.items()},
         pipeline=[
@@ -71,4 +71,4 @@ default_hooks = dict(
         interval=150, max_keep_ckpts=1, save_best='average', rule='greater'
     ),
 )
-auto_scale_lr = dict(enable=False, base_batch_size=24)
+auto_scale_lr = dict(enable=False, base_batch_size=12)
