@@ -1,24 +1,14 @@
 """The benchmark compares equal things and rejects what it cannot trust."""
 
-from importlib import util
-from pathlib import Path
-
 import pytest
 import torch
+
+from .side_by_side_tools import SIDE_BY_SIDE, load_tool
 
 pytest.importorskip('timm')
 
 
-def _tool():
-    root = Path(__file__).parents[2]
-    path = root / 'tools/analysis_tools/benchmark_backbone.py'
-    spec = util.spec_from_file_location(path.stem, path)
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOL = _tool()
+TOOL = load_tool('benchmark_backbone')
 SMALL = ['--arch', 't', '--img-size', '64', '--rounds', '2']
 
 
@@ -31,7 +21,7 @@ def _restore_threads():
 
 @pytest.mark.parametrize('mode', [[], ['--train']])
 def test_prints_every_model_with_its_ratio(capsys, mode, monkeypatch):
-    monkeypatch.setattr(TOOL, 'AA_TOLERANCE', 100.0)
+    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', 100.0)
     assert TOOL.main(SMALL + mode) == 0
     out = capsys.readouterr().out
     for word in ('timm', 'mmseg', 'ours again (A/A)', 'no oneDNN', 'load average'):
@@ -41,7 +31,7 @@ def test_prints_every_model_with_its_ratio(capsys, mode, monkeypatch):
 
 
 def test_a_failed_control_rejects_the_measurement(capsys, monkeypatch):
-    monkeypatch.setattr(TOOL, 'AA_TOLERANCE', -1.0)
+    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', -1.0)
     assert TOOL.main(SMALL) == 3
     assert 'REJECTED: the A/A control is' in capsys.readouterr().out
 
@@ -53,24 +43,7 @@ def test_different_outputs_are_refused():
         TOOL.check_equal(taps, [torch.full((2,), 0.1)], 'timm')
 
 
-def test_ratios_are_of_minima_and_of_rounds():
-    assert TOOL.ratios([1.0, 2.0, 4.0], [3.0, 2.0, 8.0]) == (2.0, 2.0)
-    assert TOOL.ratios([1.0, 1.0, 1.0], [1.0, 3.0, 5.0]) == (1.0, 3.0)
-
-
-def test_models_are_interleaved_in_rotating_order():
-    order = []
-    image = torch.zeros(1)
-    models = {
-        name: lambda x, name=name: order.append(name) or [x] for name in ('a', 'b')
-    }
-    times = TOOL.measure(models, image, rounds=2, train=False)
-    assert order == ['a', 'b', 'b', 'a', 'a', 'b']
-    assert [len(seconds) for seconds in times.values()] == [2, 2]
-
-
 def test_training_measures_the_gradient_too():
     weight = torch.ones(1, requires_grad=True)
-    clock = TOOL.CLOCKS['cpu']
-    TOOL.step(lambda x: [x * weight], torch.ones(1), train=True, clock=clock)
+    TOOL.step(lambda x: [x * weight], torch.ones(1), train=True)
     assert weight.grad is not None

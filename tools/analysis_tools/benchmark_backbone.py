@@ -14,23 +14,23 @@ measures forward and backward. The row 'no oneDNN' is our model with
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import torch
+from side_by_side import (
+    CLOCKS,
+    control_holds,
+    describe_machine,
+    measure,
+    print_table,
+)
 from torch import Tensor
 
 from s5_mm.checkpoints import load_into
 from s5_mm.models.backbones import ARCHS, ViT, resolve_arch
 
-AA_TOLERANCE = 0.03
-CLOCKS = {'wall': time.perf_counter, 'cpu': time.process_time}
 Taps = Callable[[Tensor], 'list[Tensor]']
-Clock = Callable[[], float]
 
 
 def build_timm(ours: ViT, img_size: int) -> Taps:
@@ -102,64 +102,12 @@ def check_equal(reference: list[Tensor], other: list[Tensor], name: str) -> floa
     return worst
 
 
-def step(taps: Taps, image: Tensor, train: bool, clock: Clock) -> float:
-    """Time one forward pass, with ``train`` also the backward pass, in seconds."""
-    start = clock()
+def step(taps: Taps, image: Tensor, train: bool) -> None:
+    """Run one forward pass, with ``train`` also the backward pass."""
     with torch.set_grad_enabled(train):
         maps = taps(image)
         if train:
             sum(tap.mean() for tap in maps).backward()
-    return clock() - start
-
-
-def measure(
-    models: dict[str, Taps],
-    image: Tensor,
-    rounds: int,
-    train: bool,
-    clock: Clock = time.perf_counter,
-) -> dict[str, list[float]]:
-    """Time all models round by round, in rotating order.
-
-    Args:
-        models: Names and what returns their taps.
-        image: Input (N, 3, H, W).
-        rounds: Number of rounds; one more warms up.
-        train: Whether to run the backward pass too.
-        clock: What tells the seconds.
-
-    Returns:
-        Seconds of each round by model.
-    """
-    names, times = list(models), {name: [] for name in models}
-    for index in range(rounds + 1):
-        for name in names:
-            seconds = step(models[name], image, train, clock)
-            if index:
-                times[name].append(seconds)
-        names.append(names.pop(0))
-    return times
-
-
-def ratios(ours: list[float], other: list[float]) -> tuple[float, float]:
-    """Return how many times longer ``other`` takes: by minima, by median of rounds."""
-    rounds = [b / a for a, b in zip(ours, other, strict=True)]
-    return min(other) / min(ours), statistics.median(rounds)
-
-
-def describe_machine() -> str:
-    """Describe what the ratios depend on: load, CPU, torch and its configuration."""
-    cpu = platform.processor() or platform.machine()
-    info = Path('/proc/cpuinfo')
-    if info.exists():
-        lines = info.read_text().splitlines()
-        cpu = next((x.split(':')[1].strip() for x in lines if 'model name' in x), cpu)
-    load = ' '.join(f'{value:.2f}' for value in os.getloadavg())
-    return (
-        f'CPU {cpu}, {os.cpu_count()} cores, {torch.get_num_threads()} threads used, '
-        f'capability {torch.backends.cpu.get_cpu_capability()}, load average {load}\n'
-        f'torch {torch.__version__}\n{torch.__config__.show()}'
-    )
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -208,7 +156,10 @@ def main(argv: list[str] | None = None) -> int:
         'ours, no oneDNN': without_onednn,
         **models,
     }
-    times = measure(models, image, args.rounds, args.train, CLOCKS[args.clock])
+    runs = {
+        name: partial(step, taps, image, args.train) for name, taps in models.items()
+    }
+    times = measure(runs, args.rounds, CLOCKS[args.clock])
 
     mode = 'forward + backward' if args.train else 'forward'
     tokens = (args.img_size // ours.patch_size) ** 2
@@ -218,19 +169,9 @@ def main(argv: list[str] | None = None) -> int:
         f'fp32, batch {args.batch_size}, {tokens} tokens, {args.rounds} rounds, '
         f'{args.clock} time'
     )
-    print(f'{"":20}{"min [ms]":>10}{"median":>10}{"min / ours":>12}{"per round":>11}')
-    for name, seconds in times.items():
-        by_min, by_round = ratios(times['ours'], seconds)
-        print(
-            f'{name:20}{min(seconds) * 1e3:10.1f}'
-            f'{statistics.median(seconds) * 1e3:10.1f}{by_min:12.3f}{by_round:11.3f}'
-        )
+    print_table(times, 'ours')
     print(describe_machine())
-    control = ratios(times['ours'], times['ours again (A/A)'])
-    if max(abs(ratio - 1) for ratio in control) > AA_TOLERANCE:
-        print(f'REJECTED: the A/A control is {control[0]:.3f} / {control[1]:.3f}')
-        return 3
-    return 0
+    return 0 if control_holds(times, 'ours', 'ours again (A/A)') else 3
 
 
 if __name__ == '__main__':
