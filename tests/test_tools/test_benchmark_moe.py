@@ -6,18 +6,8 @@ import torch
 from .side_by_side_tools import SIDE_BY_SIDE, load_tool
 
 TOOL = load_tool('benchmark_moe')
-SMALL = [
-    '--arch',
-    't',
-    '--img-size',
-    '64',
-    '--datasets',
-    '2',
-    '--part-features',
-    '64',
-    '--rounds',
-    '2',
-]
+SMALL = ['--arch', 't', '--img-size', '64', '--datasets', '2']
+SMALL += ['--part-features', '64', '--rounds', '2']
 
 
 @pytest.fixture(autouse=True)
