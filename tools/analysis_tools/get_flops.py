@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.model import BaseModel
+from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -45,13 +46,30 @@ def _split(ops: dict[object, int]) -> tuple[int, int]:
     return core // 2, (sum(ops.values()) - core) // 2
 
 
-def count(model: BaseModel, height: int, width: int) -> list[Part]:
+def _samples(model: BaseModel, dataset: str | None) -> list[SegDataSample] | None:
+    """Say which data set the image is of, to a model that asks.
+
+    Raises:
+        SystemExit: The model does not know the data set.
+    """
+    known = getattr(model, 'datasets', None)
+    if dataset is not None and dataset not in (known or ()):
+        raise SystemExit(f'--dataset {dataset}: the model has {list(known or ())}')
+    if known is None:
+        return None
+    return [SegDataSample(metainfo=dict(dataset_name=dataset or known[0]))]
+
+
+def count(
+    model: BaseModel, height: int, width: int, dataset: str | None = None
+) -> list[Part]:
     """Count one forward pass of one RGB image.
 
     Args:
         model: Model on the meta device whose ``forward(mode='tensor')`` takes images.
         height: Image height in pixels.
         width: Image width in pixels.
+        dataset: Data set of the image, for a model of several; default the first.
 
     Returns:
         The parts; parameters and MACs add up to those of the model.
@@ -59,7 +77,7 @@ def count(model: BaseModel, height: int, width: int) -> list[Part]:
     image = torch.empty(1, 3, height, width, device='meta')
     counter = FlopCounterMode(display=False)
     with counter, torch.no_grad():
-        model(image, mode='tensor')
+        model(image, _samples(model, dataset), mode='tensor')
     flops = counter.get_flop_counts()
     root = type(model).__name__
 
@@ -113,6 +131,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='image size in pixels (default: 512 512)',
     )
     parser.add_argument(
+        '--dataset', help='whose path through a model of several data sets is counted'
+    )
+    parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='key=value overrides'
     )
     return parser.parse_args(argv)
@@ -124,7 +145,7 @@ def main(argv: list[str] | None = None) -> None:
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options or {})
     model = build_on_meta(config)
-    parts = count(model, *args.shape)
+    parts = count(model, *args.shape, args.dataset)
     print(f'{args.config} at {args.shape[0]} x {args.shape[1]}')
     print(f'{"":32}{"params [M]":>12}{"GMAC":>10}')
     total = Part('total', sum(p.params for p in parts), sum(p.macs for p in parts))
