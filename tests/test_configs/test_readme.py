@@ -39,11 +39,39 @@ def test_the_leaf_for_a_new_data_set_builds(tmp_path, monkeypatch):
     assert len(val.metainfo['palette']) == 5
 
 
+def test_the_data_set_of_the_finetune_page_joins_the_others(tmp_path):
+    text = (ROOT / 'docs/finetune.md').read_text()
+    base, leaf = re.findall(r'```python\n(.*?)```', text, re.S)
+    (tmp_path / 'mine.py').write_text(base.replace('[...]', '[[0, 0, 0]] * 4'))
+    leaf = leaf.replace('../_base_/datasets/mine.py', './mine.py')
+    shipped = ROOT / 'configs/finetune_seg/moe-mdf_vit-b.py'
+    config = tmp_path / 'leaf.py'
+    config.write_text(leaf.replace('./moe-mdf_vit-b.py', str(shipped)))
+    assert sum(not line.startswith('#') for line in leaf.splitlines()) <= 10
+
+    cfg = load_config(str(config))
+    init_default_scope(cfg.default_scope)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert model.num_classes['mine'] == 4
+    assert model.backbone.datasets[-1] == 'mine'
+    assert len(model.datasets) == 5
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert set(loader.dataset.sources) == set(model.datasets)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert set(evaluator.metrics) == set(model.datasets)
+    assert cfg.train_dataloader.sampler.batch_size == 60
+
+
 @pytest.mark.parametrize('path', TEXTS, ids=lambda path: path.name)
 def test_files_that_the_texts_name_are_there(path):
     text = path.read_text()
     named = re.findall(r'(?:tools|configs|docs|requirements)/[\w./-]+\.\w+', text)
-    mine = {'configs/s4p/vit-b_mine.py'}
+    mine = {
+        'configs/s4p/vit-b_mine.py',
+        'configs/_base_/datasets/mine.py',
+        'configs/finetune_seg/moe-mdf_vit-b_mine.py',
+    }
     missing = {name for name in named if not (ROOT / name).exists()} - mine
     assert not missing
     for link in re.findall(r'\]\(([^)#:]+)\)', text):

@@ -93,11 +93,9 @@ def test_the_command_prints_the_table(capsys):
 
 
 def test_a_data_set_costs_what_a_dense_model_costs(capsys):
-    path = CONFIG.parents[1] / 'finetune_seg/moe-mdf_vit-b.py'
+    path = ROOT / 'configs/finetune_seg/moe-mdf_vit-b.py'
     TOOL.main([str(path), '--dataset', 'potsdam'])
     out = capsys.readouterr().out
     assert '160.40     178.1' in out
-    with pytest.raises(
-        SystemExit, match="--dataset moon: the model has \\['vaihingen'"
-    ):
+    with pytest.raises(SystemExit, match='moon: the model has .*vaihingen'):
         TOOL.main([str(path), '--dataset', 'moon'])
