@@ -19,7 +19,6 @@ datasets = dict(
 model = dict(datasets={name: own['model'] for name, own in datasets.items()})
 train_dataloader = dict(
     batch_size=48,  # 12 of each data set on each GPU, release
-    sampler=dict(batch_size=48),
     dataset=dict(sources={name: own['train'] for name, own in datasets.items()}),
 )
 val_dataloader = dict(

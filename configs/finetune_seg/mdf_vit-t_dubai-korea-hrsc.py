@@ -26,7 +26,6 @@ train_dataloader = dict(
     batch_size=12,  # 4 of each
     num_workers=1,
     pin_memory=False,
-    sampler=dict(batch_size=12),
     dataset=dict(
         sources={name: own['train'] for name, own in datasets.items()},
         pipeline=[

@@ -4,7 +4,6 @@ own = _base_.openearthmap
 model = dict(datasets=dict(_delete_=True, openearthmap=own.model))
 train_dataloader = dict(
     batch_size=12,
-    sampler=dict(batch_size=12),
     dataset=dict(sources=dict(_delete_=True, openearthmap=own.train)),
 )
 val_dataloader = dict(dataset=dict(sources=dict(_delete_=True, openearthmap=own.val)))

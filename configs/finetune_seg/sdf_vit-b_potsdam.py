@@ -4,7 +4,6 @@ own = _base_.potsdam
 model = dict(datasets=dict(_delete_=True, potsdam=own.model))
 train_dataloader = dict(
     batch_size=12,
-    sampler=dict(batch_size=12),
     dataset=dict(sources=dict(_delete_=True, potsdam=own.train)),
 )
 val_dataloader = dict(dataset=dict(sources=dict(_delete_=True, potsdam=own.val)))

@@ -4,7 +4,6 @@ own = _base_.dubai
 model = dict(datasets=dict(_delete_=True, dubai=own.model))
 train_dataloader = dict(
     batch_size=4,
-    sampler=dict(batch_size=4),
     dataset=dict(sources=dict(_delete_=True, dubai=own.train)),
 )
 val_dataloader = dict(dataset=dict(sources=dict(_delete_=True, dubai=own.val)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import os.path as osp
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -117,6 +118,25 @@ def move_data_root(cfg: Config, root: str) -> None:
                 move(child)
 
     move(cfg._cfg_dict)
+
+
+def pass_batch_size(dataloader: Any) -> Any:
+    """Tell a sampler that shares out a batch by a rule how many samples there are.
+
+    Args:
+        dataloader: Config of a loader, or a loader, which is returned as it is.
+
+    Returns:
+        The config; its sampler, if its ``shares`` are no list, has the loader's
+        ``batch_size`` unless one is written there.
+    """
+    sampler = dataloader.get('sampler') if isinstance(dataloader, dict) else None
+    if not isinstance(sampler, dict) or 'shares' not in sampler:
+        return dataloader
+    if isinstance(sampler['shares'], (list, tuple)):
+        return dataloader
+    sampler = {'batch_size': dataloader['batch_size'], **sampler}
+    return {**dataloader, 'sampler': sampler}
 
 
 def switch_to_amp(cfg: Config, dtype: str) -> None:

@@ -60,7 +60,7 @@ def test_the_data_set_of_the_finetune_page_joins_the_others(tmp_path):
         assert set(loader.dataset.sources) == set(model.datasets)
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
         assert set(evaluator.metrics) == set(model.datasets)
-    assert cfg.train_dataloader.sampler.batch_size == 60
+    assert cfg.train_dataloader.batch_size == 60
 
 
 @pytest.mark.parametrize('path', TEXTS, ids=lambda path: path.name)

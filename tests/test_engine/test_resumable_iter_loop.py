@@ -1,6 +1,7 @@
 import pytest
 
 from s5_mm.engine.loops.train_state import TrainState
+from s5_mm.utils.config import pass_batch_size
 
 from .toy import toy_runner
 
@@ -105,3 +106,20 @@ def test_world_size_may_change_with_the_same_global_batch():
         _Data, two
     )
     assert alone != TrainState.of_dataloader(_Data, two)
+
+
+@pytest.mark.parametrize(
+    ('sampler', 'want'),
+    [
+        (dict(shares='equal'), 8),
+        (dict(shares=dict(temperature=2)), 8),
+        (dict(shares='equal', batch_size=4), 4),  # what is written stays
+        (dict(shares=[1, 3]), None),
+        (dict(type='InfiniteSampler'), None),
+    ],
+)
+def test_a_sampler_that_shares_by_a_rule_gets_the_loaders_batch_size(sampler, want):
+    loader = dict(batch_size=8, sampler=sampler)
+    told = pass_batch_size(loader)
+    assert told['sampler'].get('batch_size') == want
+    assert 'batch_size' not in sampler or sampler['batch_size'] == 4

@@ -27,7 +27,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from s5_mm.datasets import MultiSourceDataset, PathTable
-from s5_mm.utils.config import load_config
+from s5_mm.utils.config import load_config, pass_batch_size
 
 
 def parse_args() -> argparse.Namespace:
@@ -155,7 +155,7 @@ def main() -> None:
         if args.config:
             config = load_config(args.config, args.cfg_options)
             init_default_scope(config.get('default_scope', 'mmseg'))
-            cfg = config.train_dataloader.to_dict()
+            cfg = pass_batch_size(config.train_dataloader.to_dict())
         else:
             init_default_scope('mmseg')
             cfg = synthetic(Path(folder))

@@ -41,7 +41,7 @@ train_dataloader = dict(
     persistent_workers=True,
     pin_memory=True,
     # 'equal' (release), 'size', dict(temperature=T), or a number for each data set.
-    sampler=dict(type='s5_mm.MultiSourceSampler', shares='equal', batch_size=12),
+    sampler=dict(type='s5_mm.MultiSourceSampler', shares='equal'),
     collate_fn=dict(type='s5_mm.branch_collate'),
     dataset=dict(
         type='s5_mm.MultiSourceDataset', pipeline=train_pipeline, sources=dict()

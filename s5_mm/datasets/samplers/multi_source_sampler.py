@@ -37,7 +37,8 @@ class MultiSourceSampler(Sampler):
             0 leaves a source out.  Or how ``batch_size`` samples are shared out, each
             source getting at least one: 'equal', 'size' (by the number of images) or
             ``dict(temperature=T)`` (by its T-th root: 1 is 'size', large T 'equal').
-        batch_size: Samples in a batch of one rank, for the shares that are rules.
+        batch_size: Samples in a batch of one rank, for shares that are a rule;
+            :class:`s5_mm.ResumableIterLoop` passes that of the loader.
         seed: Seed of the order and of every draw; None: one for all ranks, drawn by
             mmengine.
         follows: For each source None, or the number of a source whose order it takes

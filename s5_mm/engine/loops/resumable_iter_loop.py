@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from s5_mm.registry import LOOPS
+from s5_mm.utils.config import pass_batch_size
 
 from .train_state import TrainState, TrainStateHook
 
@@ -25,6 +26,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
     * what must not change (seed, global batch and its shares, lengths of the data
       sets) is kept in the checkpoint and compared; the number of processes may
       change as long as the global batch stays;
+    * a sampler whose ``shares`` are a rule gets the loader's ``batch_size``, so that it
+      is written once;
     * an error that leaves the loop is first announced to the hooks that have a method
       ``after_train_error(runner, error)``.
 
@@ -56,7 +59,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
     ) -> None:
         super().__init__(
             runner,
-            dataloader,
+            pass_batch_size(dataloader),
             max_iters,
             val_begin=val_begin,
             val_interval=val_interval,
