@@ -61,8 +61,10 @@ def main() -> None:
         )
     meta = checkpoint.get('meta', {}) if isinstance(checkpoint, dict) else {}
     infos = (meta.get('dataset_meta') or {}).get('datasets', {})
-    for name in args.datasets or model.datasets:
-        state = fold_state(model, name)
+    # All that can fail comes before the first file.
+    names = args.datasets or model.datasets
+    parts = {name: (fold_state(model, name), fold_config(cfg, name)) for name in names}
+    for name, (state, folded_cfg) in parts.items():
         folded = dict(
             state_dict=state,
             meta=dict(
@@ -74,7 +76,7 @@ def main() -> None:
         )
         target = args.out_dir / f'{name}.pth'
         write_whole(target, lambda file, folded=folded: torch.save(folded, file))
-        fold_config(cfg, name).dump(args.out_dir / f'{name}.py')
+        folded_cfg.dump(args.out_dir / f'{name}.py')
         size = sum(value.numel() for value in state.values()) / 1e6
         print(f'{target}: {size:.2f} M values; config {target.with_suffix(".py")}')
 

@@ -7,8 +7,10 @@ import copy
 from mmengine.config import Config, ConfigDict
 from torch import Tensor
 
+from s5_mm.utils.config import OrderedConfig
 from s5_mm.utils.routing import RoutingError
 
+from .dataset_settings import read_settings
 from .multi_dataset_segmentor import MultiDatasetSegmentor
 
 
@@ -49,17 +51,29 @@ def fold_config(cfg: Config, dataset: str) -> Config:
 
     Returns:
         A config for ``tools/test.py``, without anything of other data sets.
+
+    Raises:
+        RoutingError: The config has no such data set, or does not test it.
     """
+    settings = read_settings(cfg.model.datasets)
+    for part, names in (
+        ('model.datasets', settings),
+        ('test_dataloader.dataset.sources', cfg.test_dataloader.dataset.sources),
+        ('test_evaluator.metrics', cfg.test_evaluator.metrics),
+    ):
+        if dataset not in names:
+            raise RoutingError(
+                f'{part} has no data set {dataset!r} to fold; it has {list(names)}'
+            )
     model = copy.deepcopy(cfg.model)
-    own = model.datasets[dataset]
+    own = settings[dataset]
     backbone = model.backbone
     if backbone.type == 's5_mm.ViTMoE':
         backbone.type = 's5_mm.ViT'
         backbone.pop('datasets', None)
         backbone.pop('part_features', None)
     backbone.pop('init_cfg', None)
-    head = ConfigDict({**model.decode_head, **own.get('decode_head', {})})
-    head.num_classes = own.num_classes
+    head = ConfigDict({**model.decode_head, **own.head_overrides()})
     loader = copy.deepcopy(cfg.test_dataloader)
     loader.dataset.sources = {dataset: loader.dataset.sources[dataset]}
     loader.batch_size = 1  # mmseg's preprocessor wants images of one size
@@ -70,7 +84,7 @@ def fold_config(cfg: Config, dataset: str) -> Config:
     else:
         evaluator.pop('headline', None)
     preprocessor = model.data_preprocessor
-    return Config(
+    return OrderedConfig(
         dict(
             **{key: cfg[key] for key in _KEPT if key in cfg},
             model=dict(
@@ -85,7 +99,7 @@ def fold_config(cfg: Config, dataset: str) -> Config:
                 backbone=backbone,
                 decode_head=head,
                 train_cfg=dict(),
-                test_cfg=own.get('test_cfg', dict(mode='whole')),
+                test_cfg=own.test_cfg or dict(mode='whole'),
             ),
             test_dataloader=loader,
             test_evaluator=evaluator,
