@@ -110,6 +110,7 @@ def toy_config(
                 img_suffix=suffixes[0],
                 seg_map_suffix=suffixes[1],
                 reduce_zero_label=bool(own.get('shift')),
+                serialize_data=False,  # its gc.collect() would be a third of a run
                 metainfo=dict(
                     classes=METAINFO['classes'][: own['classes']],
                     palette=METAINFO['palette'][: own['classes']],
