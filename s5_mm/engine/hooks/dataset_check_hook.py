@@ -67,6 +67,5 @@ class DatasetCheckHook(Hook):
                 )
                 raise ValueError(
                     f'{where}: {name or "the data set"} has {len(classes)} classes '
-                    f'{tuple(classes)}, its decode head {heads[name]} '
-                    f'({setting}num_classes)'
+                    f'{tuple(classes)}, its decode head {heads[name]} ({setting})'
                 )
