@@ -1,0 +1,159 @@
+"""One more data set costs two files: what it is, and that it takes part."""
+
+import pytest
+
+from s5_mm.testing.kill_trials import last_checkpoint
+from s5_mm.utils.config import load_config
+
+from .toy_mdf import (
+    CONFIGS,
+    SHIPPED,
+    SMALL,
+    call_tool,
+    figures,
+    train,
+    write_pairs,
+)
+
+# What a user writes.
+DATA_SET = """\
+new = dict(
+    model=dict(num_classes=4, test_cfg=dict(mode='whole', flip=['horizontal'])),
+    train=dict(
+        type='s5_mm.SegDataset',
+        data_root='data/new',
+        data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
+        reduce_zero_label=True,
+        metainfo=dict(classes=('field', 'road', 'building', 'water')),
+    ),
+    metric=dict(type='s5_mm.SegmentationMetric', per_class=True),
+)
+new['val'] = dict(
+    new['train'],
+    data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
+)
+"""
+LEAF = """\
+_base_ = ['{base}', '{new}']
+new = _base_.new
+model = dict(datasets=dict(new=new.model))
+train_dataloader = dict(
+    batch_size=8, sampler=dict(batch_size=8), dataset=dict(sources=dict(new=new.train))
+)
+val_dataloader = dict(dataset=dict(sources=dict(new=new.val)))
+val_evaluator = dict(metrics=dict(new=new.metric))
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator
+"""
+CLASSES = dict(dubai=5, korea_s2=5, hrsc_ships=3, new=4)
+FEW = {
+    'model.backbone.part_features': 16,
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'val_dataloader.num_workers': 0,
+    'val_dataloader.persistent_workers': False,
+    'test_dataloader.num_workers': 0,
+    'test_dataloader.persistent_workers': False,
+    'train_cfg.max_iters': 3,
+    'train_cfg.val_interval': 3,
+    'default_hooks.checkpoint.interval': 3,
+    'default_hooks.logger.interval': 1,
+}
+
+
+@pytest.fixture(scope='module')
+def leaf(tmp_path_factory):
+    """The two files, and the images in the layouts of their data sets."""
+    folder = tmp_path_factory.mktemp('fifth')
+    suffixes = dict(
+        dubai=('.jpg', '.png'),
+        korea_s2=('.tif', '.tif'),
+        hrsc_ships=('.jpg', '.png'),
+        new=('.png', '.png'),
+    )
+    for seed, (name, classes) in enumerate(CLASSES.items()):
+        shift = int(name == 'new')
+        write_pairs(folder / 'images' / name, classes, suffixes[name], seed, shift)
+    configs = folder / 'configs'
+    configs.mkdir()
+    (configs / 'new.py').write_text(DATA_SET)
+    base = CONFIGS / f'{SHIPPED}.py'
+    (configs / 'leaf.py').write_text(LEAF.format(base=base, new='./new.py'))
+    return configs / 'leaf.py'
+
+
+def _config(leaf, **changes):
+    options = {'data_root': str(leaf.parents[1] / 'images'), **SMALL, **FEW, **changes}
+    return load_config(str(leaf), options)
+
+
+def test_two_files_of_few_lines(leaf):
+    lines = leaf.read_text().splitlines()
+    assert len(lines) == 10
+    own = (leaf.parent / 'new.py').read_text().splitlines()
+    assert len(own) == 15
+    names = {line.split()[0].split('[')[0] for line in own if line[0].isalpha()}
+    assert names == {'new'}
+    assert len(list(leaf.parent.iterdir())) == 2
+
+
+def test_everything_else_is_as_shipped(leaf):
+    shipped = load_config(str(CONFIGS / f'{SHIPPED}.py')).to_dict()
+    own = load_config(str(leaf)).to_dict()
+    assert list(own['model']['datasets']) == list(CLASSES)
+    own['model']['datasets'].pop('new')
+    loader = own['train_dataloader']
+    loader['dataset']['sources'].pop('new')
+    loader['batch_size'] = loader['sampler']['batch_size'] = 12
+    for part in ('val', 'test'):
+        own[f'{part}_dataloader']['dataset']['sources'].pop('new')
+        own[f'{part}_evaluator']['metrics'].pop('new')
+    own.pop('new')
+    for found in (own, shipped):
+        found.pop('work_dir')
+    assert own == shipped
+
+
+def test_trains_and_is_judged(leaf, tmp_path):
+    cfg = _config(leaf)
+    cfg.dump(tmp_path / 'run.py')
+    train(cfg, tmp_path)
+    final = last_checkpoint(tmp_path)
+    state, scalars = final['state_dict'], final['message_hub']['log_scalars']
+    for name, classes in CLASSES.items():
+        assert len(state[f'decode_heads.{name}.conv_seg.weight']) == classes
+        assert len(scalars[f'train/{name}.loss_ce'].data[0]) == 3
+        experts = [key for key in state if f'.experts.{name}.weight' in key]
+        assert len(experts) == 4
+    assert list(final['meta']['dataset_meta']['datasets']) == list(CLASSES)
+    checkpoint = (tmp_path / 'last_checkpoint').read_text()
+    tested = figures(
+        call_tool('test.py', tmp_path / 'run.py', checkpoint, '--work-dir', tmp_path)
+    )
+    for key, value in tested.items():
+        assert scalars[f'val/{key}'].data[0][-1] == pytest.approx(value, nan_ok=True)
+    headlines = [tested[f'{name}/mIoU'] for name in CLASSES]
+    assert tested['average'] == pytest.approx(sum(headlines) / 4, abs=0.011)
+
+
+def test_wrong_number_of_classes_is_named(leaf, tmp_path):
+    cfg = _config(leaf, **{'model.datasets.new.num_classes': 5})
+    with pytest.raises(
+        ValueError,
+        match=r'new has 4 classes .*5 \(model\.datasets\.new\.num_classes\)',
+    ):
+        train(cfg, tmp_path)
+
+
+def test_forgotten_part_is_named(leaf, tmp_path):
+    cfg = _config(leaf)
+    del cfg.model.datasets['new']
+    with pytest.raises(
+        ValueError, match=r"train_dataloader has .*\['new'\], the model"
+    ):
+        train(cfg, tmp_path / 'model')
+    cfg = _config(leaf)
+    del cfg.val_evaluator.metrics['new']
+    with pytest.raises(ValueError, match=r"without metric \['new'\]"):
+        train(cfg, tmp_path / 'metric')
+    assert not list(tmp_path.rglob('*.pth')), 'before the first iteration'
