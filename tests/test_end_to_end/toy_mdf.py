@@ -13,7 +13,7 @@ from unittest import mock
 
 import cv2
 import numpy as np
-import rasterio
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -23,6 +23,8 @@ from mmengine.runner import Runner
 from s5_mm.checkpoints import install_safe_loader
 from s5_mm.testing import METAINFO, write_dataset
 from s5_mm.utils.config import load_config
+
+rasterio = pytest.importorskip('rasterio')
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs' / 'finetune_seg'
@@ -39,6 +41,22 @@ SMALL = {
     'model.decode_head.in_channels': [32] * 4,
     'model.decode_head.channels': 16,
     'train_dataloader.dataset.pipeline.2.crop_size': (SIZE, SIZE),
+}
+
+# Overrides that make the run of a shipped config as short.
+SHORT = {
+    'load_from': None,
+    'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'val_dataloader.num_workers': 0,
+    'val_dataloader.persistent_workers': False,
+    'test_dataloader.num_workers': 0,
+    'test_dataloader.persistent_workers': False,
+    'train_cfg.max_iters': 2,
+    'train_cfg.val_interval': 2,
+    'default_hooks.checkpoint.interval': 2,
+    'default_hooks.logger.interval': 1,
+    'visualizer.vis_backends': [dict(type='LocalVisBackend')],
 }
 
 
