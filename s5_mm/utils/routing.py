@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from torch import nn
+from mmengine.model import ModuleDict
 
 
 class DatasetSlice(NamedTuple):
@@ -120,6 +120,8 @@ def check_dataset_names(names: Sequence[str], owner: str) -> tuple[str, ...]:
             f'{owner}: data set(s) {twice} occur more than once in {list(names)}; '
             'every data set has one expert and one decode head'
         )
+    # mmengine's has all that torch's has; some are attributes of instances alone.
+    occupied = ModuleDict()
     for name in names:
         # Names become parts of parameters' names, and attributes of a ModuleDict.
         if not isinstance(name, str) or not re.fullmatch(r'[\w-]+', name):
@@ -127,9 +129,9 @@ def check_dataset_names(names: Sequence[str], owner: str) -> tuple[str, ...]:
                 f'{owner}: {name!r} cannot name a data set; allowed are letters, '
                 'digits, _ and -'
             )
-        if hasattr(nn.ModuleDict, name) or name == 'training':
+        if hasattr(occupied, name):
             raise ValueError(
-                f'{owner}: {name!r} cannot name a data set: torch.nn.ModuleDict has an '
+                f'{owner}: {name!r} cannot name a data set: a ModuleDict has an '
                 'attribute of that name'
             )
     return names
