@@ -47,7 +47,9 @@ def resolve_shares(
             f'shares={shares!r} needs sampler.batch_size of at least {len(names)}, one '
             f'sample of each of {list(names)}, got {batch_size!r}'
         )
-    weights = np.array(lengths, dtype=np.float64) ** (1 / temperature)
+    # Relative to the longest: the powers of a low temperature would overflow.
+    relative = np.array(lengths, dtype=np.float64) / max(lengths)
+    weights = relative ** (1 / temperature)
     return largest_remainder(weights, batch_size)
 
 
@@ -66,13 +68,14 @@ def largest_remainder(weights: Sequence[float], total: int) -> tuple[int, ...]:
     while True:
         rest = total - int(small.sum())
         exact = np.where(small, 1, rest * weights / weights[~small].sum())
-        below = ~small & (exact < 1)
+        below = ~small & (exact < 1 - 1e-9)
         if not below.any():
             break
         small |= below
     numbers = np.floor(exact + 1e-9).astype(int)
     missing = total - int(numbers.sum())
-    order = np.argsort(-(exact - numbers), kind='stable')
+    # Rounded, or ties would go to whoever the last bit favours.
+    order = np.argsort(-np.round(exact - numbers, 9), kind='stable')
     numbers[order[:missing]] += 1
     return tuple(int(number) for number in numbers)
 
@@ -89,7 +92,8 @@ def _temperature(
                 'a number for each source'
             )
         return rules[shares]
-    if isinstance(shares, Mapping) and set(shares) == {'temperature'} - set(names):
+    is_rule = isinstance(shares, Mapping) and set(shares) == {'temperature'}
+    if is_rule and 'temperature' not in names:
         if not shares['temperature'] > 0:
             raise ValueError(f'shares={dict(shares)}: the temperature must be positive')
         return shares['temperature']
