@@ -20,7 +20,7 @@ from s5_mm.datasets.samplers import multi_source_sampler
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import SampleKey, StreamIndex
 
-from .files import UNLABELLED, sources, unlabelled
+from .files import LABELLED, UNLABELLED, picture, sources, unlabelled, write
 
 LENGTHS = (7, 20, 20)
 
@@ -248,6 +248,111 @@ def test_concatenated_parts_get_the_common_pipeline(tmp_path: Path) -> None:
     dataset = MultiSourceDataset({'s': parts}, pipeline=pipeline)
     assert dataset[3]['inputs'].shape == (3, 24, 24)
     assert set(dataset[4]) >= {'img', 'img_path'}
+
+
+def bare(root: Path, **kwargs: object) -> dict:
+    """Labelled images of a data set without a pipeline."""
+    cfg = {**sources(root)['sup'], **kwargs}
+    cfg.pop('pipeline')
+    return cfg
+
+
+def test_common_pipeline_is_that_of_sources_without(tmp_path: Path) -> None:
+    plain = bare(tmp_path)
+    own = {**plain, 'pipeline': LABELLED[:1]}
+    spelt = {**plain, 'pipeline': LABELLED}
+    config = {'a': plain, 'b': own, 'c': 'a'}
+    dataset = MultiSourceDataset(config, pipeline=LABELLED)
+    assert config == {'a': plain, 'b': own, 'c': 'a'}
+    assert 'pipeline' not in plain
+    wanted = MultiSourceDataset({'a': spelt, 'b': own, 'c': 'a'})
+    for index in (0, 3, 9):
+        found = dataset[index]
+        assert found['inputs'].equal(wanted[index]['inputs'])
+        truth = wanted[index]['data_samples'].gt_sem_seg.data
+        assert found['data_samples'].gt_sem_seg.data.equal(truth)
+    assert 'inputs' not in dataset[4]
+    assert dataset[4]['img'].shape == (32, 40, 3)
+
+
+def test_common_pipeline_reaches_nested_parts(tmp_path: Path) -> None:
+    part, more = bare(tmp_path / 'a'), bare(tmp_path / 'b')
+    own = {**more, 'pipeline': LABELLED[:1]}
+    built = DATASETS.build({**more, 'pipeline': LABELLED[:2]})
+    inner = {'type': 'ConcatDataset', 'datasets': [more, own]}
+    outer = {'type': 'ConcatDataset', 'datasets': [part, built, inner]}
+    dataset = MultiSourceDataset({'s': outer}, pipeline=LABELLED)
+    assert dataset.source_lengths == (16,)
+    for index in range(16):
+        assert ('inputs' in dataset[index]) is (index // 4 % 2 == 0)
+    assert 'gt_seg_map' in dataset[4]  # a data set that is built keeps its own
+    assert 'gt_seg_map' not in dataset[12]
+
+
+def test_samples_name_their_data_set(tmp_path: Path) -> None:
+    cfg = sources(tmp_path)
+    names = {'x': cfg['sup'], 'y': cfg['unsup'], 'z': 'x'}
+    dataset = MultiSourceDataset(names)
+    for index, name in ((0, 'x'), (3, 'x'), (4, 'y'), (9, 'y'), (10, 'z'), (13, 'z')):
+        meta = dataset[index]['data_samples'].metainfo
+        assert (meta['dataset_name'], meta['source']) == (name, name)
+
+
+def test_metainfo_holds_that_of_every_source_with_classes(tmp_path: Path) -> None:
+    cfg = sources(tmp_path)
+    palette = [[0, 0, 0], [1, 1, 1]]
+    other = bare(tmp_path, metainfo={'classes': ('u', 'v'), 'palette': palette})
+    dataset = MultiSourceDataset(
+        {'n': cfg['unsup'], 'x': cfg['sup'], 'y': other}, pipeline=LABELLED
+    )
+    infos = dataset.metainfo['datasets']
+    assert list(infos) == ['x', 'y']
+    assert infos['x']['classes'] == ('a', 'b', 'c')
+    assert (infos['y']['classes'], infos['y']['palette']) == (('u', 'v'), palette)
+    # The first one with classes stands for all.
+    assert dataset.metainfo['classes'] == ('a', 'b', 'c')
+    assert {**dataset.metainfo, 'datasets': 0} == {**infos['x'], 'datasets': 0}
+    alone = MultiSourceDataset({'n': cfg['unsup']})
+    assert alone.metainfo['datasets'] == {}
+    assert not alone.metainfo.get('classes')
+
+
+@pytest.mark.parametrize(
+    ('kind', 'classes', 'ignored'),
+    [('LoveDADataset', 7, {}), ('ISPRSDataset', 6, {}), ('ISPRSDataset', 5, {6: 255})],
+)
+def test_data_sets_of_mmseg_are_sources(
+    tmp_path: Path, kind: str, classes: int, ignored: dict
+) -> None:
+    """Stored 0 is no-data, 1.. are the classes; fewer classes leave some out."""
+    stored = np.random.default_rng(0).integers(0, 8 if classes == 7 else 7, (3, 32, 40))
+    stored = stored.astype(np.uint8)
+    for index, mask in enumerate(stored):
+        write(tmp_path / 'img_dir' / f'{index}.png', picture(index))
+        write(tmp_path / 'ann_dir' / f'{index}.png', mask)
+    cfg = {
+        'type': f'mmseg.{kind}',
+        'data_root': str(tmp_path),
+        'data_prefix': {'img_path': 'img_dir', 'seg_map_path': 'ann_dir'},
+    }
+    if ignored:
+        names = DATASETS.get(f'mmseg.{kind}').METAINFO['classes'][:classes]
+        cfg['metainfo'] = {'classes': names}
+    pipeline = [*LABELLED[:2], LABELLED[-1]]
+    dataset = MultiSourceDataset({'x': cfg, 'y': 'x'}, pipeline=pipeline)
+    assert dataset.source_lengths == (3, 3)
+    assert len(dataset.metainfo['datasets']['y']['classes']) == classes
+    for index in range(6):
+        packed = dataset[index]
+        sample = packed['data_samples']
+        assert sample.dataset_name == 'xxxyyy'[index]
+        number = int(Path(sample.img_path).stem)
+        assert packed['inputs'].equal(
+            torch.from_numpy(picture(number)).permute(2, 0, 1)
+        )
+        wanted = [[ignored.get(v, v - 1 if v else 255) for v in row]
+                  for row in stored[number].tolist()]  # fmt: skip
+        assert sample.gt_sem_seg.data[0].tolist() == wanted
 
 
 def test_dataset_errors(tmp_path: Path) -> None:
