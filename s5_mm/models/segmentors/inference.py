@@ -34,7 +34,8 @@ def check_test_cfg(test_cfg: Mapping[str, Any], owner: str) -> None:
         owner: What it was given to, for the message.
 
     Raises:
-        ValueError: Unknown key, mode, flip or average, or a window without size.
+        ValueError: Unknown key, mode, flip or average, or a window without size or
+            with gaps to the next.
     """
     unknown = sorted(set(test_cfg) - _KEYS)
     if unknown:
@@ -50,6 +51,13 @@ def check_test_cfg(test_cfg: Mapping[str, Any], owner: str) -> None:
         raise ValueError(
             f"{owner}: test_cfg.mode='slide' needs crop_size=(H, W) and stride=(H, W)"
         )
+    if mode == 'slide':
+        crop, stride = test_cfg['crop_size'], test_cfg['stride']
+        if any(not 1 <= s <= c for s, c in zip(stride, crop, strict=True)):
+            raise ValueError(
+                f'{owner}: test_cfg.stride={tuple(stride)} must be in 1..crop_size, '
+                f'which is {tuple(crop)}, or pixels stay unseen'
+            )
     wrong = [flip for flip in test_cfg.get('flip', ()) if flip not in _FLIPS]
     if wrong:
         raise ValueError(
@@ -156,6 +164,9 @@ def slide(
 
     Returns:
         Mean of logits or probabilities, (N, K, H, W).
+
+    Raises:
+        ValueError: ``windows`` are too few to see every pixel.
     """
     height, width = inputs.shape[-2:]
     crop, stride = test_cfg['crop_size'], test_cfg['stride']
@@ -188,5 +199,11 @@ def _starts(
     length: int, crop: int, stride: int, number: int | None = None
 ) -> Sequence[int]:
     """Offsets of the windows along one side; the last ones are shifted back."""
-    number = number or max(length - crop + stride - 1, 0) // stride + 1
+    needed = max(length - crop + stride - 1, 0) // stride + 1
+    number = number or needed
+    if number < needed:
+        raise ValueError(
+            f'test_cfg.windows={number}: {length} pixels in windows of {crop} every '
+            f'{stride} need at least {needed}'
+        )
     return [max(min(i * stride, length - crop), 0) for i in range(number)]
