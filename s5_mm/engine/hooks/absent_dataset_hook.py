@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
 from s5_mm.registry import HOOKS
 
@@ -27,7 +28,7 @@ class AbsentDatasetHook(Hook):
         Args:
             runner: The runner of the training process.
         """
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = _unwrapped(runner)
         if not hasattr(model, 'trained_datasets'):
             return
 
@@ -39,3 +40,27 @@ class AbsentDatasetHook(Hook):
             model.trained_datasets.clear()
 
         runner.optim_wrapper.optimizer.register_step_pre_hook(drop)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
+        """Forget who was there, also where an overflow made the scaler skip the step.
+
+        Args:
+            runner: The runner of the training process.
+            batch_idx: Not used.
+            data_batch: Not used.
+            outputs: Not used.
+        """
+        model = _unwrapped(runner)
+        if hasattr(model, 'trained_datasets') and runner.optim_wrapper.should_update():
+            model.trained_datasets.clear()
+
+
+def _unwrapped(runner: Runner) -> nn.Module:
+    """Give the model without DDP around it."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
