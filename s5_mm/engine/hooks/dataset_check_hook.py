@@ -47,25 +47,30 @@ class DatasetCheckHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         heads: Any = getattr(model, 'num_classes', None)
         metainfo = getattr(loader.dataset, 'metainfo', None) or {}
+        infos = metainfo.get('datasets')
+        if infos is None and metainfo.get('classes'):
+            # A model of one data set takes samples without a name as its own.
+            single = isinstance(heads, dict) and len(heads) == 1
+            infos = {next(iter(heads)) if single else '': metainfo}
+        if not infos or not isinstance(heads, (dict, int)):
+            return
         if isinstance(heads, dict):
-            infos = metainfo.get('datasets', {})
-            unknown = [name for name in infos if name not in heads]
+            unknown = [name for name in infos if name and name not in heads]
             if unknown:
                 raise ValueError(
                     f'{where} has the data set(s) {unknown}, the model has '
                     f'{list(heads)} (model.datasets)'
                 )
-        elif isinstance(heads, int) and metainfo.get('classes'):
-            heads, infos = {'': heads}, {'': metainfo}
-        else:
-            return
         for name, info in infos.items():
-            classes = info['classes']
-            if len(classes) != heads[name]:
-                setting = (
-                    f'model.datasets.{name}.num_classes' if name else 'num_classes'
-                )
+            classes = tuple(info['classes'])
+            if isinstance(heads, int):
+                count, setting = heads, 'decode_head.num_classes'
+            elif name:
+                count, setting = heads[name], f'model.datasets.{name}.num_classes'
+            else:
+                continue
+            if len(classes) != count:
                 raise ValueError(
                     f'{where}: {name or "the data set"} has {len(classes)} classes '
-                    f'{tuple(classes)}, its decode head {heads[name]} ({setting})'
+                    f'{classes}, its decode head {count} ({setting})'
                 )
