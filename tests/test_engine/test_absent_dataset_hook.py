@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from torch import nn
 
@@ -173,8 +174,6 @@ def test_models_of_one_data_set_are_left_alone():
 
 
 def test_wrapped_models_are_unwrapped():
-    from mmengine.model import MMDistributedDataParallel
-
     wrapped = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
     nn.Module.__init__(wrapped)
     wrapped.module = build(torch.float32)
