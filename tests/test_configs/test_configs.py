@@ -1,5 +1,6 @@
 """Every config is readable, short, complete and buildable."""
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
-from s5_mm.registry import MODELS, TRANSFORMS
+from s5_mm.datasets.samplers.shares import resolve_shares
+from s5_mm.models.backbones.vit_arch import resolve_arch
+from s5_mm.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from s5_mm.utils.config import RUNNER_KEYS, check_keys, load_config, resume_from
 
 ROOT = Path(__file__).parents[2] / 'configs'
@@ -20,6 +23,7 @@ LEAVES = sorted(
 )
 # Vanishing encoders would make the tests below pass on nothing.
 MINIMUM = 10
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def _load(leaf):
@@ -56,8 +60,10 @@ def test_model_and_pipelines_build(leaf):
         model = MODELS.build(cfg.model)
     names = dict(model.named_parameters())
     assert names
-    for loader in ('train_dataloader', 'val_dataloader'):
-        for pipeline in _pipelines(cfg[loader]):
+    for loader in LOADERS:
+        pipelines = list(_pipelines(cfg[loader]))
+        assert pipelines
+        for pipeline in pipelines:
             for transform in pipeline:
                 TRANSFORMS.build(transform)
     for transform in cfg.get('tta_pipeline', []):
@@ -77,8 +83,29 @@ def _pipelines(node):
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_batch_is_the_sum_of_the_shares(leaf):
     loader = _load(leaf).train_dataloader
-    assert loader.batch_size == sum(loader.sampler.shares)
-    assert len(loader.sampler.shares) == len(loader.dataset.sources)
+    names = list(loader.dataset.sources)
+    rule = not isinstance(loader.sampler.shares, list)
+    # A batch size is written once, beside the shares that are no numbers.
+    assert 'batch_size' not in loader.sampler
+    shares = resolve_shares(
+        loader.sampler.shares,
+        names,
+        [1000] * len(names),
+        loader.batch_size if rule else None,
+    )
+    assert loader.batch_size == sum(shares)
+    assert len(shares) == len(names)
+    if loader.sampler.shares == 'equal':
+        assert len(set(shares)) == 1
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_evaluators_build(leaf, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write predictions
+    cfg = _load(leaf)
+    init_default_scope(cfg.default_scope)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert hasattr(METRICS.build(evaluator), 'compute_metrics')
 
 
 @pytest.mark.parametrize('size', ['l', 'h'])
@@ -147,6 +174,270 @@ def test_supervised_twin_differs_in_the_unlabelled_branch_alone(leaf):
         twin.train_dataloader.sampler.shares[0]
         == (full.train_dataloader.sampler.shares[0])
     )
+
+
+# -- several data sets ----------------------------------------------------------------
+PAPER = ('vaihingen', 'potsdam', 'openearthmap', 'loveda')
+SMALL = ('dubai', 'korea_s2', 'hrsc_ships')
+FINETUNE = [leaf for leaf in LEAVES if leaf.startswith('finetune_seg/')]
+SERVER = [leaf for leaf in FINETUNE if leaf.endswith('-test.py')]
+WHOLE = [leaf for leaf in FINETUNE if leaf not in SERVER]
+
+
+def _settings(leaf):
+    """What the runner reads of a config, every value by the path of its keys."""
+    flat = {}
+
+    def walk(path, node):
+        if isinstance(node, dict) and node:
+            for key, value in node.items():
+                walk((*path, key), value)
+        elif isinstance(node, (list, tuple)) and any(isinstance(x, dict) for x in node):
+            for index, value in enumerate(node):
+                walk((*path, index), value)
+        else:
+            flat['.'.join(map(str, path))] = node
+
+    cfg = _load(leaf).to_dict()
+    for key in RUNNER_KEYS & cfg.keys() - {'work_dir'}:  # has the config's name
+        walk((key,), cfg[key])
+    assert len(flat) > 100
+    return flat
+
+
+def _differences(leaf, other):
+    """Paths at which two configs differ: values here and there, None for none."""
+    one, two = _settings(f'finetune_seg/{leaf}'), _settings(f'finetune_seg/{other}')
+    return {
+        path: (one.get(path), two.get(path))
+        for path in one.keys() | two.keys()
+        if path not in one or path not in two or one[path] != two[path]
+    }
+
+
+def test_there_is_every_model_of_the_paper():
+    names = {Path(leaf).stem for leaf in FINETUNE}
+    for size in 'blh':
+        wanted = {f'mdf_vit-{size}', f'moe-mdf_vit-{size}'}
+        wanted |= {f'sdf_vit-{size}_{name}' for name in PAPER}
+        assert wanted <= names
+    assert {f'sdf_vit-t_{name}' for name in SMALL} <= names
+    assert SERVER == ['finetune_seg/moe-mdf_vit-b_loveda-test.py']
+
+
+def _names(leaf):
+    """Data sets that a config is for, by its name."""
+    stem = Path(leaf).stem
+    if 'sdf_' in stem:
+        return [stem.split('_', 2)[2]]
+    return list(SMALL if 'vit-t' in stem else PAPER)
+
+
+@pytest.mark.parametrize('leaf', WHOLE)
+def test_model_data_and_metrics_have_the_same_names(leaf):
+    cfg = _load(leaf)
+    names = _names(leaf)
+    assert list(cfg.model.datasets) == names
+    for loader in LOADERS:
+        assert list(cfg[loader].dataset.sources) == names
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert list(evaluator.metrics) == names
+        assert set(evaluator.get('headline', {})) <= set(names)
+    assert cfg.test_dataloader == cfg.val_dataloader
+    assert cfg.test_evaluator == cfg.val_evaluator
+
+
+def test_the_servers_data_set_is_not_judged_here():
+    (leaf,) = SERVER
+    plain, cfg = _load('finetune_seg/moe-mdf_vit-b.py'), _load(leaf)
+    others = [name for name in PAPER if name != 'loveda']
+    assert cfg.model == plain.model
+    train = cfg.train_dataloader.dataset.sources
+    assert list(train) == list(PAPER)
+    sources = plain.train_dataloader.dataset.sources
+    val = plain.val_dataloader.dataset.sources
+    assert train.loveda.datasets == [sources.loveda, val.loveda]
+    for name in others:
+        assert train[name] == sources[name]
+        assert cfg.val_dataloader.dataset.sources[name] == val[name]
+    assert list(cfg.val_dataloader.dataset.sources) == others
+    assert list(cfg.val_evaluator.metrics) == others
+    assert list(cfg.test_dataloader.dataset.sources) == ['loveda']
+    assert list(cfg.test_evaluator.metrics) == ['loveda']
+    assert not cfg.test_evaluator.headline
+
+
+def _parts(source):
+    """Configs of data sets with files: a source, or what it is joined of."""
+    return source.get('datasets', [source])
+
+
+@pytest.mark.parametrize('leaf', FINETUNE)
+def test_heads_have_the_classes_of_their_data_sets(leaf):
+    cfg = _load(leaf)
+    init_default_scope(cfg.default_scope)
+    for loader in LOADERS:
+        for name, source in cfg[loader].dataset.sources.items():
+            assert _parts(source)
+            for part in _parts(source):
+                known = getattr(DATASETS.get(part.type), 'METAINFO', {})
+                info = {**known, **part.get('metainfo', {})}
+                count = cfg.model.datasets[name].num_classes
+                assert len(info['classes']) == len(set(info['classes'])) == count
+                assert len(info['palette']) == count
+
+
+SHARED = ('dubai_oam', 'isaid_rs4p1m', 'multi_dataset')
+DATA_FILES = sorted(
+    path for path in (ROOT / '_base_/datasets').glob('*.py') if path.stem not in SHARED
+)
+
+
+def test_there_is_a_file_for_each_data_set():
+    assert {path.stem for path in DATA_FILES} == {*PAPER, *SMALL}
+
+
+@pytest.mark.parametrize('path', DATA_FILES, ids=lambda path: path.stem)
+def test_file_of_a_data_set_defines_nothing_but_it(path):
+    """Files of several data sets become one config: their names must not meet."""
+    defined = Config.fromfile(path)
+    assert list(defined) == [path.stem]
+    own = defined[path.stem]
+    assert set(own) == {'model', 'train', 'val', 'metric'}
+    assert own.train != own.val
+    assert set(own.train) == set(own.val)
+    differ = {key for key in own.train if own.train[key] != own.val[key]}
+    assert differ <= {'data_prefix', 'ann_file'}
+
+
+def _starts_with(paths, *allowed):
+    return {path for path in paths if not path.startswith(allowed)}
+
+
+@pytest.mark.parametrize('size', ['b', 'l', 'h'])
+@pytest.mark.parametrize('name', PAPER)
+def test_sdf_is_mdf_of_one_data_set_with_a_schedule_of_its_own(name, size):
+    sdf, mdf = f'sdf_vit-{size}_{name}.py', f'mdf_vit-{size}.py'
+    found = _differences(sdf, mdf)
+    data = [f'{loader}.dataset.sources.' for loader in LOADERS]
+    judged = [f'{k}_evaluator.{p}.' for k in ('val', 'test') for p in ('metrics',)]
+    judged += ['val_evaluator.headline', 'test_evaluator.headline']
+    others = _starts_with(found, 'model.datasets.', *data, *judged)
+    # Nothing that is the data set's own changes.
+    for path in found:
+        if path.startswith(('model.datasets.', *data, *judged[:2])):
+            assert f'.{name}.' not in path
+    one, all_ = _load(f'finetune_seg/{sdf}'), _load(f'finetune_seg/{mdf}')
+    defaults = {'param_scheduler.0.begin': 0, 'param_scheduler.0.eta_min': 0.0}
+    for path, value in defaults.items():
+        if path in others:
+            assert found[path] == (None, value)
+            others.remove(path)
+    schedule = {
+        'train_cfg.max_iters',
+        'train_cfg.val_interval',
+        'param_scheduler.0.T_max',
+        'param_scheduler.0.end',
+        'default_hooks.checkpoint.interval',
+        'train_dataloader.batch_size',
+        'auto_scale_lr.base_batch_size',
+    }
+    # Potsdam is the longest: MDF validates as often.
+    same = {'train_cfg.val_interval', 'default_hooks.checkpoint.interval'}
+    assert others | (same if name == 'potsdam' else set()) == schedule
+    iterations, interval = one.train_cfg.max_iters, one.train_cfg.val_interval
+    assert iterations < all_.train_cfg.max_iters
+    assert iterations >= 4 * interval
+    assert one.default_hooks.checkpoint.interval == interval
+    (cosine,) = one.param_scheduler
+    assert cosine.T_max == cosine.end == iterations
+    # As many of this data set in a batch as MDF has of it.
+    assert one.train_dataloader.batch_size * 4 == all_.train_dataloader.batch_size
+    assert one.auto_scale_lr.base_batch_size * 4 == all_.auto_scale_lr.base_batch_size
+
+
+def test_schedule_is_a_cosine_to_zero_with_and_without_the_defaults():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    for leaf in ('mdf_vit-b.py', 'sdf_vit-b_loveda.py'):
+        (given,) = _load(f'finetune_seg/{leaf}').param_scheduler
+        given = {**given, 'T_max': 20, 'end': 20}
+        optimizer = torch.optim.SGD([parameter], lr=2.0)
+        cosine = PARAM_SCHEDULERS.build(given, default_args=dict(optimizer=optimizer))
+        rates = []
+        for _ in range(20):
+            rates.append(optimizer.param_groups[0]['lr'])
+            optimizer.step()
+            cosine.step()
+        wanted = [1 + math.cos(math.pi * step / 20) for step in range(20)]
+        assert rates == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize('size', ['b', 'l', 'h', 't_dubai-korea-hrsc'])
+def test_moe_differs_from_mdf_in_the_backbone_alone(size):
+    found = _differences(f'moe-mdf_vit-{size}.py', f'mdf_vit-{size}.py')
+    assert found == {
+        'model.backbone.type': ('s5_mm.ViTMoE', 's5_mm.ViT'),
+        'model.backbone.part_features': (64 if size[0] == 't' else 256, None),
+    }
+
+
+@pytest.mark.parametrize('features', [128, 512])
+def test_other_widths_of_the_experts_differ_in_it_alone(features):
+    found = _differences(f'moe-mdf_vit-b_part{features}.py', 'moe-mdf_vit-b.py')
+    assert found == {'model.backbone.part_features': (features, 256)}
+
+
+@pytest.mark.parametrize('size', ['l', 'h'])
+@pytest.mark.parametrize(
+    'family', ['mdf_vit-{}', 'moe-mdf_vit-{}', *(f'sdf_vit-{{}}_{n}' for n in PAPER)]
+)
+def test_bigger_fine_tuning_is_a_short_override(family, size):
+    leaf, base = f'{family.format(size)}.py', f'{family.format("b")}.py'
+    lines = (ROOT / 'finetune_seg' / leaf).read_text().splitlines()
+    code = [line for line in lines if line.strip() and not line.startswith('#')]
+    assert len(code) < 6
+    dims = {s: [resolve_arch(s, None).embed_dims] * 4 for s in (size, 'b')}
+    weights = 'pretrained/vit_{}_s4p_upernet.pth'
+    assert _differences(leaf, base) == {
+        'model.backbone.arch': (size, 'b'),
+        'model.decode_head.in_channels': (dims[size], dims['b']),
+        'load_from': (weights.format(size), weights.format('b')),
+    }
+
+
+def test_fine_tuning_release_variant_names_every_difference():
+    found = _differences('moe-mdf_vit-b_release.py', 'moe-mdf_vit-b.py')
+    assert found == {
+        'model.backbone.norm_eps': (1e-5, None),
+        'model.decode_head.type': ('s5_mm.UPerHead', 'UPerHead'),
+        'model.decode_head.align_corners': (True, False),
+        'model.decode_head.loss_decode.sync_normalizer': (False, None),
+        'model.datasets.vaihingen.start_iter': (37_030, None),
+        'model.datasets.loveda.test_cfg.windows': (5, None),
+        'optim_wrapper.dtype': ('float16', 'bfloat16'),
+        'optim_wrapper.constructor': (
+            'DefaultOptimWrapperConstructor',
+            's5_mm.LayerDecayOptimWrapperConstructor',
+        ),
+        'optim_wrapper.paramwise_cfg': (None, None),
+        'optim_wrapper.paramwise_cfg.layer_decay_rate': (None, 0.9),
+    }
+
+
+def test_fine_tuning_schedule_is_the_releases():
+    cfg = _load('finetune_seg/moe-mdf_vit-b.py')
+    assert cfg.train_cfg.max_iters == 100 * (12_696 // 24)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == (
+        'AdamW',
+        5e-5,
+        0.05,
+    )
+    assert cfg.train_dataloader.sampler.shares == 'equal'
+    assert cfg.train_dataloader.batch_size == 4 * 12
+    counts = {name: own.num_classes for name, own in cfg.model.datasets.items()}
+    assert counts == dict(vaihingen=5, potsdam=5, openearthmap=9, loveda=7)
+    assert cfg.val_evaluator.headline == dict(potsdam='mF1')
 
 
 # -- what the commands do to a config -------------------------------------------------
