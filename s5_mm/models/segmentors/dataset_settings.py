@@ -69,8 +69,11 @@ def _read(name: str, own: dict[str, Any]) -> DatasetSettings:
         )
     settings = DatasetSettings(**own)
     count = settings.num_classes
-    if not isinstance(count, int) or not 1 <= count <= 254:
-        raise ValueError(f'datasets.{name}.num_classes must be in 1..254, got {count}')
+    if not isinstance(count, int) or not 2 <= count <= 254:
+        raise ValueError(
+            f'datasets.{name}.num_classes must be in 2..254 (one thing against the '
+            f'rest is two classes), got {count}'
+        )
     if not settings.loss_weight >= 0:
         raise ValueError(
             f'datasets.{name}.loss_weight must be >= 0, got {settings.loss_weight}'

@@ -99,7 +99,7 @@ def infer(
 
     Returns:
         (N, K, H, W): logits for one view without ``resize``, else probabilities,
-        averaged over the views.
+        averaged over the views; of a single channel always logits.
     """
     flips = list(test_cfg.get('flip') or ())
     size = test_cfg.get('resize')
@@ -117,22 +117,25 @@ def infer(
     first = see(predict, shown, metas, test_cfg)
     if not flips and size is None:
         return first
+    single = first.shape[1] == 1
     by_window = see is slide and test_cfg.get('average') == 'probabilities'
+    by_window &= not single
     convert = (lambda seen: seen) if by_window else to_probabilities
     total = convert(first)
     for flip in flips:
         mirrored = see(predict, shown.flip(_FLIPS[flip]), metas, test_cfg)
         total = total + convert(mirrored).flip(_FLIPS[flip])
     mean = total / (1 + len(flips))
-    if size is None:
-        return mean
-    return resize(
-        mean,
-        size=inputs.shape[-2:],
-        mode='bilinear',
-        align_corners=align_corners,
-        warning=False,
-    )
+    if size is not None:
+        mean = resize(
+            mean,
+            size=inputs.shape[-2:],
+            mode='bilinear',
+            align_corners=align_corners,
+            warning=False,
+        )
+    # mmseg takes the sigmoid of one channel afterwards.
+    return mean.logit() if single else mean
 
 
 def to_probabilities(logits: Tensor) -> Tensor:
@@ -192,7 +195,8 @@ def slide(
         for (y, x), part in zip(chosen, parts, strict=True):
             total[..., y : y + h, x : x + w] += part
             count[y : y + h, x : x + w] += 1
-    return total.div_(count)
+    mean = total.div_(count)
+    return mean.logit() if probable and mean.shape[1] == 1 else mean
 
 
 def _starts(

@@ -401,3 +401,28 @@ def test_samples_of_another_data_set_are_refused():
         model.predict(images, [_sample(), other])
     # A model that is nobody's takes all.
     assert len(_model().predict(images, [_sample(dataset_name='a'), other])) == 2
+
+
+@pytest.mark.parametrize(
+    'test_cfg',
+    [
+        dict(flip=['horizontal']),
+        dict(resize=(20, 28)),
+        dict(mode='slide', crop_size=(8, 8), stride=(4, 4), average='probabilities'),
+    ],
+)
+def test_one_channel_stays_logits_of_the_mean_probability(test_cfg):
+    """mmseg takes the sigmoid of a single channel after the protocol."""
+    torch.manual_seed(0)
+    images = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+
+    def one(x, metas):
+        return x[:, :1] * 2
+
+    def two(x, metas):  # the same question as two classes
+        return torch.cat([torch.zeros_like(x[:, :1]), x[:, :1] * 2], dim=1)
+
+    metas = [dict(img_shape=(16, 16))] * 2
+    got = infer(one, images, metas, test_cfg).sigmoid()
+    want = infer(two, images, metas, test_cfg)[:, 1:]
+    torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)

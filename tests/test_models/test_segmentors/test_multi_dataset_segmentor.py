@@ -305,7 +305,7 @@ def test_unknown_and_scattered_data_sets_are_refused():
         ([dict(name='a', num_classes=2)] * 2, r"\['a'\] occur more than once"),
         (dict(a=dict()), r'datasets\.a has the keys \[\]; num_classes is required'),
         (dict(a=dict(num_classes=2, loss=1)), r"keys \['loss', 'num_classes'\]"),
-        (dict(a=dict(num_classes=0)), r'num_classes must be in 1\.\.254, got 0'),
+        (dict(a=dict(num_classes=0)), r'num_classes must be in 2\.\.254 .*got 0'),
         (dict(a=dict(num_classes=2, loss_weight=-1)), 'loss_weight must be >= 0'),
         (dict(a=dict(num_classes=2, start_iter=1.5)), 'start_iter must be a number'),
         (
