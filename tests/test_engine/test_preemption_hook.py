@@ -1,6 +1,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -159,6 +161,35 @@ def test_error_after_a_signal_leaves_with_75(tmp_path):
         runner.train()
     signal.signal(signal.SIGTERM, before)
     assert caught.value.code == 75
+
+
+# Leaves with 75 while the others leave too: Slurm signals it in its shutdown, after
+# Python has given its handlers back.
+LATE = """
+import os, signal
+from unittest.mock import MagicMock
+from s5_mm.engine.hooks import PreemptionHook
+
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM):
+        kill(pid, number)
+
+late, hook = Late(), PreemptionHook()
+hook._saver, hook._received = MagicMock(), signal.SIGTERM
+for number in hook.signals:
+    signal.signal(number, hook._receive)
+{leave}
+"""
+
+
+@pytest.mark.parametrize(
+    'leave',
+    ['hook._leave(MagicMock(), 1)', 'hook.after_train_error(MagicMock(), OSError())'],
+)
+def test_signal_in_the_shutdown_changes_nothing(leave):
+    command = [sys.executable, '-W', 'ignore', '-c', LATE.format(leave=leave)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 75, done.stderr
 
 
 def test_error_without_a_signal_stays_an_error(tmp_path):

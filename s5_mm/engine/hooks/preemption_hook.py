@@ -168,6 +168,7 @@ class PreemptionHook(Hook):
                 f'iteration ({error}). It resumes with --resume from its last '
                 f'checkpoint. Exit status {EXIT_PREEMPTED}.'
             )
+            self._ignore()
             raise SystemExit(EXIT_PREEMPTED) from error
 
     def after_train(self, runner: Runner) -> None:
@@ -206,7 +207,18 @@ class PreemptionHook(Hook):
             f'Exit status {EXIT_PREEMPTED}.'
         )
         runner.call_hook('after_run')
+        self._ignore()
         raise SystemExit(EXIT_PREEMPTED)
+
+    def _ignore(self) -> None:
+        """Let no signal change the exit status any more.
+
+        Python gives its handlers back early in its shutdown.  ``srun`` sends SIGTERM to
+        the tasks of a step as soon as the first of them is gone, and one that still
+        shuts down would die of it.
+        """
+        for number in self.signals:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _find_saver(runner: Runner) -> AtomicCheckpointHook:
