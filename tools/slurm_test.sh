@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Evaluate a checkpoint on a Slurm cluster, one task a GPU:
-#   [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=8] [SRUN_ARGS=...] \
+#   [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=8] [GRES=gpu:8] [SRUN_ARGS=...] \
 #     bash tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of tools/test.py]
+# On nodes without a GPU: GRES= (empty), GPUS and GPUS_PER_NODE count the processes.
 set -euo pipefail
 if [ $# -lt 4 ]; then
     echo "usage: $0 PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of tools/test.py]" >&2
@@ -14,8 +15,9 @@ checkpoint=$4
 shift 4
 gpus=${GPUS:-8}
 per_node=${GPUS_PER_NODE:-8}
+gres=${GRES-gpu:$per_node}
 # shellcheck disable=SC2086
 exec srun -p "$partition" --job-name="$job" \
-    --gres=gpu:"$per_node" --ntasks="$gpus" --ntasks-per-node="$per_node" \
+    ${gres:+--gres="$gres"} --ntasks="$gpus" --ntasks-per-node="$per_node" \
     --cpus-per-task="${CPUS_PER_TASK:-8}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
     "${PYTHON:-python}" -u "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher slurm "$@"
