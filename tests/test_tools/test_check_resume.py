@@ -40,7 +40,9 @@ def test_whole_schedule(config, tmp_path, capsys):
     )
     output = capsys.readouterr().out
     assert 'killed and resumed: 0 differences\n' in output
-    (worst,) = re.findall(r'two processes: train/loss differs by at most (\S+)', output)
+    (worst,) = re.findall(
+        r'two processes: train/loss differs by at most (\S+),', output
+    )
     assert 0 < float(worst) < 1e-3
     rows = re.findall(r'\| (whole|killed|two) \| ([\d.]+) \| ([\d.]+) \|', output)
     assert [name for name, _, _ in rows] == ['whole', 'killed', 'two']

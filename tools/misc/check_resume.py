@@ -284,8 +284,12 @@ class Check:
                 continue
             others = other['message_hub']['log_scalars'][key].data[0]
             pairs = zip(history.data[0], others, strict=True)
-            worst = max(abs(a - b) / max(abs(a), 1e-12) for a, b in pairs)
-            print(f'two processes: {key} differs by at most {worst:.1e}')
+            worst = max(abs(a - b) for a, b in pairs)
+            largest = max(map(abs, history.data[0]))
+            print(
+                f'two processes: {key} differs by at most {worst:.1e}, '
+                f'values reach {largest:.2e}'
+            )
 
     def test(self, name: str) -> float:
         """Take the mIoU of the last checkpoint of a run, by ``tools/test.py``."""
