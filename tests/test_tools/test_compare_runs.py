@@ -35,3 +35,31 @@ def test_table(tmp_path):
         '| two | 2 | 42.00 ± 2.83 | 0.35 ± 0.21 |',
         '| one | 1 | 30.00 | – |',
     ]
+
+
+def test_joined_runs_and_the_mean_of_last_values(tmp_path):
+    folders = []
+    for name, value in (('a', 10.0), ('b', 30.0), ('c', 20.0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        records = [{'step': 1, 'a/x': 1.0, 'b/x': 1.0}] if name == 'c' else []
+        key = 'a/x' if name == 'c' else f'{name}/x'
+        records.append({'step': 2, key: value})
+        text = '\n'.join(json.dumps(record) for record in records)
+        (folder / 'scalars.json').write_text(text + '\n')
+        folders.append(folder)
+    a, b, c = folders
+    done = subprocess.run(
+        [sys.executable, TOOL, '--runs', f'joined={a}+{b}', f'one={c}', f'half={a}']
+        + ['--last', 'a/x', '--mean', 'a/x', 'b/x', '--second-half'],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        '| run | seeds | a/x | average |',
+        '|---|---|---|---|',
+        '| joined | 1 | 10.00 | 20.00 |',
+        '| one | 1 | 20.00 | 10.50 |',
+        '| half | 1 | 10.00 | – |',
+    ]

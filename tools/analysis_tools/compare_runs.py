@@ -5,6 +5,13 @@ Example::
     python tools/analysis_tools/compare_runs.py \
         --runs supervised=work_dirs/sup_0,work_dirs/sup_1 fixmatch=work_dirs/fm_0 \
         --last mIoU mF1 OA --second-half mask_ratio time
+
+What several trainings did together, such as one model for each data set, is joined by
+``+``; ``--mean`` adds the mean of some last values::
+
+    python tools/analysis_tools/compare_runs.py \
+        --runs SDF=sdf_a_0+sdf_b_0,sdf_a_1+sdf_b_1 MDF=mdf_0,mdf_1 \
+        --last a/mIoU b/mIoU --mean a/mIoU b/mIoU --second-half
 """
 
 from __future__ import annotations
@@ -45,24 +52,44 @@ def cell(values: Sequence[float | None]) -> str:
     return f'{fmean(known):.2f}{spread}'
 
 
+def mean_of_last(series: Series, keys: Sequence[str]) -> float | None:
+    """Mean of the last values of some keys, None if the run lacks one."""
+    values = [last(series, key) for key in keys]
+    return None if None in values else fmean(values)
+
+
+def read_joined(paths: str) -> Series:
+    """Read the scalars of runs joined by '+'; where they share keys, later ones win."""
+    joined: dict[str, Mapping[int, float]] = {}
+    for path in paths.split('+'):
+        joined.update(read_scalars(path))
+    return joined
+
+
 def table(
-    runs: Mapping[str, Sequence[str]], lasts: Sequence[str], halves: Sequence[str]
+    runs: Mapping[str, Sequence[str]],
+    lasts: Sequence[str],
+    halves: Sequence[str],
+    means: Sequence[str] = (),
 ) -> str:
     """Make the table.
 
     Args:
-        runs: Work directories of the seeds, by name.
+        runs: Work directories of the seeds, by name; see :func:`read_joined`.
         lasts: Keys whose last value counts.
         halves: Keys whose median over the second half counts.
+        means: Keys whose mean last value makes a column, 'average'.
 
     Returns:
         A table in Markdown; a spread is the sample standard deviation over seeds.
     """
-    heads = [*lasts, *(f'{key} (2nd half)' for key in halves)]
+    average = ['average'] if means else []
+    heads = [*lasts, *average, *(f'{key} (2nd half)' for key in halves)]
     lines = [f'| run | seeds | {" | ".join(heads)} |', '|---' * (len(heads) + 2) + '|']
     for name, paths in runs.items():
-        series = [read_scalars(path) for path in paths]
+        series = [read_joined(path) for path in paths]
         cells = [cell([last(one, key) for one in series]) for key in lasts]
+        cells += [cell([mean_of_last(one, means) for one in series]) for _ in average]
         cells += [cell([second_half(one, key) for one in series]) for key in halves]
         lines.append(f'| {name} | {len(paths)} | {" | ".join(cells)} |')
     return '\n'.join(lines)
@@ -82,8 +109,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument('--last', nargs='*', default=['mIoU', 'mF1', 'OA'])
     parser.add_argument('--second-half', nargs='*', default=['mask_ratio', 'time'])
+    parser.add_argument('--mean', nargs='+', default=[], metavar='KEY')
     args = parser.parse_args(argv)
-    print(table(dict(args.runs), args.last, args.second_half))
+    print(table(dict(args.runs), args.last, args.second_half, args.mean))
 
 
 if __name__ == '__main__':
