@@ -23,7 +23,7 @@ from s5_mm.datasets import MultiSourceDataset, SegDataset, UnlabelledDataset
 from s5_mm.datasets.verification import verify_dataset
 from s5_mm.registry import DATASETS
 from s5_mm.testing.kill_trials import last_checkpoint
-from s5_mm.utils.config import load_config
+from s5_mm.utils.config import load_config, pass_batch_size
 
 from ..test_end_to_end.toy_mdf import CONFIGS, SHIPPED, SHORT, SMALL, train
 from .files import LABELLED, UNLABELLED
@@ -111,7 +111,7 @@ def shipped(name: str, root: Path, **options: object) -> Config:
         for split in ('train', 'val'):
             target = Path(str(DATA), f'{name}_sample', kind).absolute()
             (folder / kind / split).symlink_to(target)
-    few = {'train_dataloader.batch_size': 2, 'train_dataloader.sampler.batch_size': 2}
+    few = {'train_dataloader.batch_size': 2}
     options = {'data_root': str(root), **SMALL, **SHORT, **few, **options}
     return load_config(str(CONFIGS / f'sdf_vit-b_{name}.py'), options)
 
@@ -172,7 +172,7 @@ def test_three_small_data_sets_through_their_config() -> None:
     cfg = load_config(str(CONFIGS / f'{SHIPPED}.py'), {'data_root': DATA, **SHORT})
     init_default_scope('mmseg')
     names = {'dubai': 5, 'korea_s2': 5, 'hrsc_ships': 3}
-    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    loader = Runner.build_dataloader(pass_batch_size(cfg.train_dataloader), seed=0)
     assert loader.dataset.source_names == tuple(names)
     assert loader.dataset.source_lengths == (54, 15, 300)
     batch = next(iter(loader))

@@ -18,35 +18,33 @@ from .toy_mdf import (
 
 # What a user writes.
 DATA_SET = """\
-new = dict(
+mine = dict(
     model=dict(num_classes=4, test_cfg=dict(mode='whole', flip=['horizontal'])),
     train=dict(
         type='s5_mm.SegDataset',
-        data_root='data/new',
+        data_root='data/mine',
         data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
         reduce_zero_label=True,
         metainfo=dict(classes=('field', 'road', 'building', 'water')),
     ),
     metric=dict(type='s5_mm.SegmentationMetric', per_class=True),
 )
-new['val'] = dict(
-    new['train'],
+mine['val'] = dict(
+    mine['train'],
     data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
 )
 """
 LEAF = """\
-_base_ = ['{base}', '{new}']
-new = _base_.new
-model = dict(datasets=dict(new=new.model))
-train_dataloader = dict(
-    batch_size=8, sampler=dict(batch_size=8), dataset=dict(sources=dict(new=new.train))
-)
-val_dataloader = dict(dataset=dict(sources=dict(new=new.val)))
-val_evaluator = dict(metrics=dict(new=new.metric))
+_base_ = ['{base}', '{mine}']
+mine = _base_.mine
+model = dict(datasets=dict(mine=mine.model))
+train_dataloader = dict(batch_size=8, dataset=dict(sources=dict(mine=mine.train)))
+val_dataloader = dict(dataset=dict(sources=dict(mine=mine.val)))
+val_evaluator = dict(metrics=dict(mine=mine.metric))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
 """
-CLASSES = dict(dubai=5, korea_s2=5, hrsc_ships=3, new=4)
+CLASSES = dict(dubai=5, korea_s2=5, hrsc_ships=3, mine=4)
 
 
 @pytest.fixture(scope='module')
@@ -57,16 +55,16 @@ def leaf(tmp_path_factory):
         dubai=('.jpg', '.png'),
         korea_s2=('.tif', '.tif'),
         hrsc_ships=('.jpg', '.png'),
-        new=('.png', '.png'),
+        mine=('.png', '.png'),
     )
     for seed, (name, classes) in enumerate(CLASSES.items()):
-        shift = int(name == 'new')
+        shift = int(name == 'mine')
         write_pairs(folder / 'images' / name, classes, suffixes[name], seed, shift)
     configs = folder / 'configs'
     configs.mkdir()
-    (configs / 'new.py').write_text(DATA_SET)
+    (configs / 'mine.py').write_text(DATA_SET)
     base = CONFIGS / f'{SHIPPED}.py'
-    (configs / 'leaf.py').write_text(LEAF.format(base=base, new='./new.py'))
+    (configs / 'leaf.py').write_text(LEAF.format(base=base, mine='./mine.py'))
     return configs / 'leaf.py'
 
 
@@ -83,11 +81,11 @@ def _config(leaf, **changes):
 
 def test_two_files_of_few_lines(leaf):
     lines = leaf.read_text().splitlines()
-    assert len(lines) == 10
-    own = (leaf.parent / 'new.py').read_text().splitlines()
+    assert len(lines) == 8
+    own = (leaf.parent / 'mine.py').read_text().splitlines()
     assert len(own) == 15
     names = {line.split()[0].split('[')[0] for line in own if line[0].isalpha()}
-    assert names == {'new'}
+    assert names == {'mine'}
     assert len(list(leaf.parent.iterdir())) == 2
 
 
@@ -95,14 +93,14 @@ def test_everything_else_is_as_shipped(leaf):
     shipped = load_config(str(CONFIGS / f'{SHIPPED}.py')).to_dict()
     own = load_config(str(leaf)).to_dict()
     assert list(own['model']['datasets']) == list(CLASSES)
-    own['model']['datasets'].pop('new')
+    own['model']['datasets'].pop('mine')
     loader = own['train_dataloader']
-    loader['dataset']['sources'].pop('new')
-    loader['batch_size'] = loader['sampler']['batch_size'] = 12
+    loader['dataset']['sources'].pop('mine')
+    loader['batch_size'] = 12
     for part in ('val', 'test'):
-        own[f'{part}_dataloader']['dataset']['sources'].pop('new')
-        own[f'{part}_evaluator']['metrics'].pop('new')
-    own.pop('new')
+        own[f'{part}_dataloader']['dataset']['sources'].pop('mine')
+        own[f'{part}_evaluator']['metrics'].pop('mine')
+    own.pop('mine')
     for found in (own, shipped):
         found.pop('work_dir')
     assert own == shipped
@@ -131,23 +129,23 @@ def test_trains_and_is_judged(leaf, tmp_path):
 
 
 def test_wrong_number_of_classes_is_named(leaf, tmp_path):
-    cfg = _config(leaf, **{'model.datasets.new.num_classes': 5})
+    cfg = _config(leaf, **{'model.datasets.mine.num_classes': 5})
     with pytest.raises(
         ValueError,
-        match=r'new has 4 classes .*5 \(model\.datasets\.new\.num_classes\)',
+        match=r'mine has 4 classes .*5 \(model\.datasets\.mine\.num_classes\)',
     ):
         train(cfg, tmp_path)
 
 
 def test_forgotten_part_is_named(leaf, tmp_path):
     cfg = _config(leaf)
-    del cfg.model.datasets['new']
+    del cfg.model.datasets['mine']
     with pytest.raises(
-        ValueError, match=r"train_dataloader has .*\['new'\], the model"
+        ValueError, match=r"train_dataloader has .*\['mine'\], the model"
     ):
         train(cfg, tmp_path / 'model')
     cfg = _config(leaf)
-    del cfg.val_evaluator.metrics['new']
-    with pytest.raises(ValueError, match=r"without metric \['new'\]"):
+    del cfg.val_evaluator.metrics['mine']
+    with pytest.raises(ValueError, match=r"without metric \['mine'\]"):
         train(cfg, tmp_path / 'metric')
     assert not list(tmp_path.rglob('*.pth')), 'before the first iteration'

@@ -150,7 +150,6 @@ def toy_config(
             'model.datasets': {**models, **replace},
             'model.backbone.drop_path_rate': 0.2,
             'train_dataloader.batch_size': per_set * len(names),
-            'train_dataloader.sampler.batch_size': per_set * len(names),
             'train_dataloader.num_workers': 0,
             'train_dataloader.persistent_workers': False,
             'train_dataloader.dataset.sources': {**sources['train'], **replace},
