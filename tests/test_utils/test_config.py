@@ -1,9 +1,11 @@
 """What the commands' options do to a config."""
 
+import copy
+
 import pytest
 from mmengine.config import Config
 
-from s5_mm.utils.config import save_predictions_to, show_predictions
+from s5_mm.utils.config import OrderedConfig, save_predictions_to, show_predictions
 
 
 def _config(**changes):
@@ -74,3 +76,20 @@ def test_masks_of_several_data_sets_go_into_a_folder_each():
     own = cfg.test_evaluator.metrics
     assert own.potsdam.output_dir == 'masks/potsdam'
     assert own.loveda.output_dir == 'masks/loveda'
+
+
+def test_text_keeps_order_and_kinds(tmp_path):
+    settings = dict(
+        model=dict(zebra=1, apple=dict(deep=[1, (2,), ()]), kind=dict),
+        names={'2': 'not a name', 'class': 'a keyword', 'a-b': {}},
+        words='it\'s "quoted"\n',
+        long=[dict(type='s5_mm.LoadImage', number=i, more='x' * 20) for i in range(3)],
+        nothing=None,
+        small=1e-05,
+    )
+    cfg = OrderedConfig(settings)
+    assert max(map(len, cfg.pretty_text.splitlines())) <= 88
+    cfg.dump(tmp_path / 'dumped.py')
+    again = Config.fromfile(tmp_path / 'dumped.py').to_dict()
+    assert repr(again) == repr(settings)
+    assert repr(copy.deepcopy(cfg).pretty_text) == repr(cfg.pretty_text)

@@ -21,7 +21,7 @@ class TrainState:
         seed: Seed of the sampler, or of the run where the sampler has none.
         global_batch: Samples of each source in one batch over all processes; one
             entry where the sampler knows no sources.
-        dataset_lengths: Length of each source, by name.
+        dataset_lengths: Length of each source, by name, in their order.
     """
 
     seed: int
@@ -65,7 +65,8 @@ class TrainState:
         return {
             key: f'{key} was {saved.get(key)!r} and is now {value!r}'
             for key, value in asdict(self).items()
-            if saved.get(key) != value
+            # Not ``!=``: the order of the sources matters, to draws and parameters.
+            if repr(saved.get(key)) != repr(value)
         }
 
 
