@@ -82,6 +82,16 @@ def test_resume_to_the_bit(data, uninterrupted, tmp_path, stop, saved, workers):
     assert differences(uninterrupted[1], last_checkpoint(tmp_path)) == []
 
 
+def test_resume_with_data_sets_in_another_order_is_refused(
+    data, uninterrupted, tmp_path
+):
+    names = list(reversed(TOY))
+    cfg = toy_config(data, names=names)
+    cfg.load_from = (uninterrupted[0] / 'last_checkpoint').read_text()
+    with pytest.raises(ValueError, match=r"'scenes': 6, .*is now {'raster': 6, "):
+        train(cfg, tmp_path, resume=True)
+
+
 # -- the commands ---------------------------------------------------------------------
 @pytest.fixture(scope='module')
 def commanded(uninterrupted, tmp_path_factory):
