@@ -11,6 +11,7 @@ import torch
 from s5_mm.testing.kill_trials import differences, last_checkpoint
 
 from ..distributed import run_ranks
+from .host_syncs import count_host_syncs
 from .toy_mdf import (
     TOY,
     InitialWeightsHook,
@@ -244,33 +245,11 @@ def test_data_set_that_never_starts_is_left_alone(data, tmp_path):
 
 
 # -- host synchronisations ------------------------------------------------------------
-WATCHED = ('item', '__bool__', '__float__', '__int__', 'tolist', 'numpy', 'cpu')
-
-
 @pytest.mark.parametrize('hook', ['s5_mm.DeferredRuntimeInfoHook', 'RuntimeInfoHook'])
 def test_host_synchronisations_between_log_points(data, tmp_path, monkeypatch, hook):
     """Ours has none; the host's hook reads every logged value: the counter counts."""
-    counts, armed = Counter(), [False]
-    for name in WATCHED:
-        plain = getattr(torch.Tensor, name)
-
-        def counted(self, *args, _plain=plain, _name=name, **kwargs):
-            if armed[0]:
-                counts[_name] += 1
-            return _plain(self, *args, **kwargs)
-
-        monkeypatch.setattr(torch.Tensor, name, counted)
-    from s5_mm.engine.loops import ResumableIterLoop
-
-    plain_iter = ResumableIterLoop.run_iter
-
-    def run_iter(self, data_batch):
-        # Iterations 3-5 hold no log, checkpoint or validation.
-        armed[0] = 2 <= self._iter < 5
-        plain_iter(self, data_batch)
-        armed[0] = False
-
-    monkeypatch.setattr(ResumableIterLoop, 'run_iter', run_iter)
+    # Iterations 3-5 hold no log, checkpoint or validation.
+    counts = count_host_syncs(monkeypatch, 2, 5)
     cfg = toy_config(
         data,
         default_hooks__runtime_info__type=hook,

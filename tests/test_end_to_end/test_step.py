@@ -1,39 +1,17 @@
 """What a training step may not do, and in which precision it runs."""
 
-from collections import Counter
-
 import pytest
 import torch
 
+from .host_syncs import count_host_syncs
 from .toy_s4p import toy_config, train
-
-WATCHED = ('item', '__bool__', '__float__', '__int__', 'tolist', 'numpy', 'cpu')
 
 
 @pytest.mark.parametrize('hook', ['s5_mm.DeferredRuntimeInfoHook', 'RuntimeInfoHook'])
 def test_host_synchronisations_between_log_points(scenes, tmp_path, monkeypatch, hook):
     """Ours has none; the host's hook reads every logged value: the counter counts."""
-    counts, armed = Counter(), [False]
-    for name in WATCHED:
-        plain = getattr(torch.Tensor, name)
-
-        def counted(self, *args, _plain=plain, _name=name, **kwargs):
-            if armed[0]:
-                counts[_name] += 1
-            return _plain(self, *args, **kwargs)
-
-        monkeypatch.setattr(torch.Tensor, name, counted)
-    from s5_mm.engine.loops import ResumableIterLoop
-
-    plain_iter = ResumableIterLoop.run_iter
-
-    def run_iter(self, data_batch):
-        # Iterations 5-7 hold no log, picture, checkpoint or validation.
-        armed[0] = 4 <= self._iter < 7
-        plain_iter(self, data_batch)
-        armed[0] = False
-
-    monkeypatch.setattr(ResumableIterLoop, 'run_iter', run_iter)
+    # Iterations 5-7 hold no log, picture, checkpoint or validation.
+    counts = count_host_syncs(monkeypatch, 4, 7)
     cfg = toy_config(
         scenes,
         default_hooks__runtime_info__type=hook,
