@@ -2,13 +2,43 @@
 
 Every registry knows the modules that fill it (``locations``), so
 ``type='s5_mm.ViT'`` resolves in any OpenMMLab project without
-``custom_imports``, whatever its ``default_scope``.
+``custom_imports``, whatever its ``default_scope``.  What only one task needs is
+imported when it is asked for, so that segmentation never imports mmdet and mmrotate,
+nor detection mmseg.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from mmengine import registry as _root
 from mmengine.registry import Registry
+
+
+class LateRegistry(Registry):
+    """A registry that also knows what its locations import late (``LATE``)."""
+
+    def get(self, key: str) -> type | None:
+        """Find what a name stands for.
+
+        Args:
+            key: Name, with or without a scope.
+
+        Returns:
+            What is registered under it, None if nothing is.
+        """
+        if isinstance(key, str):
+            scope, name = self.split_scope_key(key)
+            if scope in (None, self.scope):
+                self._import_late(name)
+        return super().get(key)
+
+    def _import_late(self, name: str) -> None:
+        """Import the module that defines a name."""
+        for location in self._locations:
+            late = getattr(import_module(location), 'LATE', {})
+            if name in late:
+                import_module(late[name])
 
 
 def _child(parent: Registry, *locations: str) -> Registry:
@@ -21,7 +51,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
     Returns:
         The child registry, named like its parent.
     """
-    return Registry(
+    return LateRegistry(
         parent.name,
         parent=parent,
         scope='s5_mm',

@@ -1,14 +1,26 @@
-"""The datasets of s5_mm."""
+"""The datasets of s5_mm: what both tasks share at once, the rest when asked for."""
+
+from s5_mm.utils.lazy import lazy_exports
 
 from .collate import branch_collate
 from .image_io import ImageError, read_image, read_mask
 from .multi_source import MultiSourceDataset
-from .open_earth_map import OpenEarthMapDataset
 from .path_table import PathTable
 from .samplers import MultiSourceSampler
-from .segmentation import SegDataset
-from .transforms import LoadImage, LoadMask, PackSample, RandomGeometry
+from .transforms import LoadImage, LoadMask, RandomGeometry
 from .unlabelled import UnlabelledDataset
+
+__getattr__, __dir__, LATE = lazy_exports(
+    __name__,
+    {
+        # Segmentation, on mmseg.
+        'open_earth_map': ['OpenEarthMapDataset'],
+        'segmentation': ['SegDataset'],
+        'transforms.packing': ['PackSample'],
+        # Oriented detection, on mmdet and mmrotate.
+        'oriented': ['DotaTextDataset', 'VocXmlDataset'],
+    },
+)
 
 __all__ = [
     'ImageError',
@@ -16,11 +28,8 @@ __all__ = [
     'LoadMask',
     'MultiSourceDataset',
     'MultiSourceSampler',
-    'OpenEarthMapDataset',
-    'PackSample',
     'PathTable',
     'RandomGeometry',
-    'SegDataset',
     'UnlabelledDataset',
     'branch_collate',
     'read_image',

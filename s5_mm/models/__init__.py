@@ -1,8 +1,32 @@
-"""The models of s5_mm."""
+"""The models of s5_mm: what both tasks share at once, the rest when asked for."""
+
+from s5_mm.utils.lazy import lazy_exports
 
 from .backbones import *  # noqa: F403
-from .data_preprocessors import *  # noqa: F403
-from .decode_heads import *  # noqa: F403
 from .layers import *  # noqa: F403
-from .losses import *  # noqa: F403
-from .segmentors import *  # noqa: F403
+from .necks import *  # noqa: F403
+
+__getattr__, __dir__, LATE = lazy_exports(
+    __name__,
+    {
+        # Segmentation, on mmseg.
+        'data_preprocessors': [
+            'CutMix',
+            'MultiBranchDataPreprocessor',
+            'MultiDatasetDataPreprocessor',
+            'StrongAugment',
+        ],
+        'decode_heads': ['UPerHead'],
+        'losses': ['PixelCrossEntropy'],
+        'segmentors': [
+            'EncoderDecoder',
+            'FixMatch',
+            'MultiDatasetSegmentor',
+            'SemiBaseSegmentor',
+        ],
+        # Oriented detection, on mmdet and mmrotate.
+        'detectors': ['MultiDatasetDetector'],
+        'roi_heads': ['EnlargedRoIExtractor'],
+        'test_time_augs': ['OrientedTTAModel'],
+    },
+)

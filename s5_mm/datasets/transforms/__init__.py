@@ -1,14 +1,13 @@
-"""The transforms of s5_mm."""
+"""The transforms of s5_mm: what both tasks share at once, the rest when asked for."""
+
+from s5_mm.utils.lazy import lazy_exports
 
 from .draws import transform_generator
 from .geometry import RandomGeometry
 from .loading import LoadImage, LoadMask
-from .packing import PackSample
 
-__all__ = [
-    'LoadImage',
-    'LoadMask',
-    'PackSample',
-    'RandomGeometry',
-    'transform_generator',
-]
+__getattr__, __dir__, LATE = lazy_exports(
+    __name__, {'packing': ['PackSample']}
+)  # segmentation, on mmseg
+
+__all__ = ['LoadImage', 'LoadMask', 'RandomGeometry', 'transform_generator']
