@@ -2,8 +2,8 @@
 
     python tools/model_converters/fold_experts.py CONFIG CHECKPOINT OUT_DIR
 
-For each data set OUT_DIR gets ``<name>.pth``, the weights of an ordinary segmentor
-with a dense ViT (shared part and expert in one layer) and one decode head, and
+For each data set OUT_DIR gets ``<name>.pth``, the weights of an ordinary segmentor or
+detector with a dense ViT (shared part and expert in one layer) and one decoder, and
 ``<name>.py``, its config.  The outputs are those of the data set's path through the big
 model, the size is that of a model for one data set:
 
@@ -13,6 +13,8 @@ model, the size is that of a model for one data set:
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import torch
@@ -21,9 +23,34 @@ from mmengine.registry import init_default_scope
 
 from s5_mm import __version__
 from s5_mm.checkpoints import load_data_only, load_into, write_whole
-from s5_mm.models.segmentors.folding import fold_config, fold_state
+from s5_mm.models.folding import fold_config, fold_state
 from s5_mm.registry import MODELS
 from s5_mm.utils.config import load_config
+
+#: Model of several data sets -> where its ``fold_model`` is, and what precedes the
+#: names of its decoder in the plain model.
+KINDS = {
+    's5_mm.MultiDatasetSegmentor': ('s5_mm.models.segmentors.folding', 'decode_head.'),
+    's5_mm.MultiDatasetDetector': ('s5_mm.models.detectors.folding', ''),
+}
+
+
+def kind_of(model_type: str, config: str) -> tuple[Callable, str]:
+    """Find out how a model is folded.
+
+    Args:
+        model_type: Its type in the config.
+        config: Name of the config, for the message.
+
+    Returns:
+        The task's ``fold_model``, and what precedes the names of the plain decoder.
+    """
+    if model_type not in KINDS:
+        raise SystemExit(
+            f'{config}: the model is a {model_type}; can be folded: {list(KINDS)}'
+        )
+    module, decoder = KINDS[model_type]
+    return import_module(module).fold_model, decoder
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,7 +58,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('config', help='config of a MultiDatasetSegmentor')
+    parser.add_argument('config', help='config of a model of several data sets')
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument('out_dir', type=Path, help='folder for the folded models')
     parser.add_argument('--datasets', nargs='+', help='only these data sets')
@@ -45,11 +72,7 @@ def main() -> None:
     """Fold every data set that was asked for."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    if cfg.model.type != 's5_mm.MultiDatasetSegmentor':
-        raise SystemExit(
-            f'{args.config}: the model is a {cfg.model.type}; a '
-            's5_mm.MultiDatasetSegmentor can be folded'
-        )
+    fold_model, decoder = kind_of(cfg.model.type, args.config)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = MODELS.build(cfg.model)
     checkpoint = load_data_only(args.checkpoint)
@@ -63,7 +86,10 @@ def main() -> None:
     infos = (meta.get('dataset_meta') or {}).get('datasets', {})
     # All that can fail comes before the first file.
     names = args.datasets or model.datasets
-    parts = {name: (fold_state(model, name), fold_config(cfg, name)) for name in names}
+    parts = {
+        name: (fold_state(model, name, decoder), fold_config(cfg, name, fold_model))
+        for name in names
+    }
     for name, (state, folded_cfg) in parts.items():
         folded = dict(
             state_dict=state,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate, islice
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,17 @@ class MultiSourceSampler(Sampler):
         self._skipped = 0
 
     def __len__(self) -> int:
-        """Images of all sources together; the stream itself is endless."""
-        return sum(self.lengths)
+        """Samples of this rank in an epoch; the stream itself is endless.
+
+        An epoch is as long as the source that takes longest to be seen once, to whole
+        batches, as in the release, which repeats the shorter sources.
+        """
+        steps = max(
+            ceil(length / (share * self.world_size))
+            for length, share in zip(self.lengths, self.shares, strict=True)
+            if share
+        )
+        return steps * self.batch_size
 
     def __iter__(self) -> Iterator[StreamIndex]:
         step, rest = divmod(self._skipped, self.batch_size)

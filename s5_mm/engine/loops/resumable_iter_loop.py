@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 
 from s5_mm.registry import LOOPS
 from s5_mm.utils.config import pass_batch_size
@@ -26,6 +26,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
     * what must not change (seed, global batch and its shares, lengths of the data
       sets) is kept in the checkpoint and compared; the number of processes may
       change as long as the global batch stays;
+    * the length may be given in epochs of the data, so that a config holds for data
+      whose size it cannot know (patches, subsets) and for any number of processes;
     * a sampler whose ``shares`` are a rule gets the loader's ``batch_size``, so that it
       is written once;
     * an error that leaves the loop is first announced to the hooks that have a method
@@ -34,37 +36,54 @@ class ResumableIterLoop(IterBasedTrainLoop):
     Args:
         runner: The runner.
         dataloader: The data loader, or its config.
-        max_iters: Iterations of the whole training.
+        max_iters: Iterations of the whole training, or
+        max_epochs: epochs of it, each of ``len(dataloader)`` iterations; schedulers
+            with ``by_epoch=True`` then need ``convert_to_iter_based=True``.
         val_begin: First iteration that may validate.
-        val_interval: Iterations between validations.
+        val_interval: Iterations between validations; epochs with ``max_epochs``.
         dynamic_intervals: As for the host's loop.
         allow_changes: Entries of the training state whose change on resume is only
             warned about: any of ``'seed'``, ``'global_batch'``, ``'dataset_lengths'``.
 
     Raises:
         TypeError: The sampler has no method ``skip``.
-        ValueError: ``allow_changes`` names something else, or sampler and data loader
-            disagree about the batch size.
+        ValueError: ``allow_changes`` names something else, sampler and data loader
+            disagree about the batch size, not exactly one of ``max_iters`` and
+            ``max_epochs`` is given, or (at the start) a scheduler counts epochs.
     """
 
     def __init__(
         self,
         runner: Runner,
         dataloader: Any,
-        max_iters: int,
+        max_iters: int | None = None,
         val_begin: int = 1,
         val_interval: int = 1000,
         dynamic_intervals: list[tuple[int, int]] | None = None,
         allow_changes: Sequence[str] = (),
+        max_epochs: int | None = None,
     ) -> None:
+        if (max_iters is None) == (max_epochs is None):
+            raise ValueError(
+                f'train_cfg has max_iters={max_iters} and max_epochs={max_epochs}, '
+                'expected exactly one of them'
+            )
+        dataloader = pass_batch_size(dataloader)
+        if max_epochs is not None:
+            BaseLoop.__init__(self, runner, dataloader)  # builds the loader
+            dataloader = self.dataloader
+            max_iters = max_epochs * len(dataloader)
+            val_interval *= len(dataloader)
         super().__init__(
             runner,
-            pass_batch_size(dataloader),
+            dataloader,
             max_iters,
             val_begin=val_begin,
             val_interval=val_interval,
             dynamic_intervals=dynamic_intervals,
         )
+        if max_epochs is not None:
+            self._max_epochs = max_epochs  # where schedulers end unless told
         self._check_sampler()
         self._state_hook = TrainStateHook(
             TrainState.of_dataloader(self.dataloader, runner), allow_changes
@@ -90,6 +109,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
     def _run(self) -> Any:
         """Do the host's ``run``, but pick up the data and validation on resume."""
         runner = self.runner
+        self._check_schedulers()
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')
         if self._iter > 0:
@@ -114,6 +134,19 @@ class ResumableIterLoop(IterBasedTrainLoop):
             and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
         ):
             self.runner.val_loop.run()
+
+    def _check_schedulers(self) -> None:
+        """Refuse schedulers that wait for the end of an epoch, which never comes."""
+        schedulers = self.runner.param_schedulers or []
+        if isinstance(schedulers, dict):
+            schedulers = [own for listed in schedulers.values() for own in listed]
+        waiting = [type(own).__name__ for own in schedulers if own.by_epoch]
+        if waiting:
+            raise ValueError(
+                f'param_scheduler: {waiting} count epochs (by_epoch=True), this loop '
+                'counts iterations; set by_epoch=False, or convert_to_iter_based=True '
+                'to turn epochs of the data into iterations'
+            )
 
     def _check_sampler(self) -> None:
         """Refuse at the start what could not be resumed later."""

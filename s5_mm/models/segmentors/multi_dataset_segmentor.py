@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from mmengine.dist import get_world_size
-from mmengine.logging import MessageHub
 from mmengine.model import ModuleDict
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
@@ -16,26 +14,25 @@ from torch import Tensor, nn
 from s5_mm.registry import MODELS
 from s5_mm.utils.routing import DatasetSlice, contiguous_slices, dataset_names
 
+from ..hand_over import hand_over
+from ..logged_losses import LoggedLosses
 from ..losses import upsample
-from .dataset_settings import DatasetSettings, read_settings
-from .hand_over import hand_over_decoder
+from ..multi_dataset import MultiDatasetModel
+from .dataset_settings import SegmentationSettings
 from .inference import infer
-from .logged_losses import LoggedLosses
 
 
 @MODELS.register_module()
-class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
+class MultiDatasetSegmentor(
+    MultiDatasetModel[SegmentationSettings], LoggedLosses, BaseSegmentor
+):
     """Shared backbone, one decode head for each data set (the paper's Figure 3).
 
     With :class:`s5_mm.ViT` it is MDF, with :class:`s5_mm.ViTMoE` MoE-MDF, with a single
     data set SDF.  A batch mixes data sets, contiguous by data set: ONE call of the
     backbone, then each head on its slice.  What a sample's ``dataset_name`` says picks
-    expert, head and test protocol.
-
-    A batch without a data set leaves its expert and its head untouched.  Under DDP the
-    set of data sets must be the same on all processes in every iteration, as
-    :class:`s5_mm.MultiSourceSampler` makes it, and
-    :class:`s5_mm.AbsentDatasetHook` keeps the optimizer from what was absent.
+    expert, head and test protocol.  See :class:`MultiDatasetModel` for batches that
+    lack a data set and for DDP.
 
     Args:
         backbone: Config of the backbone.  A ``s5_mm.ViTMoE`` without ``datasets`` gets
@@ -58,6 +55,8 @@ class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
         ValueError: A setting is unknown or out of its range; the message names it.
     """
 
+    part_prefix = 'decode_heads'
+
     def __init__(
         self,
         backbone: dict,
@@ -72,12 +71,7 @@ class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
                 'backbone, or start from a checkpoint with load_from'
             )
         super().__init__(data_preprocessor=data_preprocessor)
-        self.settings: dict[str, DatasetSettings] = read_settings(datasets)
-        backbone = dict(backbone)
-        if backbone.get('type') == 's5_mm.ViTMoE':
-            backbone.setdefault('datasets', list(self.settings))
-        self.backbone = MODELS.build(backbone)
-        self._check_experts()
+        self.build_backbone(backbone, datasets, SegmentationSettings)
         # mmengine's ModuleDict: torch's would keep init_weights from the heads.
         self.decode_heads = ModuleDict(
             {
@@ -91,13 +85,6 @@ class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
                 f'decode heads differ in align_corners: {corners}; it must be the same'
             )
         self.align_corners = next(iter(corners.values()))
-        #: Data sets that had samples since the optimizer's last step.
-        self.trained_datasets: set[str] = set()
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """Names of the data sets."""
-        return tuple(self.settings)
 
     @property
     def num_classes(self) -> dict[str, int]:
@@ -108,15 +95,6 @@ class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
     def out_channels(self) -> int:
         """Channels of the widest head (mmseg's TTA model takes a sigmoid of one)."""
         return max(head.out_channels for head in self.decode_heads.values())
-
-    def dataset_parameters(self, name: str) -> list[nn.Parameter]:
-        """Parameters that only samples of one data set train: head and experts."""
-        marks = (f'decode_heads.{name}.', f'.experts.{name}.')
-        return [
-            parameter
-            for key, parameter in self.named_parameters()
-            if key.startswith(marks[0]) or marks[1] in key
-        ]
 
     # -- training ---------------------------------------------------------------
     def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict:
@@ -132,8 +110,7 @@ class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
         Raises:
             RoutingError: A sample's data set is unknown, or they are not contiguous.
         """
-        inputs, data_samples = self._started(inputs, data_samples)
-        slices = contiguous_slices(dataset_names(data_samples, self.datasets))
+        inputs, data_samples, slices = self.started(inputs, data_samples)
         features = self.extract_feat(inputs, slices)
         losses: dict[str, Tensor] = {}
         for part in slices:
@@ -141,7 +118,7 @@ class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
             samples = data_samples[part.start : part.stop]
             labels = torch.cat([sample.gt_sem_seg.data for sample in samples]).long()
             losses.update(self.loss_by_dataset(part.name, own, labels))
-        self._connect_absent(losses, {part.name for part in slices})
+        self.connect_absent(losses, {part.name for part in slices})
         return losses
 
     def loss_by_dataset(
@@ -169,43 +146,6 @@ class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
             key = f'{name}.{part.loss_name}'
             losses[key] = losses.get(key, 0) + weight * value
         return losses
-
-    def _started(
-        self, inputs: Tensor, samples: Sequence[SegDataSample]
-    ) -> tuple[Tensor, Sequence[SegDataSample]]:
-        """Leave out the samples of data sets whose ``start_iter`` is to come."""
-        iteration = MessageHub.get_current_instance().get_info('iter', 0)
-        waiting = {
-            name for name, own in self.settings.items() if iteration < own.start_iter
-        }
-        if not waiting:
-            return inputs, samples
-        slices = contiguous_slices(dataset_names(samples, self.datasets))
-        kept = [part for part in slices if part.name not in waiting]
-        if not kept:
-            raise ValueError(
-                f'iteration {iteration}: none of the data sets of the batch, '
-                f'{[part.name for part in slices]}, has reached its start_iter'
-            )
-        return (
-            torch.cat([inputs[part.start : part.stop] for part in kept]),
-            [sample for part in kept for sample in samples[part.start : part.stop]],
-        )
-
-    def _connect_absent(self, losses: dict[str, Tensor], present: set[str]) -> None:
-        """Note who trains, and give DDP the gradient that it waits for.
-
-        DDP without ``find_unused_parameters`` needs every parameter in the graph. An
-        empty slice gives a zero gradient without reading the values.
-        """
-        self.trained_datasets |= present
-        if get_world_size() == 1:
-            return
-        absent = [name for name in self.datasets if name not in present]
-        for name in absent:
-            key = next(iter(losses))
-            for parameter in self.dataset_parameters(name):
-                losses[key] = losses[key] + parameter.flatten()[:0].sum()
 
     # -- prediction ---------------------------------------------------------------
     def extract_feat(
@@ -290,15 +230,22 @@ class MultiDatasetSegmentor(LoggedLosses, BaseSegmentor):
         prefix: str = '',
         mismatch: Literal['raise', 'skip'] = 'raise',
     ) -> list[str]:
-        """Hand a single decoder to every head, see :func:`hand_over_decoder`."""
-        return hand_over_decoder(state, prefix, self.decode_heads, mismatch)
+        """Hand a single decoder to every head.
 
-    def _check_experts(self) -> None:
-        """Refuse a backbone without expert for one of the data sets."""
-        experts = getattr(self.backbone, 'datasets', None)
-        missing = [name for name in self.settings if name not in (experts or ())]
-        if experts is not None and missing:
-            raise ValueError(
-                f'backbone.datasets={list(experts)} has no expert for {missing}; leave '
-                'it out to get one for every data set of the model'
-            )
+        Args:
+            state: Tensors by the model's names; changed in place.
+            prefix: What precedes the model's own names.
+            mismatch: See :func:`s5_mm.models.hand_over.hand_over`.
+
+        Returns:
+            What was done, for the log.
+        """
+        return hand_over(
+            state,
+            prefix,
+            self.datasets,
+            mismatch,
+            parts={'decode_head.': ''},
+            several=f'{self.part_prefix}.',
+            classifiers=('conv_seg.',),
+        )

@@ -14,8 +14,8 @@ from torch import Tensor
 from s5_mm.registry import MODELS
 
 from ..data_preprocessors import MixPlan
+from ..logged_losses import LoggedLosses
 from ..losses import mean_over_pixels, pixel_cross_entropy, upsample
-from .logged_losses import LoggedLosses
 
 
 @MODELS.register_module()

@@ -6,7 +6,7 @@ from mmengine.logging import MessageHub
 from mmseg.structures import SegDataSample
 
 from s5_mm.checkpoints import CheckpointError, load_into
-from s5_mm.models.segmentors.folding import fold_state
+from s5_mm.models.folding import fold_state
 from s5_mm.registry import MODELS
 from s5_mm.utils.routing import DatasetSlice, RoutingError
 
@@ -214,7 +214,7 @@ def test_s4p_checkpoint_fills_backbone_and_decoders(prefix, monkeypatch):
         f'{prefix}decode_head.conv_seg.weight',
     ]
     said = ' '.join(lines)
-    assert "its decoder was handed to each of ['a', 'b', 'c']" in said
+    assert "its decode_head was handed to each of ['a', 'b', 'c']" in said
     assert 'class layers (conv_seg) are new' in said
     assert '4 dense FFN layers split into the shared part' in said
     images, _ = batch('ab')
@@ -243,7 +243,7 @@ def test_mdf_checkpoint_starts_a_mixture():
 def test_checkpoint_of_other_data_sets():
     settings = dict(a=dict(num_classes=5), d=dict(num_classes=3))
     source, model = build(), build(datasets=settings)
-    message = r"decode heads for \['a', 'b', 'c'\], none for \['d'\]"
+    message = r"decode_heads for \['a', 'b', 'c'\], none for \['d'\]"
     with pytest.raises(CheckpointError, match=message):
         load_into(model, source.state_dict(), 'x.pth')
     report = load_into(model, source.state_dict(), 'x.pth', mismatch='skip')
@@ -260,7 +260,7 @@ def test_folded_model_does_what_the_path_does(moe):
     images, _ = batch('aa')
     for name, count in CLASSES.items():
         plain = single(count)
-        plain.load_state_dict(fold_state(model, name))  # strict
+        plain.load_state_dict(fold_state(model, name, 'decode_head.'))  # strict
         want = model.encode_decode(images, name)
         got = plain.encode_decode(images, [dict(img_shape=(SIZE, SIZE))] * 2)
         torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
