@@ -1,50 +1,11 @@
 # Segmentation runs in mmseg's scope; what is ours is written type='s5_mm.X'.
+_base_ = ['./default_runtime.py']
 default_scope = 'mmseg'
-custom_imports = dict(imports=['s5_mm'], allow_failed_imports=False)
-env_cfg = dict(
-    cudnn_benchmark=True,
-    # OpenCV's own threads would fight with the worker processes.
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
-)
-# Draws are functions of (seed, sample), so one seed serves all ranks.
-randomness = dict(seed=0, diff_rank_seed=False)
-# Without device_ids, which mmengine sets by default, DDP runs on CPU processes too.
-model_wrapper_cfg = dict(
-    type='MMDistributedDataParallel',
-    device_ids=None,
-    broadcast_buffers=False,
-    find_unused_parameters=False,
-)
-vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
 visualizer = dict(
-    type='SegLocalVisualizer', vis_backends=vis_backends, name='visualizer'
+    type='SegLocalVisualizer', vis_backends=_base_.vis_backends, name='visualizer'
 )
-log_processor = dict(by_epoch=False)
-log_level = 'INFO'
-load_from = None
-resume = False
 tta_model = dict(type='SegTTAModel')
-
 default_hooks = dict(
-    runtime_info=dict(type='s5_mm.DeferredRuntimeInfoHook'),
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(
-        type='s5_mm.AtomicCheckpointHook',
-        by_epoch=False,
-        interval=2000,
-        max_keep_ckpts=2,
-        save_best='mIoU',
-    ),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
+    checkpoint=dict(save_best='mIoU'),
     visualization=dict(type='s5_mm.SegPanelHook'),
-    # Ours, in every run.
-    iteration_seed=dict(type='s5_mm.IterationSeedHook'),
-    preemption=dict(type='s5_mm.PreemptionHook'),
-    bad_samples=dict(type='s5_mm.BadSampleHook', max_rate=0.01),
-    checkpoint_fit=dict(type='s5_mm.CheckpointFitHook'),
-    dataset_check=dict(type='s5_mm.DatasetCheckHook'),
-    absent_datasets=dict(type='s5_mm.AbsentDatasetHook'),
 )

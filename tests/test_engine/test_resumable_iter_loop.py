@@ -123,3 +123,45 @@ def test_a_sampler_that_shares_by_a_rule_gets_the_loaders_batch_size(sampler, wa
     told = pass_batch_size(loader)
     assert told['sampler'].get('batch_size') == want
     assert 'batch_size' not in sampler or sampler['batch_size'] == 4
+
+
+def _epochs(**kwargs):
+    return dict(type='s5_mm.ResumableIterLoop', **kwargs)
+
+
+def test_epochs_of_the_data(tmp_path):
+    runner = toy_runner(tmp_path, train_cfg=_epochs(max_epochs=2, val_interval=1))
+    runner.train()
+    loop = runner.train_loop
+    epoch = len(loop.dataloader)
+    assert 50 // 4 <= epoch <= 50 // 4 + 1
+    assert (loop.max_iters, loop.max_epochs, loop.val_interval) == (
+        2 * epoch,
+        2,
+        epoch,
+    )
+    assert runner.iter == 2 * epoch
+
+
+def test_schedulers_in_epochs_are_converted_or_refused(tmp_path):
+    step = dict(type='MultiStepLR', milestones=[1], gamma=0.1, by_epoch=True)
+    with pytest.raises(ValueError, match=r"\['MultiStepLR'\] count epochs"):
+        toy_runner(
+            tmp_path, train_cfg=_epochs(max_epochs=2), param_scheduler=[step]
+        ).train()
+    runner = toy_runner(
+        tmp_path,
+        train_cfg=_epochs(max_epochs=2),
+        param_scheduler=[dict(step, convert_to_iter_based=True)],
+    )
+    first = runner.optim_wrapper['optimizer']['lr']
+    runner.train()
+    (scheduler,) = runner.param_schedulers
+    assert list(scheduler.milestones) == [len(runner.train_dataloader)]
+    assert runner.optim_wrapper.get_lr()['lr'] == [pytest.approx(first / 10)]
+
+
+@pytest.mark.parametrize('given', [{}, dict(max_iters=3, max_epochs=2)])
+def test_one_measure_of_length(tmp_path, given):
+    with pytest.raises(ValueError, match='expected exactly one of them'):
+        toy_runner(tmp_path, train_cfg=_epochs(**given)).train()
