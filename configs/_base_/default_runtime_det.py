@@ -5,6 +5,6 @@ visualizer = dict(
     type='RotLocalVisualizer', vis_backends=_base_.vis_backends, name='visualizer'
 )
 default_hooks = dict(
-    checkpoint=dict(save_best='AP07', rule='greater'),
+    checkpoint=dict(save_best='average', rule='greater'),
     visualization=dict(type='s5_mm.BoxPanelHook'),
 )

@@ -3,7 +3,7 @@
 from .canvas import OrientedBox
 from .defects import DEFECTS, spoil
 from .scenes import METAINFO, Scene, draw_scene
-from .toy import toy_backbone, toy_segmentor
+from .toy import toy_backbone, toy_detector, toy_segmentor
 from .writer import dota_text, write_dataset
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     'draw_scene',
     'spoil',
     'toy_backbone',
+    'toy_detector',
     'toy_segmentor',
     'write_dataset',
 ]

@@ -109,7 +109,7 @@ def check_dataset_names(names: Sequence[str], owner: str) -> tuple[str, ...]:
 
     Raises:
         ValueError: There is no name, one occurs twice, or one cannot be part of a
-            parameter's name.
+            parameter's or a logged figure's name.
     """
     names = tuple(names)
     if not names:
@@ -128,6 +128,11 @@ def check_dataset_names(names: Sequence[str], owner: str) -> tuple[str, ...]:
             raise ValueError(
                 f'{owner}: {name!r} cannot name a data set; allowed are letters, '
                 'digits, _ and -'
+            )
+        if 'loss' in name:
+            raise ValueError(
+                f'{owner}: {name!r} cannot name a data set: mmengine adds up every '
+                "logged figure with 'loss' in its name"
             )
         if hasattr(occupied, name):
             raise ValueError(

@@ -1,4 +1,4 @@
-# Plain ViT-B, shared, and for each data set an FPN, an oriented RPN and a RoI head: MDF.
+# MDF: plain ViT-B, shared, and for each data set an FPN, oriented RPN and RoI head.
 # The data sets bring their numbers of classes.
 _base_ = ['./orcnn_vit-b.py']
 detector = _base_.model

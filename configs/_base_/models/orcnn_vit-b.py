@@ -3,7 +3,7 @@
 # marked.
 angle_version = 'le90'
 model = dict(
-    type='mmdet.FasterRCNN',
+    type='s5_mm.OrientedRCNN',  # mmdet.FasterRCNN with heads in fp32
     data_preprocessor=dict(
         type='mmdet.DetDataPreprocessor',
         # ImageNet's, RGB, as MAE and the release; s5_mm.LoadImage gives RGB.

@@ -1,0 +1,107 @@
+"""Oriented R-CNN with heads in fp32, and RoIs that are enlarged first."""
+
+import pytest
+
+pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
+pytest.importorskip('mmrotate', reason='make ops installs it')
+
+import torch  # noqa: E402
+from mmrotate.models.roi_heads.roi_extractors import (  # noqa: E402
+    RotatedSingleRoIExtractor,
+)
+
+from s5_mm.models.roi_heads import EnlargedRoIExtractor  # noqa: E402
+from s5_mm.testing import toy_detector  # noqa: E402
+
+from .oriented import batch, build  # noqa: E402
+
+ROI = dict(
+    roi_layer=dict(type='RoIAlignRotated', out_size=7, sample_num=2, clockwise=True),
+    out_channels=4,
+    featmap_strides=[4, 8, 16, 32],
+)
+
+
+def _rois(count=40, size=256):
+    generator = torch.Generator().manual_seed(0)
+    rois = torch.rand(count, 6, generator=generator)
+    rois *= torch.tensor([1.99, size, size, 150.0, 150.0, 3.1])
+    rois[:, 0] = rois[:, 0].floor()
+    rois[:, 3:5] += 4
+    return rois
+
+
+def _maps(size=256, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(1)
+    return [
+        torch.randn(2, 4, size // s, size // s, generator=generator).to(dtype)
+        for s in (4, 8, 16, 32)
+    ]
+
+
+def test_enlarged_before_the_level_is_chosen():
+    rois = _rois()
+    host, ours = RotatedSingleRoIExtractor(**ROI), EnlargedRoIExtractor(**ROI)
+    larger = rois.clone()
+    larger[:, 3] *= 1.2
+    larger[:, 4] *= 1.4
+    levels = host.map_roi_levels(rois, 4), host.map_roi_levels(larger, 4)
+    assert not levels[0].equal(levels[1])  # the order matters here
+    assert ours(_maps(), rois).equal(host(_maps(), larger))
+    assert not ours(_maps(), rois).equal(host(_maps(), rois))
+    plain = EnlargedRoIExtractor(extend_factor=(1, 1), **ROI)
+    assert plain(_maps(), rois).equal(host(_maps(), rois))
+    assert rois.equal(_rois())  # left as they were
+
+
+@pytest.mark.parametrize('factor', [(1.2,), (1.2, 0), (1.2, 1.4, 1.0)])
+def test_factors_that_cannot_be(factor):
+    with pytest.raises(ValueError, match='factors of width and height'):
+        EnlargedRoIExtractor(extend_factor=factor, **ROI)
+
+
+def test_pools_in_full_precision():
+    maps = _maps(dtype=torch.bfloat16)
+    exact = [level.float() for level in maps]
+    ours = EnlargedRoIExtractor(**ROI)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = ours(maps, _rois())
+    assert found.dtype == torch.float32
+    assert found.equal(ours(exact, _rois()))
+
+
+def _run(kind, dtype=None):
+    model = build(toy_detector(type=kind))
+    torch.nn.init.normal_(model.roi_head.bbox_head.fc_cls.weight, std=0.5)
+    images, samples = batch('aa')
+    torch.manual_seed(1)
+    with torch.autocast('cpu', dtype or torch.bfloat16, enabled=dtype is not None):
+        losses = model.loss(images, samples)
+        loss, _ = model.parse_losses(losses)
+        loss.backward()
+        model.eval()
+        with torch.no_grad():
+            found = model.predict(images, samples)
+    # Of all losses only RPN's classification hangs on no choice of boxes.
+    rpn = sum(losses['loss_rpn_cls']).detach()
+    return loss.detach(), model.backbone.pos_embed.grad, found, rpn
+
+
+def test_is_the_hosts_detector():
+    ours, host = _run('s5_mm.OrientedRCNN'), _run('mmdet.FasterRCNN')
+    assert ours[0].equal(host[0])
+    assert ours[1].equal(host[1])
+    for one, other in zip(ours[2], host[2], strict=True):
+        assert len(one.pred_instances)
+        assert one.pred_instances.bboxes.equal(other.pred_instances.bboxes)
+
+
+def test_trains_and_predicts_in_mixed_precision():
+    loss, gradient, found, rpn = _run('s5_mm.OrientedRCNN', torch.bfloat16)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(rpn, _run('s5_mm.OrientedRCNN')[3], rtol=0.01, atol=0)
+    assert torch.isfinite(gradient).all()
+    assert gradient.abs().sum() > 0
+    assert found[0].pred_instances.bboxes.dtype == torch.float32
+    with pytest.raises(TypeError, match='BFloat16'):
+        _run('mmdet.FasterRCNN', torch.bfloat16)  # why the class is there
