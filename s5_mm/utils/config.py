@@ -11,6 +11,8 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from s5_mm.utils.ops import quiet_hosts, require_ops
+
 #: Top-level settings that mmengine's runner reads.
 RUNNER_KEYS = frozenset(inspect.signature(Runner.__init__).parameters) - {
     'self',
@@ -98,6 +100,7 @@ def load_config(
     Raises:
         FileNotFoundError: If there is no such file.
         KeyError: If a top-level key is probably a misspelt setting.
+        OpsMissingError: If it is one of detection and mmcv has no compiled ops.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'there is no config file {path}')
@@ -108,6 +111,9 @@ def load_config(
         move_data_root(cfg, options.pop('data_root'))
     cfg.merge_from_dict(options)
     check_keys(cfg)
+    if cfg.get('default_scope') in ('mmdet', 'mmrotate'):
+        require_ops()
+        quiet_hosts()
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir

@@ -1,8 +1,9 @@
-"""The compiled ops of mmcv, which oriented detection cannot do without."""
+"""The compiled ops of mmcv, and the warnings of the hosts that detection meets."""
 
 from __future__ import annotations
 
 import importlib
+import warnings
 
 
 class OpsMissingError(ImportError):
@@ -26,3 +27,13 @@ def require_ops() -> None:
             f'lacks ({error}). Build them once: make ops (or: python '
             'tools/misc/build_ops.py). Segmentation runs without them.'
         ) from None
+
+
+def quiet_hosts() -> None:
+    """Keep warnings about the hosts' own code from the user's screen.
+
+    ``torch.meshgrid`` without ``indexing`` (mmdet, mmrotate), and mmrotate's boxes,
+    which warn that they are not clipped wherever mmdet clips boxes.
+    """
+    for message in ('torch.meshgrid', 'The `clip` function does nothing'):
+        warnings.filterwarnings('ignore', message=message)

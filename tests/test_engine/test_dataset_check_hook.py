@@ -76,7 +76,7 @@ def test_heads_that_fit(root, loader):
 def test_heads_of_other_classes(root, loader, classes):
     model, names = _several(x=3, y=5), tuple('pqrstuvw'[:classes])
     message = (
-        f'{loader}_dataloader: y has {classes} classes {names}, its decode head 5 '
+        f'{loader}_dataloader: y has {classes} classes {names}, its head 5 '
         '(model.datasets.y.num_classes)'
     )
     with pytest.raises(ValueError, match='y has') as error:
@@ -102,7 +102,7 @@ def test_the_only_data_set_needs_no_name(root, loader):
     model = _several(x=3)
     _check(model, _seg(root, 3), loader)
     message = (
-        f"{loader}_dataloader: x has 2 classes ('p', 'q'), its decode head 3 "
+        f"{loader}_dataloader: x has 2 classes ('p', 'q'), its head 3 "
         '(model.datasets.x.num_classes)'
     )
     with pytest.raises(ValueError, match='x has') as error:
@@ -130,7 +130,7 @@ def test_one_head(root, loader, classes):
     for wrong in (_seg(root, 3), dict(joined, datasets=[_seg(root, 3)] * 2)):
         message = (
             f"{loader}_dataloader: the data set has 3 classes ('p', 'q', 'r'), its "
-            f'decode head {classes} (decode_head.num_classes)'
+            f'head {classes} (model.decode_head.num_classes)'
         )
         with pytest.raises(ValueError, match='the data set has') as error:
             _check(_single(classes), wrong, loader)
@@ -144,8 +144,8 @@ def test_one_head_for_several_sources(root, loader):
     _check(_single(3), data, loader)
     more = dict(data, more=_seg(root, 4))
     message = (
-        f"{loader}_dataloader: more has 4 classes ('p', 'q', 'r', 's'), its decode "
-        'head 3 (decode_head.num_classes)'
+        f"{loader}_dataloader: more has 4 classes ('p', 'q', 'r', 's'), its "
+        'head 3 (model.decode_head.num_classes)'
     )
     with pytest.raises(ValueError, match='more has') as error:
         _check(_single(3), more, loader)

@@ -1,8 +1,8 @@
-# finetune_det.py for a small ViT, a random start and a CPU: a larger learning rate,
-# more epochs of few images.
+# finetune_det.py for a small ViT and a CPU: a larger learning rate, more epochs of few
+# images.
 _base_ = ['./finetune_det.py']
 max_epochs = 18
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
+optim_wrapper = dict(optimizer=dict(lr=3e-4), clip_grad=dict(max_norm=5))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, begin=0, end=100, by_epoch=False),
     dict(

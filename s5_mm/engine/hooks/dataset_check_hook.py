@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 from torch.utils.data import DataLoader
 
 from s5_mm.registry import HOOKS
@@ -45,7 +46,7 @@ class DatasetCheckHook(Hook):
                 classes is not that of its head.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        heads: Any = getattr(model, 'num_classes', None)
+        heads, single_setting = _heads(model)
         metainfo = getattr(loader.dataset, 'metainfo', None) or {}
         infos = metainfo.get('datasets')
         if infos is None and metainfo.get('classes'):
@@ -64,7 +65,7 @@ class DatasetCheckHook(Hook):
         for name, info in infos.items():
             classes = tuple(info['classes'])
             if isinstance(heads, int):
-                count, setting = heads, 'decode_head.num_classes'
+                count, setting = heads, single_setting
             elif name:
                 count, setting = heads[name], f'model.datasets.{name}.num_classes'
             else:
@@ -72,5 +73,23 @@ class DatasetCheckHook(Hook):
             if len(classes) != count:
                 raise ValueError(
                     f'{where}: {name or "the data set"} has {len(classes)} classes '
-                    f'{classes}, its decode head {count} ({setting})'
+                    f'{classes}, its head {count} ({setting})'
                 )
+
+
+def _heads(model: nn.Module) -> tuple[dict[str, int] | int | None, str]:
+    """Find the numbers of classes of a model, and the setting of a single head."""
+    for setting, path in (
+        ('model.decode_head.num_classes', ('num_classes',)),  # ours, mmseg's
+        ('model.roi_head.bbox_head.num_classes', ('roi_head', 'bbox_head')),
+        ('model.bbox_head.num_classes', ('bbox_head',)),
+    ):
+        found: Any = model
+        for name in path:
+            found = getattr(found, name, None)
+        if isinstance(found, nn.ModuleList):  # the stages of a cascade
+            found = found[-1]
+        found = getattr(found, 'num_classes', found)
+        if isinstance(found, (dict, int)):
+            return found, setting
+    return None, ''
