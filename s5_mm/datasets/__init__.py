@@ -7,7 +7,13 @@ from .image_io import ImageError, read_image, read_mask
 from .multi_source import MultiSourceDataset
 from .path_table import PathTable
 from .samplers import MultiSourceSampler
-from .transforms import LoadImage, LoadMask, RandomGeometry
+from .transforms import (
+    LoadImage,
+    LoadMask,
+    RandomGeometry,
+    RandomRotate90,
+    Rotate90,
+)
 from .unlabelled import UnlabelledDataset
 
 __getattr__, __dir__, LATE = lazy_exports(
@@ -30,6 +36,8 @@ __all__ = [
     'MultiSourceSampler',
     'PathTable',
     'RandomGeometry',
+    'RandomRotate90',
+    'Rotate90',
     'UnlabelledDataset',
     'branch_collate',
     'read_image',

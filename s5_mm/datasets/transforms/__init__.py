@@ -5,9 +5,17 @@ from s5_mm.utils.lazy import lazy_exports
 from .draws import transform_generator
 from .geometry import RandomGeometry
 from .loading import LoadImage, LoadMask
+from .rotate90 import RandomRotate90, Rotate90
 
 __getattr__, __dir__, LATE = lazy_exports(
     __name__, {'packing': ['PackSample']}
 )  # segmentation, on mmseg
 
-__all__ = ['LoadImage', 'LoadMask', 'RandomGeometry', 'transform_generator']
+__all__ = [
+    'LoadImage',
+    'LoadMask',
+    'RandomGeometry',
+    'RandomRotate90',
+    'Rotate90',
+    'transform_generator',
+]

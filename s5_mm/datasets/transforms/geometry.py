@@ -12,7 +12,8 @@ from s5_mm.registry import TRANSFORMS
 
 from .draws import transform_generator
 
-_ROTATIONS = {
+#: Quarter turns, counter-clockwise -> OpenCV's code.
+ROTATIONS = {
     1: cv2.ROTATE_90_COUNTERCLOCKWISE,
     2: cv2.ROTATE_180,
     3: cv2.ROTATE_90_CLOCKWISE,
@@ -238,7 +239,7 @@ def _turn(patch: np.ndarray, flip_h: bool, flip_v: bool, turns: int) -> np.ndarr
     if flip_h or flip_v:
         patch = cv2.flip(patch, -1 if flip_h and flip_v else int(flip_h))
     if turns:
-        patch = cv2.rotate(patch, _ROTATIONS[turns])
+        patch = cv2.rotate(patch, ROTATIONS[turns])
     return patch
 
 
