@@ -6,6 +6,7 @@ import difflib
 import inspect
 import keyword
 import os.path as osp
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
@@ -254,7 +255,8 @@ def show_predictions(
     if hook is None:
         raise KeyError(
             f'{cfg.filename} has no default_hooks.visualization, which draws the '
-            "predictions; add dict(type='s5_mm.SegPanelHook')"
+            "predictions; add dict(type='s5_mm.SegPanelHook') for segmentation or "
+            "dict(type='s5_mm.BoxPanelHook') for oriented boxes"
         )
     hook.update(draw=True, show=show, wait_time=wait_time, interval=1)
     hook.pop('max_per_dataset', None)
@@ -294,16 +296,37 @@ def switch_to_tta(cfg: Config) -> None:
     """Test with test-time augmentation.
 
     Args:
-        cfg: Changed in place; needs ``tta_pipeline``.
+        cfg: Changed in place; needs ``tta_pipeline``, and outside of mmseg's scope
+            ``tta_model``, the config of the wrapper that merges the views.
 
     Raises:
-        KeyError: If the config has no ``tta_pipeline``.
+        KeyError: If the config lacks one of them.
+        ValueError: If a source of the test loader has a pipeline of its own, which
+            would win over the ``tta_pipeline``.
     """
     if 'tta_pipeline' not in cfg:
         raise KeyError(f'{cfg.filename} has no tta_pipeline, which --tta needs')
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    wrapper = cfg.get('tta_model')
+    if wrapper is None and cfg.get('default_scope') != 'mmseg':
+        raise KeyError(f'{cfg.filename} has no tta_model, which --tta needs')
+    dataset = cfg.test_dataloader.dataset
+    if own := list(_own_pipelines(dataset.get('sources'), 'sources')):
+        raise ValueError(
+            f'{cfg.filename}: test_dataloader.dataset: {own} have a pipeline of their '
+            'own, which --tta would not change; move it to the pipeline of the dataset'
+        )
+    dataset.pipeline = cfg.tta_pipeline
     # The hook wraps the model once its weights are loaded; a wrapper that is there
     # before would look for them under other names.
-    wrapper = cfg.get('tta_model', dict(type='SegTTAModel'))
-    hook = dict(type='PrepareTTAHook', tta_cfg=wrapper)
+    hook = dict(type='PrepareTTAHook', tta_cfg=wrapper or dict(type='SegTTAModel'))
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+
+
+def _own_pipelines(sources: Any, where: str) -> Iterator[str]:
+    """Name the sources, and the parts of sources, that have a pipeline."""
+    pairs = sources.items() if isinstance(sources, dict) else enumerate(sources or ())
+    for key, source in pairs:
+        if isinstance(source, dict):
+            if source.get('pipeline') is not None:
+                yield f'{where}.{key}'
+            yield from _own_pipelines(source.get('datasets'), f'{where}.{key}.datasets')

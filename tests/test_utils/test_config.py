@@ -5,7 +5,12 @@ import copy
 import pytest
 from mmengine.config import Config
 
-from s5_mm.utils.config import OrderedConfig, save_predictions_to, show_predictions
+from s5_mm.utils.config import (
+    OrderedConfig,
+    save_predictions_to,
+    show_predictions,
+    switch_to_tta,
+)
 
 
 def _config(**changes):
@@ -93,3 +98,57 @@ def test_text_keeps_order_and_kinds(tmp_path):
     again = Config.fromfile(tmp_path / 'dumped.py').to_dict()
     assert repr(again) == repr(settings)
     assert repr(copy.deepcopy(cfg).pretty_text) == repr(cfg.pretty_text)
+
+
+def _tta(sources=None, **changes):
+    dataset = dict(type='s5_mm.MultiSourceDataset', pipeline=[dict(type='Old')])
+    if sources is not None:
+        dataset['sources'] = sources
+    return _config(
+        default_scope='mmrotate',
+        test_dataloader=dict(dataset=dataset),
+        tta_pipeline=[dict(type='TestTimeAug')],
+        tta_model=dict(type='s5_mm.OrientedTTAModel'),
+        **changes,
+    )
+
+
+def test_tta_takes_the_place_of_the_common_pipeline():
+    cfg = _tta(dict(ports=dict(type='A'), fields=dict(datasets=[dict(type='B')])))
+    cfg.custom_hooks = [dict(type='Mine')]
+    switch_to_tta(cfg)
+    assert cfg.test_dataloader.dataset.pipeline == [dict(type='TestTimeAug')]
+    own, hook = cfg.custom_hooks
+    assert own == dict(type='Mine')
+    wrapper = dict(type='s5_mm.OrientedTTAModel')
+    assert hook == dict(type='PrepareTTAHook', tta_cfg=wrapper)
+
+
+def test_segmentation_needs_no_wrapper():
+    cfg = _tta()
+    cfg.pop('tta_model')
+    cfg.default_scope = 'mmseg'
+    switch_to_tta(cfg)
+    assert cfg.custom_hooks[0]['tta_cfg'] == dict(type='SegTTAModel')
+
+
+def test_pipelines_that_would_win_over_tta_are_named():
+    own = [dict(type='Load')]
+    sources = dict(
+        ports=dict(type='A', pipeline=own),
+        fields=dict(type='B'),
+        both=dict(type='C', datasets=[dict(type='D'), dict(type='E', pipeline=own)]),
+    )
+    cfg = _tta(sources)
+    said = r"\['sources\.ports', 'sources\.both\.datasets\.1'\] have a pipeline of"
+    with pytest.raises(ValueError, match=said):
+        switch_to_tta(cfg)
+    assert cfg.test_dataloader.dataset.pipeline == [dict(type='Old')]
+
+
+@pytest.mark.parametrize('key', ['tta_pipeline', 'tta_model'])
+def test_tta_needs_a_pipeline_and_a_wrapper(key):
+    cfg = _tta()
+    cfg.pop(key)
+    with pytest.raises(KeyError, match=f'has no {key}, which --tta needs'):
+        switch_to_tta(cfg)
