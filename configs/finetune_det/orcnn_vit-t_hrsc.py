@@ -13,13 +13,23 @@ _base_ = [
 ]
 own = _base_.hrsc_ships_boxes
 model = dict(roi_head=dict(bbox_head=own['model']))
+# Images are 256 px.
+train_pipeline = _base_.train_pipeline
+train_pipeline[3]['scale'] = (256, 256)
+val_pipeline = _base_.val_pipeline
+val_pipeline[1]['scale'] = (256, 256)
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1]['transforms'][0][0]['scale'] = (256, 256)
 train_dataloader = dict(
     batch_size=4,
     num_workers=1,
     pin_memory=False,
-    dataset=dict(sources=dict(hrsc_ships=own['train'])),
+    dataset=dict(pipeline=train_pipeline, sources=dict(hrsc_ships=own['train'])),
 )
-val_dataloader = dict(num_workers=1, dataset=dict(sources=dict(hrsc_ships=own['val'])))
+val_dataloader = dict(
+    num_workers=1,
+    dataset=dict(pipeline=val_pipeline, sources=dict(hrsc_ships=own['val'])),
+)
 val_evaluator = dict(metrics=dict(hrsc_ships=own['metric']))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator

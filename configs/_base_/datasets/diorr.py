@@ -1,7 +1,5 @@
 # DIOR-R: 11,725 images of 800 px for training, 11,738 for testing, which the release
 # also validates on.
-# s5_mm.LoadImage gives RGB, so the preprocessor must not swap channels
-# (bgr_to_rgb=False); boxes are read as corners and become (cx, cy, w, h, radians).
 diorr = dict(
     model=dict(num_classes=20),
     train=dict(
@@ -60,50 +58,12 @@ diorr = dict(
             ],
         ),
         filter_cfg=dict(filter_empty_gt=True),
-        pipeline=[
-            dict(type='s5_mm.LoadImage'),
-            dict(type='mmdet.LoadAnnotations', with_bbox=True, box_type='qbox'),
-            dict(
-                type='mmrotate.ConvertBoxType', box_type_mapping=dict(gt_bboxes='rbox')
-            ),
-            # 800 -> 1024 px, release; mmrotate keeps 800.
-            dict(type='mmdet.Resize', scale=(1024, 1024), keep_ratio=True),
-            # Each flip with probability 1/2, independent of the other.
-            dict(
-                type='mmdet.RandomFlip',
-                prob=0.75,
-                direction=['horizontal', 'vertical', 'diagonal'],
-            ),
-            dict(
-                type='mmdet.PackDetInputs',
-                meta_keys=(
-                    'img_id',
-                    'img_path',
-                    'ori_shape',
-                    'img_shape',
-                    'scale_factor',
-                    'flip',
-                    'flip_direction',
-                    'dataset_name',
-                    'source',
-                    'sample_key',
-                ),
-            ),
-        ],
     ),
+    metric=dict(type='s5_mm.OrientedMetric'),
 )
 diorr['val'] = dict(
     diorr['train'],
     ann_file='ImageSets/Main/test.txt',
     data_prefix=dict(img_path='JPEGImages-test'),
     test_mode=True,
-    pipeline=[
-        dict(type='s5_mm.LoadImage'),
-        dict(type='mmdet.Resize', scale=(1024, 1024), keep_ratio=True),
-        # After the resize: boxes to be judged by are those of the file.
-        dict(type='mmdet.LoadAnnotations', with_bbox=True, box_type='qbox'),
-        dict(type='mmrotate.ConvertBoxType', box_type_mapping=dict(gt_bboxes='rbox')),
-        diorr['train']['pipeline'][-1],
-    ],
 )
-diorr['test'] = diorr['val']
