@@ -16,6 +16,9 @@ from s5_mm.utils.randomness import SampleKey, View, seeded
 
 from .unlabelled import UnlabelledDataset
 
+#: Images that are tried for one sample of training.
+_DRAWS = 50
+
 
 @DATASETS.register_module()
 class MultiSourceDataset(Dataset):
@@ -28,9 +31,11 @@ class MultiSourceDataset(Dataset):
     changes.
 
     Each sample is made with the host's generators seeded from its key, so transforms
-    of mmcv and mmseg in the pipelines obey it too.  Its results carry the name of the
-    source as ``source`` and as ``dataset_name``, by which a model of several data sets
-    finds the parts that are its own.
+    of mmcv, mmseg and mmdet in the pipelines obey it too.  Where a pipeline of a
+    training source returns None, as mmdet's random crop does without an object in it,
+    the sample is drawn anew from its own key, from another image.  Its results carry
+    the name of the source as ``source`` and as ``dataset_name``, by which a model of
+    several data sets finds the parts that are its own.
 
     Args:
         sources: Name -> config of a data set, or a data set, or the name of an
@@ -117,9 +122,22 @@ class MultiSourceDataset(Dataset):
         dataset, local = _part(self.datasets[source], local)
         if isinstance(dataset, UnlabelledDataset):
             return dataset.prepare(local, extra)
-        results = {**dataset.get_data_info(local), **extra}
         with seeded(key, View.GEOMETRY):
-            return dataset.pipeline(results)
+            for _ in range(_DRAWS):
+                sample = dataset.pipeline({**dataset.get_data_info(local), **extra})
+                if sample is not None:
+                    return sample
+                if getattr(dataset, 'test_mode', False):
+                    break
+                # The global generators are the sample's own here.
+                local = int(np.random.randint(len(dataset)))
+        path = dataset.get_data_info(local).get('img_path')
+        raise ValueError(
+            f'source {name!r}: its pipeline returned no sample for {path}, nor for '
+            f'what was drawn before it, at most {_DRAWS} images of the source; crops '
+            'without objects are let through by allow_negative_crop=True, images '
+            'without objects are left out by filter_cfg=dict(filter_empty_gt=True)'
+        )
 
 
 def _with_pipeline(source: Mapping[str, Any], pipeline: Sequence[dict] | None) -> dict:

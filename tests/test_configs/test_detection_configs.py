@@ -35,9 +35,9 @@ def test_there_is_every_model_of_the_paper():
 
 
 #: Millions of parameters (Table 1): size -> one data set, two with MoE, both at 512-px
-#: position embeddings; two with MoE and two dense at 1024 px.  The release keeps a class
-#: token, of the width of the ViT, that it never uses; with it ViT-L has 380.91 and not
-#: 380.90.  The paper's 671.7 for ViT-H and one data set is at no size of image.
+#: position embeddings; two with MoE and two dense at 1024 px. With the class token that
+#: the release keeps and never uses: ViT-L has 380.90 without it. The paper's 671.7 for
+#: ViT-H and one data set is at no size of image.
 PARAMS = {
     'b': (111.18, 138.28, 140.64, 131.20),
     'l': (334.66, 377.76, 380.91, 355.73),

@@ -454,3 +454,46 @@ def test_dataset_crosses_to_spawned_workers(tmp_path: Path) -> None:
     again = pickle.loads(pickle.dumps(dataset))
     assert again[3]['inputs'].equal(dataset[3]['inputs'])
     assert isinstance(again.datasets[0].paths.blob, np.memmap)
+
+
+# -- pipelines that return nothing -----------------------------------------------------
+class _Sieve:
+    """A data set of mmengine's kind whose pipeline lets some images through."""
+
+    def __init__(self, passes, test_mode=False):
+        self.passes, self.test_mode, self.seen = passes, test_mode, []
+
+    def __len__(self):
+        return 20
+
+    def get_data_info(self, index):
+        return dict(img_path=f'{index}.png', index=index)
+
+    def pipeline(self, results):
+        self.seen.append(results['index'])
+        draw = np.random.random()
+        return dict(results, draw=draw) if self.passes(results['index']) else None
+
+
+def test_a_sample_that_is_nothing_is_drawn_anew_from_its_key():
+    def key(position):
+        return StreamIndex(3, SampleKey(0, 0, position))
+
+    rare = MultiSourceDataset(dict(s=_Sieve(lambda index: index % 5 == 0)))
+    found = [rare[key(position)] for position in range(30)]
+    assert len({sample['index'] for sample in found}) > 1
+    assert all(sample['index'] % 5 == 0 for sample in found)
+    assert [sample['sample_key'].position for sample in found] == list(range(30))
+    for position in reversed(range(30)):  # whatever was drawn before
+        assert rare[key(position)] == found[position]
+
+
+def test_a_source_that_gives_nothing_is_named():
+    source = _Sieve(lambda index: False)
+    with pytest.raises(ValueError, match="source 's': its pipeline returned no"):
+        MultiSourceDataset(dict(s=source))[3]
+    assert len(source.seen) == 50
+    test = _Sieve(lambda index: False, test_mode=True)  # another image is no answer
+    with pytest.raises(ValueError, match=r'no sample for 3\.png'):
+        MultiSourceDataset(dict(s=test))[3]
+    assert test.seen == [3]
