@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import os.path as osp
-import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
-from s5_mm.checkpoints.atomic_io import write_whole
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time that a zip can tell
+from .archive import write_archive
 
 
 class MaskWriter:
@@ -107,17 +103,8 @@ class MaskWriter:
                     f'{self.folder / name}: the mask of {img_path} is not there; '
                     'output_dir must be a folder that all processes share'
                 )
-
-        def write(file: BinaryIO) -> None:
-            # PNG is compressed already.
-            with zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
-                for name in sorted(sources):
-                    entry = zipfile.ZipInfo(name, _EPOCH)
-                    entry.create_system = 3  # the same bytes on every system
-                    entry.external_attr = 0o644 << 16
-                    archive.writestr(entry, (self.folder / name).read_bytes())
-
-        write_whole(self.archive, write, _check_archive)
+        # PNG is compressed already.
+        write_archive(self.archive, [self.folder / name for name in sources])
         return self.archive
 
     def _claim(self, sources: dict[str, str], img_path: str) -> str:
@@ -131,11 +118,3 @@ class MaskWriter:
                 'time'
             )
         return name
-
-
-def _check_archive(path: str) -> None:
-    """Read a complete archive back."""
-    with zipfile.ZipFile(path) as archive:
-        bad = archive.testzip()
-    if bad is not None:
-        raise OSError(f'{path}: {bad} was not written correctly')
