@@ -12,8 +12,6 @@ from prettytable import PrettyTable
 
 from s5_mm.registry import EVALUATOR, METRICS
 
-_COLUMNS = ('mIoU', 'mF1', 'OA')
-
 
 @METRICS.register_module()
 class MultiDatasetMetric(BaseMetric):
@@ -31,16 +29,18 @@ class MultiDatasetMetric(BaseMetric):
     at the end are the repeated ones and go, as with an ordinary metric.
 
     Args:
-        metrics: Data set -> config of its metric (or the metric), one that is like
-            mmseg's ``IoUMetric``, usually :class:`s5_mm.SegmentationMetric`.  Its
+        metrics: Data set -> config of its metric (or the metric), usually
+            :class:`s5_mm.SegmentationMetric` or :class:`s5_mm.OrientedMetric`.  Its
             own ``prefix`` and ``collect_device`` are not used.
-        headline: Data set -> which of its figures counts in the average; 'mIoU' where
-            nothing is said (the paper reports Potsdam as 'mF1').
+        headline: Data set -> which of its figures counts in the average (the paper
+            reports Potsdam as 'mF1').  Where nothing is said it is the ``headline``
+            of the metric's class, 'mIoU' for a class without.  The log shows that,
+            and what the class names in ``columns``.
         **kwargs: Arguments of mmengine's ``BaseMetric``.
 
     Raises:
         ValueError: If there is no metric, ``headline`` names another data set, or
-            two data sets would write their masks into the same folder.
+            two data sets would write their predictions into the same folder.
     """
 
     def __init__(
@@ -61,7 +61,10 @@ class MultiDatasetMetric(BaseMetric):
             raise ValueError(
                 f'headline: data sets {unknown} found, allowed are {list(self.metrics)}'
             )
-        self.headline = {name: headline.get(name, 'mIoU') for name in self.metrics}
+        self.headline = {
+            name: headline.get(name, getattr(metric, 'headline', 'mIoU'))
+            for name, metric in self.metrics.items()
+        }
         owners: dict[str, str] = {}
         for name, metric in self.metrics.items():
             folder = getattr(metric, 'output_dir', None)
@@ -178,7 +181,12 @@ class MultiDatasetMetric(BaseMetric):
         average: float | None,
     ) -> str:
         """Table of the data sets for the log."""
-        columns = list(dict.fromkeys((*_COLUMNS, *self.headline.values())))
+        columns = [
+            column
+            for metric in self.metrics.values()
+            for column in getattr(metric, 'columns', ())
+        ]
+        columns = list(dict.fromkeys((*columns, *self.headline.values())))
         table = PrettyTable(['Data set', 'images', *columns, 'headline'], align='r')
         table.align['Data set'] = 'l'
         for name, own in figures.items():

@@ -53,6 +53,10 @@ class SegmentationMetric(IoUMetric):
         ValueError: If ``archive`` or ``format_only`` comes without ``output_dir``.
     """
 
+    #: What :class:`s5_mm.MultiDatasetMetric` averages and shows.
+    headline = 'mIoU'
+    columns = ('mIoU', 'mF1', 'OA')
+
     def __init__(
         self,
         background: int | None = None,
