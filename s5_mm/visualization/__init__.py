@@ -2,11 +2,15 @@
 
 from .curves import plot_runs, read_scalars
 from .drawing import colorize, heat_map, legend, overlay
+from .oriented_boxes import OrientedBoxes, detection_panel, draw_oriented_boxes
 from .panels import PseudoLabelView, grid, prediction_panel, pseudo_label_panel
 
 __all__ = [
+    'OrientedBoxes',
     'PseudoLabelView',
     'colorize',
+    'detection_panel',
+    'draw_oriented_boxes',
     'grid',
     'heat_map',
     'legend',

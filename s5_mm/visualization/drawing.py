@@ -103,6 +103,24 @@ def overlay(image: np.ndarray, colors: np.ndarray, alpha: float = 0.55) -> np.nd
     return cv2.addWeighted(image, 1 - alpha, colors, alpha, 0)
 
 
+def shrink(image: np.ndarray, size: int) -> np.ndarray:
+    """Scale a picture so that its longer side has a given length.
+
+    Args:
+        image: uint8 (H, W, 3) RGB.
+        size: Longer side afterwards, in pixels.
+
+    Returns:
+        uint8 (h, w, 3) RGB.
+    """
+    height, width = image.shape[:2]
+    scale = size / max(height, width)
+    shape = max(round(width * scale), 1), max(round(height * scale), 1)
+    # Enlarged pixels stay visible as squares: nothing is made up.
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
+    return cv2.resize(image, shape, interpolation=how)
+
+
 def fit(image: np.ndarray, size: int) -> np.ndarray:
     """Bring a picture onto a square tile, keeping its proportions.
 
@@ -113,15 +131,11 @@ def fit(image: np.ndarray, size: int) -> np.ndarray:
     Returns:
         uint8 (size, size, 3) RGB; what the picture does not fill is white.
     """
-    height, width = image.shape[:2]
-    scale = size / max(height, width)
-    shape = max(round(width * scale), 1), max(round(height * scale), 1)
-    # Enlarged pixels stay visible as squares: nothing is made up.
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    small = cv2.resize(image, shape, interpolation=how)
+    small = shrink(image, size)
+    height, width = small.shape[:2]
     tile = np.full((size, size, 3), PAPER, dtype=np.uint8)
-    top, left = (size - shape[1]) // 2, (size - shape[0]) // 2
-    tile[top : top + shape[1], left : left + shape[0]] = small
+    top, left = (size - height) // 2, (size - width) // 2
+    tile[top : top + height, left : left + width] = small
     return tile
 
 

@@ -39,6 +39,7 @@ def grid(
     tile_size: int = 192,
     margin: int = 8,
     footer: np.ndarray | None = None,
+    line: int | None = None,
 ) -> np.ndarray:
     """Arrange pictures in a grid on white paper.
 
@@ -50,12 +51,13 @@ def grid(
         margin: Space between the cells in pixels.
         footer: Drawn below everything, uint8 (h, w, 3) RGB with w at most the
             width of the grid.
+        line: Height of titles and captions in pixels; by default a ninth of a tile.
 
     Returns:
         uint8 (H, W, 3) RGB.
     """
     columns = max([len(row) for row in rows] + [len(titles), 1])
-    line = max(tile_size // 9, 12)
+    line = line or max(tile_size // 9, 12)
     width = margin + columns * (tile_size + margin)
     strips = []
 

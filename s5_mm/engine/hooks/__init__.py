@@ -3,6 +3,7 @@
 from .absent_dataset_hook import AbsentDatasetHook
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .bad_sample_hook import BadSampleHook, TooManyBadImagesError
+from .box_panel_hook import BoxPanelHook
 from .checkpoint_fit_hook import CheckpointFitHook
 from .dataset_check_hook import DatasetCheckHook
 from .deferred_runtime_info_hook import DeferredRuntimeInfoHook
@@ -16,6 +17,7 @@ __all__ = [
     'AbsentDatasetHook',
     'AtomicCheckpointHook',
     'BadSampleHook',
+    'BoxPanelHook',
     'CheckpointFitHook',
     'DatasetCheckHook',
     'DeferredRuntimeInfoHook',
