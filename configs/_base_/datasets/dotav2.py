@@ -58,7 +58,10 @@ dotav2 = dict(
     # Labels of the test split are not published: the archive for the owners' server,
     # of patches merged as in the release.
     test_metric=dict(
-        type='s5_mm.OrientedMetric', format_only=True, merge=dict(iou_thr=0.5)
+        type='s5_mm.OrientedMetric',
+        format_only=True,
+        merge=dict(iou_thr=0.5),
+        output_dir='work_dirs/dotav2_task1',
     ),
     # The order of BboxToolkit, in which the release's weights have their classes.
     bbox_toolkit_classes=(

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from s5_mm.checkpoints import fit_to_model
+from s5_mm.checkpoints import fit_to_model, match_classes
 from s5_mm.registry import HOOKS
 
 
@@ -20,7 +20,8 @@ class CheckpointFitHook(Hook):
     or tests with random weights.  This hook accepts every origin that
     :func:`s5_mm.checkpoints.fit_to_model` recognises (MAE, the S5 release, bare
     segmentors, runs with and without teacher), names in one warning what was not
-    used, and stops where nothing or the wrong shape is found.
+    used, and stops where nothing or the wrong shape is found, or a detector was trained
+    for other classes (:func:`s5_mm.checkpoints.match_classes`).
 
     Args:
         mismatch: 'raise' on a tensor of another shape, or 'skip' it: a decoder for
@@ -38,12 +39,33 @@ class CheckpointFitHook(Hook):
             checkpoint: What was read; changed in place.
 
         Raises:
-            CheckpointError: Nothing matches, or a shape differs.
+            CheckpointError: Nothing matches, a shape differs, or the classes do.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         source = runner._load_from or runner.work_dir
+        meta = checkpoint.get('meta')
+        if meta and 'state_dict' in checkpoint:
+            tensors, notes = match_classes(
+                checkpoint['state_dict'],
+                meta,
+                _metainfo(runner),
+                str(source),
+                self.mismatch,
+            )
+            checkpoint['state_dict'] = tensors
+            for note in notes:
+                runner.logger.warning(f'{source}: {note}')
         state, report = fit_to_model(model, checkpoint, source, mismatch=self.mismatch)
         # Named already; mmengine would name them again.
         own = model.state_dict()
         state.update({name: own[name] for name in report.missing + report.mismatched})
         checkpoint['state_dict'] = state
+
+
+def _metainfo(runner: Runner) -> dict:
+    """Meta information of the data that the run is about: training's, if it trains."""
+    for loop in (runner._train_loop, runner._test_loop, runner._val_loop):
+        dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+        if dataset is not None:
+            return dict(getattr(dataset, 'metainfo', None) or {})
+    return {}
