@@ -268,7 +268,10 @@ def test_thresholds_are_reached_exactly_and_boxes_without_area_are_no_trouble():
     )
     want = [0.5, 0.75, 0, 0, 0]
     assert pair_ious(boxes, others).tolist() == pytest.approx(want, abs=1e-7)
+    assert pair_ious(others, boxes).tolist() == pytest.approx(want, abs=1e-7)
     assert pair_ious(boxes[:2], others[:2]).tolist() == want[:2]
+    image = _one(others[:1], [0.9], boxes[:1], [False])
+    assert match_image(*image, (0.5, 0.51)).tolist() == [[1], [-1]]
     assert pair_ious(others[2:3], others[2:3]).tolist() == [0]
 
 

@@ -361,6 +361,9 @@ def test_patches_are_compared_with_the_objects_of_whole_images(tmp_path, logged)
     assert got != _evaluate(samples)
     assert got['AP12'] != _evaluate(samples, merge=dict(merge, iou_thr=0.1))['AP12']
 
+    # A patch that stands in for one that cannot be read is no error.
+    assert _evaluate([*samples, samples[0]], merge=merge) == got
+
     (tmp_path / 'P7.txt').write_text('')
     logged.clear()
     assert _evaluate(samples, merge=merge) == got
