@@ -17,9 +17,9 @@ from mmdet.structures import DetDataSample
 from mmengine.dataset import DefaultSampler
 from mmrotate.structures.bbox import RotatedBoxes, qbox2rbox
 
+from s5_mm.datasets.oriented import read_dota_text
 from s5_mm.evaluation.oriented_ap import Detections, Objects
 from s5_mm.evaluation.oriented_metric import OrientedMetric
-from s5_mm.evaluation.whole_image_objects import read_dota_text
 
 from ..distributed import run_ranks
 from .oriented import corners, random_image, slow_ap
