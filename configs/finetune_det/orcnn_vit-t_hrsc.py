@@ -13,14 +13,13 @@ _base_ = [
 ]
 own = _base_.hrsc_ships_boxes
 model = dict(roi_head=dict(bbox_head=own['model']))
-# Images are 256 px, their ships 54 x 12 (median): shown twice as large, in crops.
+# Images are 256 px.
 train_pipeline = _base_.train_pipeline
-train_pipeline[3]['scale'] = (512, 512)
-train_pipeline.insert(4, dict(type='mmdet.RandomCrop', crop_size=(256, 256)))
+train_pipeline[3]['scale'] = (256, 256)
 val_pipeline = _base_.val_pipeline
-val_pipeline[1]['scale'] = (512, 512)
+val_pipeline[1]['scale'] = (256, 256)
 tta_pipeline = _base_.tta_pipeline
-tta_pipeline[1]['transforms'][0][0]['scale'] = (512, 512)
+tta_pipeline[1]['transforms'][0][0]['scale'] = (256, 256)
 train_dataloader = dict(
     batch_size=4,
     num_workers=1,

@@ -10,7 +10,11 @@ model = dict(
         out_channels=128,
         norm_cfg=dict(type='GN', num_groups=16, requires_grad=True),
     ),
-    rpn_head=dict(in_channels=128, feat_channels=128),
+    rpn_head=dict(
+        in_channels=128,
+        feat_channels=128,
+        anchor_generator=dict(scales=[4]),  # half of its ships are below 54 x 12 px
+    ),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=128),
         bbox_head=dict(in_channels=128, fc_out_channels=256),
