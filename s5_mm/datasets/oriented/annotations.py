@@ -145,7 +145,8 @@ def is_degenerate(corners: np.ndarray) -> np.ndarray:
         bool, shape (n,).
     """
     points = corners.reshape(-1, 4, 2)
-    x, y = np.moveaxis(points - points.mean(1, keepdims=True), -1, 0)
+    points = points - points.mean(1, keepdims=True)
+    x, y = points[..., 0], points[..., 1]
     xx, yy, xy = (x * x).sum(1), (y * y).sum(1), (x * y).sum(1)
     # Smaller eigenvalue of the scatter matrix: squared spread across the long axis.
     spread = (xx + yy) / 2 - np.hypot((xx - yy) / 2, xy)

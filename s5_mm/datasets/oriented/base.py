@@ -34,8 +34,8 @@ class OrientedDataset(BaseDetDataset):
         missing_ann: Images without annotation: ``'raise'``, or ``'empty'`` to take
             them as images without objects.
         outside: Boxes wholly outside of their image: ``'raise'``, ``'drop'`` or
-            ``'keep'``.  All but the last need the size of every image with objects,
-            from the annotation or from the head of the file.
+            ``'keep'``.  All but the last need the size of every image, from
+            the annotation or from the head of the file.
         degenerate: Boxes without area: ``'raise'``, ``'drop'``, or ``'keep'`` where
             ``min_side`` gives them one.
         ignore_size: In training, boxes whose upright hull has a side shorter than
@@ -154,12 +154,11 @@ class OrientedDataset(BaseDetDataset):
             'img_id': os.path.splitext(file)[0],
             'instances': [],
         }
-        found = objects is not None and len(objects.labels) > 0
-        if size is None and found and self.rules.outside != 'keep':
+        if size is None and objects is not None and self.rules.outside != 'keep':
             size = image_size(image)
         if size is not None:
             info['height'], info['width'] = size
-        if found:
+        if objects is not None and len(objects.labels):
             info['instances'], left_out = self.rules.apply(
                 objects, source, size, self.test_mode
             )
