@@ -1,6 +1,7 @@
 # Test-time augmentation of oriented detectors, for tools/test.py --tta: the eight
 # symmetries of the square, eight times the time of a test.  Fewer views: leave entries
-# of the second and third list out.  Another size, in a config that has this base:
+# of the second and third list out.  It stands in for the pipelines of all test sources.
+# Another size, in a config that has this base:
 #   tta_pipeline = _base_.tta_pipeline
 #   tta_pipeline[1]['transforms'][0][0]['scale'] = (800, 800)
 # or on the command line: --cfg-options tta_pipeline.1.transforms.0.0.scale="(800,800)".

@@ -33,6 +33,8 @@ val_dataloader = dict(
 val_evaluator = dict(metrics=dict(hrsc_ships=own['metric']))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
+tta_pipeline = _base_.tta_pipeline
+tta_pipeline[1]['transforms'][0][0]['scale'] = (256, 256)
 default_hooks = dict(
     logger=dict(interval=25), checkpoint=dict(interval=300, max_keep_ckpts=1)
 )

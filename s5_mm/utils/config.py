@@ -6,7 +6,6 @@ import difflib
 import inspect
 import keyword
 import os.path as osp
-from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
@@ -295,14 +294,16 @@ def save_predictions_to(cfg: Config, folder: str) -> None:
 def switch_to_tta(cfg: Config) -> None:
     """Test with test-time augmentation.
 
+    The ``tta_pipeline`` takes the place of the test loader's pipeline and of those that
+    its sources, or parts of them, have of their own, which would win over it; so it
+    must suit them all, in the size of the images for one.
+
     Args:
         cfg: Changed in place; needs ``tta_pipeline``, and outside of mmseg's scope
             ``tta_model``, the config of the wrapper that merges the views.
 
     Raises:
         KeyError: If the config lacks one of them.
-        ValueError: If a source of the test loader has a pipeline of its own, which
-            would win over the ``tta_pipeline``.
     """
     if 'tta_pipeline' not in cfg:
         raise KeyError(f'{cfg.filename} has no tta_pipeline, which --tta needs')
@@ -310,11 +311,7 @@ def switch_to_tta(cfg: Config) -> None:
     if wrapper is None and cfg.get('default_scope') != 'mmseg':
         raise KeyError(f'{cfg.filename} has no tta_model, which --tta needs')
     dataset = cfg.test_dataloader.dataset
-    if own := list(_own_pipelines(dataset.get('sources'), 'sources')):
-        raise ValueError(
-            f'{cfg.filename}: test_dataloader.dataset: {own} have a pipeline of their '
-            'own, which --tta would not change; move it to the pipeline of the dataset'
-        )
+    _drop_pipelines(dataset.get('sources'))
     dataset.pipeline = cfg.tta_pipeline
     # The hook wraps the model once its weights are loaded; a wrapper that is there
     # before would look for them under other names.
@@ -322,11 +319,9 @@ def switch_to_tta(cfg: Config) -> None:
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
 
 
-def _own_pipelines(sources: Any, where: str) -> Iterator[str]:
-    """Name the sources, and the parts of sources, that have a pipeline."""
-    pairs = sources.items() if isinstance(sources, dict) else enumerate(sources or ())
-    for key, source in pairs:
+def _drop_pipelines(sources: Any) -> None:
+    """Take away the pipelines of sources and of their parts, in place."""
+    for source in sources.values() if isinstance(sources, dict) else sources or ():
         if isinstance(source, dict):
-            if source.get('pipeline') is not None:
-                yield f'{where}.{key}'
-            yield from _own_pipelines(source.get('datasets'), f'{where}.{key}.datasets')
+            source.pop('pipeline', None)
+            _drop_pipelines(source.get('datasets'))

@@ -132,18 +132,26 @@ def test_segmentation_needs_no_wrapper():
     assert cfg.custom_hooks[0]['tta_cfg'] == dict(type='SegTTAModel')
 
 
-def test_pipelines_that_would_win_over_tta_are_named():
+def test_pipelines_of_sources_do_not_win_over_tta():
     own = [dict(type='Load')]
     sources = dict(
         ports=dict(type='A', pipeline=own),
         fields=dict(type='B'),
         both=dict(type='C', datasets=[dict(type='D'), dict(type='E', pipeline=own)]),
+        again='ports',
     )
     cfg = _tta(sources)
-    said = r"\['sources\.ports', 'sources\.both\.datasets\.1'\] have a pipeline of"
-    with pytest.raises(ValueError, match=said):
-        switch_to_tta(cfg)
-    assert cfg.test_dataloader.dataset.pipeline == [dict(type='Old')]
+    switch_to_tta(cfg)
+    assert cfg.test_dataloader.dataset == dict(
+        type='s5_mm.MultiSourceDataset',
+        pipeline=[dict(type='TestTimeAug')],
+        sources=dict(
+            ports=dict(type='A'),
+            fields=dict(type='B'),
+            both=dict(type='C', datasets=[dict(type='D'), dict(type='E')]),
+            again='ports',
+        ),
+    )
 
 
 @pytest.mark.parametrize('key', ['tta_pipeline', 'tta_model'])
