@@ -95,7 +95,7 @@ def _write(folder, name):
     (folder / name / 'annfiles/scene.txt').write_text('\n'.join(lines))
 
 
-def _source(folder, name, **changes):
+def _source(folder, name):
     return dict(
         type='s5_mm.DotaTextDataset',
         data_root=str(folder / name),
@@ -103,9 +103,6 @@ def _source(folder, name, **changes):
         data_prefix=dict(img_path='images'),
         metainfo=dict(classes=('ship',), palette=[[230, 40, 40]]),
         test_mode=True,
-        # Would win over the views.
-        pipeline=[dict(type='s5_mm.LoadImage')],
-        **changes,
     )
 
 
@@ -142,6 +139,7 @@ def test_views_of_several_data_sets_are_merged_judged_and_drawn(tmp_path, toys):
                 collate_fn=dict(type='pseudo_collate'),
                 dataset=dict(
                     type='s5_mm.MultiSourceDataset',
+                    pipeline=[dict(type='s5_mm.LoadImage')],
                     sources={name: _source(tmp_path, name) for name in SIZES},
                 ),
             ),
@@ -174,8 +172,8 @@ def test_views_of_several_data_sets_are_merged_judged_and_drawn(tmp_path, toys):
 def test_views_have_the_size_that_the_sources_are_tested_at(leaf):
     cfg = load_config(str(leaf))
     views = cfg.tta_pipeline[1].transforms[0][0]
-    sources = cfg.test_dataloader.dataset.sources
-    assert sources
-    for source in sources.values():
-        (resize,) = (step for step in source.pipeline if step.type == views.type)
-        assert resize == views
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    (resize,) = (step for step in pipeline if step.type == views.type)
+    assert resize == views
+    switch_to_tta(cfg)  # no source has a pipeline of its own
+    assert cfg.test_dataloader.dataset.pipeline == cfg.tta_pipeline
