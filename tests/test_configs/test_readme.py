@@ -63,6 +63,30 @@ def test_the_data_set_of_the_finetune_page_joins_the_others(tmp_path):
     assert cfg.train_dataloader.batch_size == 60
 
 
+def test_the_data_set_of_the_detection_page_joins_the_others(tmp_path):
+    pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
+    pytest.importorskip('mmrotate', reason='make ops installs it')
+    text = (ROOT / 'docs/detection.md').read_text()
+    base, leaf = re.findall(r'```python\n(.*?)```', text, re.S)
+    (tmp_path / 'my_boxes.py').write_text(base)
+    leaf = leaf.replace('../_base_/datasets/my_boxes.py', './my_boxes.py')
+    shipped = ROOT / 'configs/finetune_det/moe-mdf_orcnn_vit-b.py'
+    config = tmp_path / 'leaf.py'
+    config.write_text(leaf.replace('./moe-mdf_orcnn_vit-b.py', str(shipped)))
+
+    cfg = load_config(str(config))
+    init_default_scope(cfg.default_scope)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    assert model.num_classes == dict(diorr=20, dotav2=18, my_boxes=2)
+    assert model.backbone.datasets[-1] == 'my_boxes'
+    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
+        assert set(loader.dataset.sources) == set(model.datasets)
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        assert set(evaluator.metrics) == set(model.datasets)
+    assert cfg.train_dataloader.batch_size == 6
+
+
 @pytest.mark.parametrize('path', TEXTS, ids=lambda path: path.name)
 def test_files_that_the_texts_name_are_there(path):
     text = path.read_text()
@@ -71,6 +95,8 @@ def test_files_that_the_texts_name_are_there(path):
         'configs/s4p/vit-b_mine.py',
         'configs/_base_/datasets/mine.py',
         'configs/finetune_seg/moe-mdf_vit-b_mine.py',
+        'configs/_base_/datasets/my_boxes.py',
+        'configs/finetune_det/moe-mdf_orcnn_vit-b_mine.py',
     }
     missing = {name for name in named if not (ROOT / name).exists()} - mine
     assert not missing
