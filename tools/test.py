@@ -22,7 +22,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out', help='folder for the predicted masks')
+    parser.add_argument(
+        '--out',
+        help="folder for the predictions: masks, or boxes as DOTA's server takes them",
+    )
     parser.add_argument('--show', action='store_true', help='show every prediction')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument(

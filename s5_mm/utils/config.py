@@ -273,13 +273,14 @@ def show_predictions(
 
 
 def save_predictions_to(cfg: Config, folder: str) -> None:
-    """Write the predicted masks of a test run.
+    """Write the predictions of a test run.
 
     Args:
         cfg: Changed in place.
-        folder: Where the masks go, one PNG of class ids an image; the masks of
-            several data sets (:class:`s5_mm.MultiDatasetMetric`) go into a folder of
-            the data set's name each.
+        folder: Where they go: masks, one PNG of class ids an image, or boxes, one text
+            file a class and their archive.  Those of several data sets
+            (:class:`s5_mm.MultiDatasetMetric`) go into a folder of the data set's name
+            each.
     """
     evaluators = cfg.test_evaluator
     for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
