@@ -24,7 +24,7 @@ HEAD = 'roi_head.bbox_head.'
 
 def toolkit() -> tuple[str, ...]:
     """The order that the release's weights are in."""
-    return tuple(Config.fromfile(CONFIG).dotav2.train.metainfo.classes)
+    return tuple(Config.fromfile(CONFIG).dotav2.bbox_toolkit_classes)
 
 
 def close(found: torch.Tensor, wanted: torch.Tensor) -> None:
@@ -45,6 +45,7 @@ def head(classes: int, box_rows: int) -> dict[str, torch.Tensor]:
 def test_orders_of_the_release_and_of_mmrotate() -> None:
     assert toolkit() != MMROTATE
     assert toolkit()[:3] == ('large-vehicle', 'swimming-pool', 'helicopter')
+    assert tuple(Config.fromfile(CONFIG).dotav2.train.metainfo.classes) == MMROTATE
     order = class_permutation(toolkit(), MMROTATE)
     assert [toolkit()[index] for index in order] == list(MMROTATE)
     assert order != list(range(18))

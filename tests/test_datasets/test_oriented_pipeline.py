@@ -34,8 +34,9 @@ def config(name: str) -> Config:
 
 
 def pipeline(side: int = 80, split: str = 'train') -> list[dict]:
-    """The shipped pipeline, for small images."""
-    steps = [dict(step) for step in config('hrsc_ships_boxes')[split].pipeline]
+    """The shipped pipeline, for images of any size."""
+    shipped = Config.fromfile(CONFIGS / 'multi_dataset_det.py')
+    steps = [dict(step) for step in shipped[f'{split}_pipeline']]
     for step in steps:
         if step['type'] == 'mmdet.Resize':
             step['scale'] = (side, side)
@@ -275,41 +276,47 @@ def test_source_of_a_config(name: str) -> None:
         meta = hosts[name].METAINFO
         colours = dict(zip(meta['classes'], map(list, meta['palette']), strict=True))
         assert dict(zip(classes, own.train.metainfo.palette, strict=True)) == colours
-        assert (tuple(classes) == meta['classes']) is (name != 'dotav2')
+        assert tuple(classes) == meta['classes']
     assert own.train.filter_cfg.filter_empty_gt
     assert not own.train.get('test_mode', False)
-    side = 256 if name == 'hrsc_ships_boxes' else 1024
-    for split in ('train', 'val', 'test'):
-        steps = own[split].pipeline
-        assert [s.scale for s in steps if s.type == 'mmdet.Resize'] == [(side, side)]
+    for split in {'val', 'test'} & set(own):
         assert own[split].metainfo == own.train.metainfo
-        assert own[split].get('test_mode', False) is (split != 'train')
-        assert 'dataset_name' in steps[-1].meta_keys
-        flips = [step for step in steps if step.type == 'mmdet.RandomFlip']
-        assert len(flips) == (split == 'train')
+        assert own[split].test_mode
+
+
+def test_shipped_pipelines() -> None:
+    for split in ('train', 'val'):
+        steps = Config.fromfile(CONFIGS / 'multi_dataset_det.py')[f'{split}_pipeline']
+        kinds = [step.type.split('.')[1] for step in steps]
+        assert [s.scale for s in steps if s.type == 'mmdet.Resize'] == [(1024, 1024)]
+        assert kinds.count('RandomFlip') == (split == 'train')
+        late = kinds.index('LoadAnnotations') > kinds.index('Resize')
+        assert late is (split == 'val')
 
 
 def test_configs_read_their_owners_layouts(tmp_path: Path) -> None:
-    root = tmp_path / 'split_ss_dota2_0'
+    root = tmp_path / 'patches'
     box = (10, 10, 30, 10, 30, 20, 10, 20)
     labels = (*DOTAv2Dataset.METAINFO['classes'],)
     speck, line = (1, 1, 2, 1, 2, 4, 1, 4), (1, 1, 9, 9, 9, 9, 1, 1)
     many = text(*((box, label, 1) for label in labels))
     many += text((speck, 'ship', 0), (line, 'ship', 0))
     for name, content in (('P1', many), ('P2', '')):
-        write(root / 'trainval' / 'images' / f'{name}.png', picture())
-        write(root / 'test' / 'images' / f'{name}.png', picture())
-        put(root / 'trainval' / 'annfiles' / f'{name}.txt', content)
+        for split in ('trainval', 'val', 'test'):
+            write(root / split / 'images' / f'{name}.png', picture())
+        for split in ('trainval', 'val'):
+            put(root / split / 'annfiles' / f'{name}.txt', content)
     own = config('dotav2')
-    expected = {'train': (1, 18, 32), 'val': (2, 19, 32), 'test': (2, 0, 32)}
-    for split, (images, boxes, _) in expected.items():
+    expected = {'train': (1, 18), 'val': (2, 19), 'test': (2, 0)}
+    for split, (images, boxes) in expected.items():
         source = {**own[split], 'data_root': str(root)}
-        dataset = MultiSourceDataset({'dotav2': source})
+        steps = pipeline(1024, 'train' if split == 'train' else 'val')
+        dataset = MultiSourceDataset({'dotav2': source}, pipeline=steps)
         assert len(dataset) == images
         sample = dataset[0]
         assert sample['inputs'].shape == (3, 819, 1024)
         assert sample['data_samples'].dataset_name == 'dotav2'
-        truth = sample['data_samples'].get('gt_instances', [])
+        truth = sample['data_samples'].gt_instances
         assert len(truth) == boxes
         if split == 'train':
             names = [own.train.metainfo.classes[i] for i in truth.labels]
@@ -329,9 +336,10 @@ def test_config_of_xml_reads_its_owners_layout(tmp_path: Path) -> None:
         )
         put(tmp_path / 'ImageSets' / 'Main' / f'{split}.txt', f'{stem}\n')
     own = config('diorr')
-    for split, stem in (('train', '00001'), ('val', '00002'), ('test', '00002')):
+    for split, stem in (('train', '00001'), ('val', '00002')):
         source = {**own[split], 'data_root': str(tmp_path)}
-        (sample,) = MultiSourceDataset({'diorr': source})
+        dataset = MultiSourceDataset({'diorr': source}, pipeline=pipeline(1024, split))
+        (sample,) = (dataset[i] for i in range(len(dataset)))
         assert sample['inputs'].shape == (3, 819, 1024)
         assert sample['data_samples'].img_id == stem
         truth = sample['data_samples'].gt_instances
@@ -354,14 +362,14 @@ def test_real_imagery(name: str, folder: str, counts: dict) -> None:
     own = config(name)
     for split, (images, boxes) in counts.items():
         source = {**own[split], 'data_root': f'{DATA}/{folder}'}
-        dataset = MultiSourceDataset({name: source})
+        side = 256 if name == 'hrsc_ships_boxes' else 1024
+        dataset = MultiSourceDataset({name: source}, pipeline=pipeline(side, split))
         assert len(dataset) == images
         found = [dataset.datasets[0].get_data_info(i) for i in range(images)]
         assert sum(len(info['instances']) for info in found) == boxes
         for index in range(0, images, max(1, images // 4)):
             sample = dataset[index]
             assert sample['inputs'].dtype == torch.uint8
-            side = 256 if name == 'hrsc_ships_boxes' else 1024
             assert sample['inputs'].shape == (3, side, side)
             truth = sample['data_samples'].gt_instances
             assert len(truth) == len(found[index]['instances'])
