@@ -95,19 +95,22 @@ def image_format(data: bytes) -> str | None:
     return 'TIFF' if data[:4] in _TIFF_SIGNATURES else None
 
 
-def parse_header(data: bytes, path: str) -> ImageHeader:
+def parse_header(
+    data: bytes, path: str, max_pixels: int | None = MAX_PIXELS
+) -> ImageHeader:
     """Read the header of an image that is not a TIFF.
 
     Args:
-        data: The whole file.
+        data: The whole file, or as much of it as holds the header.
         path: Its name, for the message.
+        max_pixels: Largest image that is accepted; None if it is not decoded whole.
 
     Returns:
         What the file declares.
 
     Raises:
-        ImageError: If the header is damaged, unknown or declares an image that is
-            too large to be decoded whole.
+        ImageError: If the header is damaged, unknown or declares an image without
+            pixels or with more than ``max_pixels``.
     """
     kind = image_format(data)
     if kind == 'JPEG':
@@ -116,27 +119,30 @@ def parse_header(data: bytes, path: str) -> ImageHeader:
         header = _parse_png(data, path)
     else:
         header = _parse_other(data, path)
-    check_size(header, path)
+    check_size(header, path, max_pixels)
     return header
 
 
-def check_size(header: ImageHeader, path: str) -> None:
+def check_size(
+    header: ImageHeader, path: str, max_pixels: int | None = MAX_PIXELS
+) -> None:
     """Refuse an image without pixels or with too many.
 
     Args:
         header: What the file declares.
         path: Its name, for the message.
+        max_pixels: Largest number of pixels; None for any.
 
     Raises:
-        ImageError: If the size is not in 1 .. :data:`MAX_PIXELS` pixels.
+        ImageError: If the size is not in 1 .. ``max_pixels`` pixels.
     """
     size = f'{header.width}x{header.height} px'
     if min(header.width, header.height) < 1:
         raise ImageError(path, f'the header declares {size}, expected at least 1x1')
-    if header.width * header.height > MAX_PIXELS:
+    if max_pixels is not None and header.width * header.height > max_pixels:
         raise ImageError(
             path,
-            f'{size} are more than the {MAX_PIXELS} pixels that are decoded whole; '
+            f'{size} are more than the {max_pixels} pixels that are decoded whole; '
             'cut the image into tiles',
         )
 

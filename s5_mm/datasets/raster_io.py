@@ -1,4 +1,4 @@
-"""TIFF and GeoTIFF files, through rasterio where it is installed."""
+"""TIFF files, and large files of any format, through rasterio where it is installed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from .image_header import ImageError, ImageHeader, check_size
+from .image_header import MAX_PIXELS, ImageError, ImageHeader, check_size
 
 
-def read_tiff_header(path: str) -> ImageHeader:
+def read_tiff_header(path: str, max_pixels: int | None = MAX_PIXELS) -> ImageHeader:
     """Read what a TIFF declares.
 
     Args:
         path: The file.
+        max_pixels: Largest image that is accepted; None if it is not decoded whole.
 
     Returns:
         Size, bands and kind of the samples; floating point counts as its bits.
@@ -22,8 +23,8 @@ def read_tiff_header(path: str) -> ImageHeader:
     Raises:
         ImageError: If it cannot be opened or rasterio is not installed.
     """
-    with _opened(path) as source:
-        return _header(source, path)
+    with open_raster(path) as source:
+        return _header(source, path, max_pixels)
 
 
 def read_tiff(path: str) -> tuple[np.ndarray, ImageHeader]:
@@ -38,7 +39,7 @@ def read_tiff(path: str) -> tuple[np.ndarray, ImageHeader]:
     Raises:
         ImageError: If it cannot be decoded or rasterio is not installed.
     """
-    with _opened(path) as source:
+    with open_raster(path) as source:
         header = _header(source, path)
         try:
             return source.read(), header
@@ -46,15 +47,26 @@ def read_tiff(path: str) -> tuple[np.ndarray, ImageHeader]:
             raise ImageError(path, f'truncated or damaged TIFF ({error})') from error
 
 
-def _opened(path: str) -> Any:
-    """Open a TIFF."""
+def open_raster(path: str, what: str = 'TIFF') -> Any:
+    """Open a file for reading windows of it.
+
+    Args:
+        path: The file.
+        what: What kind of file it is, for the message.
+
+    Returns:
+        An open dataset of rasterio, a context manager.
+
+    Raises:
+        ImageError: If it cannot be opened or rasterio is not installed.
+    """
     try:
         import rasterio
         from rasterio.errors import NotGeoreferencedWarning
     except ImportError as error:
         raise ImageError(
             path,
-            'TIFF files are read through rasterio, which is not installed: '
+            f'{what} files are read through rasterio, which is not installed: '
             "pip install 's5_mm[geo]'",
         ) from error
     try:
@@ -64,11 +76,11 @@ def _opened(path: str) -> Any:
             return rasterio.open(path)
     except Exception as error:
         raise ImageError(
-            path, f'damaged TIFF: it cannot be opened ({error})'
+            path, f'damaged {what}: it cannot be opened ({error})'
         ) from error
 
 
-def _header(source: Any, path: str) -> ImageHeader:
+def _header(source: Any, path: str, max_pixels: int | None = MAX_PIXELS) -> ImageHeader:
     """Describe an open TIFF."""
     kinds = [kind.name for kind in source.colorinterp]
     if len(set(source.dtypes)) != 1:
@@ -82,5 +94,5 @@ def _header(source: Any, path: str) -> ImageHeader:
         palette='palette' in kinds,
         alpha=kinds[-1] == 'alpha',
     )
-    check_size(header, path)
+    check_size(header, path, max_pixels)
     return header
