@@ -164,3 +164,33 @@ def test_wrapped_models_are_unwrapped(root):
     wrapped.module = _single(4)
     with pytest.raises(ValueError, match='has 3 classes'):
         _check(wrapped, _seg(root, 3), 'val')
+
+
+# -- detectors ------------------------------------------------------------------------
+def _detector(classes, stages=0, one_stage=False):
+    """A model with a box head where mmdet's detectors have it."""
+
+    class Head(nn.Module):
+        num_classes = classes
+
+    head = nn.ModuleList([Head()] * stages) if stages else Head()
+    model = nn.Module()
+    if one_stage:
+        model.bbox_head = head
+    else:
+        model.roi_head = nn.Module()
+        model.roi_head.bbox_head = head
+    return model
+
+
+@pytest.mark.parametrize('kind', [{}, dict(stages=3), dict(one_stage=True)])
+def test_heads_of_detectors(root, kind):
+    _check(_detector(3, **kind), dict(x=_seg(root, 3)), 'train')
+    setting = 'bbox_head' if 'one_stage' in kind else 'roi_head.bbox_head'
+    message = (
+        "test_dataloader: x has 4 classes ('p', 'q', 'r', 's'), its head 3 "
+        f'(model.{setting}.num_classes)'
+    )
+    with pytest.raises(ValueError, match='x has') as error:
+        _check(_detector(3, **kind), dict(x=_seg(root, 4)), 'test')
+    assert str(error.value) == message
