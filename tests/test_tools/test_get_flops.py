@@ -99,3 +99,9 @@ def test_a_data_set_costs_what_a_dense_model_costs(capsys):
     assert '160.40     178.1' in out
     with pytest.raises(SystemExit, match='moon: the model has .*vaihingen'):
         TOOL.main([str(path), '--dataset', 'moon'])
+
+
+def test_a_detector_is_no_segmentor():
+    config = ROOT / 'configs/finetune_det/orcnn_vit-b_diorr.py'
+    with pytest.raises(SystemExit, match='is a detector'):
+        TOOL.main([str(config)])

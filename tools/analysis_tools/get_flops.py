@@ -144,6 +144,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     config = Config.fromfile(args.config)
     config.merge_from_dict(args.cfg_options or {})
+    if config.get('default_scope') in ('mmdet', 'mmrotate'):
+        raise SystemExit(
+            f'{args.config} is a detector: how much it computes depends on what it '
+            'finds; segmentors are counted'
+        )
     model = build_on_meta(config)
     parts = count(model, *args.shape, args.dataset)
     print(f'{args.config} at {args.shape[0]} x {args.shape[1]}')
