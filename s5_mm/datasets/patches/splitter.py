@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -73,9 +74,12 @@ class SplitReport(NamedTuple):
 class PatchSplitter:
     """Works on the images of a split, each by itself; picklable.
 
-    A patch is whole if its annotation exists: that is written last, and both files
-    appear at once or not at all.  So a run that was killed goes on where it was, and
-    what it leaves does not depend on how often that happened or on the processes.
+    A patch is there if its image is and its annotation is what it should be; that is
+    written last, and each file appears at once or not at all.  So a run that was killed
+    goes on where it was, and what it leaves does not depend on how often that happened
+    or on the processes.  Files are not forced to the disk: with four syncs a patch, one
+    patch took a second of waiting on a busy disk and 0.05 s of work.  After a power
+    cut, emptied files are written again and :meth:`verify` finds any other damage.
 
     Args:
         settings: Settings of the split.
@@ -242,9 +246,13 @@ class PatchSplitter:
 
     def _is_there(self, patch: Patch) -> bool:
         """Tell whether a patch was written before."""
-        return (
-            self.ann_path(patch.name).exists() and self.image_path(patch.name).exists()
-        )
+        try:
+            return (
+                self.ann_path(patch.name).read_bytes() == patch.text.encode()
+                and self.image_path(patch.name).stat().st_size > 0
+            )
+        except FileNotFoundError:
+            return False
 
     def _cut(
         self, source: SourceImage, patches: list[Patch]
@@ -272,9 +280,12 @@ class PatchSplitter:
     def _write(self, patch: Patch, pixels: np.ndarray) -> None:
         """Write image and, last, annotation of a patch."""
         encoded = cv2.imencode(self.settings.save_ext, pixels)[1].tobytes()
-        write_whole(self.image_path(patch.name), lambda file: file.write(encoded))
         text = patch.text.encode()
-        write_whole(self.ann_path(patch.name), lambda file: file.write(text))
+        for path, data in (
+            (self.image_path(patch.name), encoded),
+            (self.ann_path(patch.name), text),
+        ):
+            write_whole(path, partial(_put, data=data), durable=False)
 
     def _patch_size(
         self, window: np.ndarray, width: int, height: int
@@ -311,3 +322,8 @@ class PatchSplitter:
                 f'{path}: line {row + 1} is {found[row]!r}, expected {wanted[row]!r}'
             )
         return problems
+
+
+def _put(file: BinaryIO, data: bytes) -> None:
+    """Write all of a file."""
+    file.write(data)
