@@ -231,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.verify and all(patches.values()):
         problems += unexpected(splitter, sources)
     elif not args.dry_run:
-        for folder in (IMAGES, ANNOTATIONS):
+        for folder in ('', IMAGES, ANNOTATIONS):
             remove_leftovers(args.dst / folder)
     show(reports, problems)
     return 1 if problems else 0

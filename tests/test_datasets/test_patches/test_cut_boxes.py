@@ -29,9 +29,8 @@ def area(points: list) -> float:
 
 def clip(points: list, window: np.ndarray) -> list:
     """Cut a convex polygon by a rectangle, one side after another."""
-    for axis, bound, sign in zip(
-        (0, 1, 0, 1), window.tolist(), (1, 1, -1, -1), strict=True
-    ):
+    for side, bound in enumerate(window.tolist()):
+        axis, sign = side % 2, 1 if side < 2 else -1
         kept = []
         for here, there in zip(points, after(points), strict=True):
             a, b = sign * (here[axis] - bound), sign * (there[axis] - bound)
@@ -39,9 +38,7 @@ def clip(points: list, window: np.ndarray) -> list:
                 kept.append(here)
             if a * b < 0:
                 t = a / (a - b)
-                kept.append(
-                    tuple(h + t * (o - h) for h, o in zip(here, there, strict=True))
-                )
+                kept.append(tuple(here[i] + t * (there[i] - here[i]) for i in (0, 1)))
         points = kept
     return points
 
