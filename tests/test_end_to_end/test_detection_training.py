@@ -29,8 +29,8 @@ def _runner(cfg):
 def test_eight_images_are_learnt_by_heart(tmp_path):
     """AP at IoU 0.5 of at least 0.9, under both rules, on the images it was shown."""
     roots = dict(drawn=draw(tmp_path / 'data', 8))
-    cfg = config(roots, tmp_path / 'run', 340)
-    cfg.default_hooks.checkpoint.interval = 340
+    cfg = config(roots, tmp_path / 'run', 640)
+    cfg.default_hooks.checkpoint.interval = 640
     runner = _runner(cfg)
     runner.train()
     figures = runner.val()
