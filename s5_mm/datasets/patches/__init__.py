@@ -2,9 +2,10 @@
 
 from .cut_boxes import cut_objects
 from .dota_objects import DotaObjects, format_objects, read_objects
+from .plan import SplitReport
 from .settings import SplitSettings
 from .sources import SourceImage, find_sources
-from .splitter import PatchSplitter, SplitReport
+from .splitter import PatchSplitter
 from .windows import patch_name, sliding_windows
 
 __all__ = [

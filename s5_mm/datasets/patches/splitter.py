@@ -1,12 +1,10 @@
-"""Split one image into patches, count what that gives, or check what was given."""
+"""Write the patches of an image, or check those that were written."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -15,104 +13,24 @@ from s5_mm.checkpoints.atomic_io import write_whole
 
 from ..image_header import ImageError
 from ..image_io import read_header
-from .cut_boxes import TRUNCATED, cut_objects
-from .dota_objects import (
-    AnnotationFileError,
-    DotaObjects,
-    format_objects,
-    make_objects,
-    read_objects,
-)
-from .image_rows import open_rows, read_image_header
-from .settings import ANNOTATIONS, IMAGES, SplitSettings
+from .image_rows import open_rows
+from .plan import Patch, PatchPlanner, SplitReport
 from .sources import SourceImage
-from .windows import patch_name, sliding_windows
 
 
-class Patch(NamedTuple):
-    """A patch as it should be.
-
-    Attributes:
-        name: File name without suffix.
-        window: int64, shape (4,): x0, y0, x1, y1 in the image, before padding.
-        text: Its annotation.
-    """
-
-    name: str
-    window: np.ndarray
-    text: str
-
-
-class SplitReport(NamedTuple):
-    """What was done with one image.
-
-    Attributes:
-        source: The image.
-        problems: What is wrong, a line each; empty if all is well.
-        patches: Patches that it has.
-        written: Of these, how many were written now.
-        skipped: Of these, how many an earlier run had written.
-        empty: Of these, how many are without objects.
-        objects: Objects of the image.
-        copies: Objects of its patches.
-        truncated: Of these, how many have the flag of those that are cut.
-        lost: Objects of the image that no patch has.
-    """
-
-    source: SourceImage
-    problems: tuple[str, ...] = ()
-    patches: int = 0
-    written: int = 0
-    skipped: int = 0
-    empty: int = 0
-    objects: int = 0
-    copies: int = 0
-    truncated: int = 0
-    lost: int = 0
-
-
-class PatchSplitter:
+class PatchSplitter(PatchPlanner):
     """Works on the images of a split, each by itself; picklable.
 
-    A patch is there if its image is and its annotation is what it should be; that is
-    written last, and each file appears at once or not at all.  So a run that was killed
-    goes on where it was, and what it leaves does not depend on how often that happened
-    or on the processes.  Files are not forced to the disk: with four syncs a patch, one
-    patch took a second of waiting on a busy disk and 0.05 s of work.  After a power
-    cut, emptied files are written again and :meth:`verify` finds any other damage.
+    A patch is there if its image is and its annotation is what it should be; each file
+    appears whole or not at all.  So a run that was killed goes on where it was, and what
+    it leaves does not depend on how often that happened or on the processes.  Files are not forced to the disk: on a busy one 1,258 patches
+    took 23 minutes with that and one without.  After a power cut, emptied files are
+    written again and :meth:`verify` finds any other damage.
 
     Args:
         settings: Settings of the split.
         dst: The destination.
     """
-
-    def __init__(self, settings: SplitSettings, dst: str | os.PathLike[str]) -> None:
-        self.settings, self.dst = settings, Path(dst)
-
-    def num_patches(self, source: SourceImage) -> int:
-        """Count the patches of an image from its header.
-
-        Args:
-            source: The image.
-
-        Returns:
-            Their number; 0 if the header cannot be read.
-        """
-        try:
-            return len(self._windows(source)[0])
-        except ImageError:
-            return 0
-
-    def count(self, source: SourceImage) -> SplitReport:
-        """Count patches and objects without writing or decoding anything.
-
-        Args:
-            source: The image.
-
-        Returns:
-            The counts, or what is wrong with header or annotation.
-        """
-        return self._plan(source)[0]
 
     def split(self, source: SourceImage) -> SplitReport:
         """Write the patches of an image that are not there yet.
@@ -161,89 +79,6 @@ class PatchSplitter:
             problems += self._check(patch, size)
         return report._replace(problems=tuple(problems))
 
-    def names(self, source: SourceImage) -> list[str]:
-        """List the patches that an image should have.
-
-        Args:
-            source: The image.
-
-        Returns:
-            Their names without suffix; none if its header cannot be read.
-        """
-        try:
-            windows = self._windows(source)[0]
-        except ImageError:
-            return []
-        return [patch_name(source.name, window) for window in windows]
-
-    def image_path(self, name: str) -> Path:
-        """Give the path of a patch.
-
-        Args:
-            name: Its name without suffix.
-
-        Returns:
-            The path.
-        """
-        return self.dst / IMAGES / f'{name}{self.settings.save_ext}'
-
-    def ann_path(self, name: str) -> Path:
-        """Give the path of the annotation of a patch.
-
-        Args:
-            name: Its name without suffix.
-
-        Returns:
-            The path.
-        """
-        return self.dst / ANNOTATIONS / f'{name}.txt'
-
-    def _windows(self, source: SourceImage) -> tuple[np.ndarray, tuple[int, int]]:
-        """Lay windows over an image; also its (width, height)."""
-        header = read_image_header(source.image, self.settings.high_byte)
-        windows = sliding_windows(
-            header.width,
-            header.height,
-            *self.settings.scaled(),
-            self.settings.img_rate_thr,
-        )
-        return windows, (header.width, header.height)
-
-    def _objects(self, source: SourceImage) -> DotaObjects:
-        """Read the annotation of an image."""
-        allowed = self.settings.missing_ann == 'empty'
-        if source.ann is None or (allowed and not os.path.exists(source.ann)):
-            return make_objects()
-        return read_objects(source.ann)
-
-    def _plan(self, source: SourceImage) -> tuple[SplitReport, list[Patch]]:
-        """Work out what the patches of an image should be."""
-        try:
-            windows, _ = self._windows(source)
-            objects = self._objects(source)
-        except (ImageError, AnnotationFileError) as error:
-            return SplitReport(source, (str(error),)), []
-        used = np.zeros(len(objects.labels), bool)
-        patches, empty, copies, truncated = [], 0, 0, 0
-        cut = cut_objects(objects, windows, self.settings.iof_thr)
-        for window, (rows, taken) in zip(windows, cut, strict=True):
-            name = patch_name(source.name, window)
-            patches.append(Patch(name, window, format_objects(taken)))
-            used[rows] = True
-            empty += not len(rows)
-            copies += len(rows)
-            truncated += int((taken.difficult == TRUNCATED).sum())
-        report = SplitReport(
-            source,
-            patches=len(patches),
-            empty=empty,
-            objects=len(used),
-            copies=copies,
-            truncated=truncated,
-            lost=int((~used).sum()),
-        )
-        return report, patches
-
     def _is_there(self, patch: Patch) -> bool:
         """Tell whether a patch was written before."""
         try:
@@ -278,7 +113,7 @@ class PatchSplitter:
         return padded
 
     def _write(self, patch: Patch, pixels: np.ndarray) -> None:
-        """Write image and, last, annotation of a patch."""
+        """Write image and annotation of a patch."""
         encoded = cv2.imencode(self.settings.save_ext, pixels)[1].tobytes()
         text = patch.text.encode()
         for path, data in (

@@ -60,7 +60,7 @@ def slowly() -> None:
     PatchSplitter._write = wait_and_write
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = 20) -> None:
     end = time.time() + seconds
     while not condition():
         assert time.time() < end, 'it did not happen in time'
@@ -136,7 +136,12 @@ def test_workers_end_with_the_killed_command(
         until(lambda share=share: anns.is_dir() and len(os.listdir(anns)) > share * 441)
         os.kill(process.pid, signal.SIGKILL)
         assert finish(process) == -signal.SIGKILL
-        until(lambda workers=workers: all(fields(pid)[0] == 'Z' for pid in workers))
+        try:
+            until(lambda workers=workers: all(fields(pid)[0] == 'Z' for pid in workers))
+        finally:
+            for pid in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         found = whole_files(dst)
         assert found.items() <= expected.items()
         assert len(found) < len(expected)
