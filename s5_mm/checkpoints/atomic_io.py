@@ -15,7 +15,6 @@ def write_whole(
     path: str | os.PathLike[str],
     write: Callable[[BinaryIO], None],
     check: Callable[[str], None] | None = None,
-    durable: bool = True,
 ) -> None:
     """Write a file so that a crash at any moment leaves the old one or the new one.
 
@@ -27,8 +26,6 @@ def write_whole(
         write: Called with the open binary file.
         check: Called with the name of the complete file before it takes its place;
             whatever it raises keeps the old file.
-        durable: Without, nothing is forced to the disk: whole after a process was
-            killed, but not after a power cut.
 
     Raises:
         OSError: The disk is full or failed; the old file is untouched.
@@ -39,17 +36,15 @@ def write_whole(
     try:
         with open(aside, 'wb') as file:
             write(file)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
+            file.flush()
+            os.fsync(file.fileno())
         if check is not None:
             check(str(aside))
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    if durable:
-        _sync_directory(path.parent)
+    _sync_directory(path.parent)
 
 
 def remove_leftovers(directory: str | os.PathLike[str]) -> list[str]:

@@ -228,11 +228,12 @@ def test_verify_names_what_is_wrong(tmp_path: Path, run: Callable) -> None:
     assert "line 1 is 'x', expected" in problem(ann, other)
     assert 'belongs to no patch' in problem('images/P0009__64__0___0.png', small)
     assert run(dst, '--src', src, '--verify')[0] == 0
-    # What is missing or emptied is written again, and only that.
-    (dst / image).write_bytes(b'')
+    # What is missing or has other objects is written again, and only that.
+    (dst / image).unlink()
+    (dst / 'annfiles/P0000__64__96___0.txt').write_bytes(b'')
     (dst / 'annfiles/P0000__64__0___0.txt').unlink()
     (dst / 'images/P0000__64__0___0.png.tmp-77').write_bytes(b'half')
-    assert '2 written now' in run(dst, '--src', src)[1]
+    assert '3 written now' in run(dst, '--src', src)[1]
     assert tree(dst) == good
 
 
