@@ -24,7 +24,8 @@ __getattr__, __dir__, LATE = lazy_exports(
         'segmentation': ['SegDataset'],
         'transforms.packing': ['PackSample'],
         # Oriented detection, on mmdet and mmrotate.
-        'oriented': ['DotaTextDataset', 'VocXmlDataset'],
+        'oriented.dota_text': ['DotaTextDataset'],
+        'oriented.voc_xml': ['VocXmlDataset'],
     },
 )
 

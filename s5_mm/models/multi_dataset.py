@@ -41,6 +41,7 @@ class MultiDatasetModel(Generic[Settings]):
         backbone: Mapping[str, Any],
         datasets: Mapping[str, dict] | Sequence[dict],
         kind: type[Settings],
+        init_cfg: Mapping[str, Any] | None,
     ) -> None:
         """Read the settings and build the backbone.
 
@@ -49,12 +50,18 @@ class MultiDatasetModel(Generic[Settings]):
                 gets those of this model.
             datasets: Settings of the data sets, see :func:`read_settings`.
             kind: The task's settings.
+            init_cfg: Of the whole model; not allowed.
 
         Raises:
-            ValueError: A setting is unknown or out of its range, or the backbone has
-                no expert for a data set.
+            ValueError: A setting is unknown or out of its range, the backbone has no
+                expert for a data set, or there is an ``init_cfg``.
         """
         owner = type(self).__name__
+        if init_cfg is not None:
+            raise ValueError(
+                f'{owner} takes no init_cfg ({init_cfg}): put it into backbone, or '
+                'start from a checkpoint with load_from'
+            )
         self.settings: dict[str, Settings] = read_settings(datasets, kind, owner)
         backbone = dict(backbone)
         if backbone.get('type') == 's5_mm.ViTMoE':

@@ -3,8 +3,8 @@
 _base_ = ['./orcnn_vit-b.py']
 model = dict(
     backbone=dict(arch='t', img_size=128, patch_size=8),
-    # Maps of an S4P ViT-T have a standard deviation of 5, of a new one 1.4: without a
-    # norm the losses of the heads rise at the learning rates that few steps need.
+    # Without a norm the losses of the heads rose in trials at the learning rates that
+    # few steps need.
     neck=dict(
         in_channels=[192] * 4,
         out_channels=128,
@@ -13,7 +13,7 @@ model = dict(
     rpn_head=dict(
         in_channels=128,
         feat_channels=128,
-        anchor_generator=dict(scales=[4]),  # half of its ships are below 54 x 12 px
+        anchor_generator=dict(scales=[4]),  # many of its ships are small
     ),
     roi_head=dict(
         bbox_roi_extractor=dict(out_channels=128),

@@ -1,4 +1,4 @@
-"""Data sets of oriented boxes, on mmdet; segmentation never imports them.
+"""Data sets of oriented boxes, on mmdet; files of annotations are read without it.
 
 What to know of the hosts' transforms behind them (mmdet 3.5, mmrotate 1.2):
 
@@ -15,7 +15,17 @@ What to know of the hosts' transforms behind them (mmdet 3.5, mmrotate 1.2):
   :class:`s5_mm.MultiSourceDataset` then draws another image.
 """
 
-from .dota_text import DotaTextDataset, read_dota_text
-from .voc_xml import VocXmlDataset, read_voc_xml
+from s5_mm.utils.lazy import lazy_exports
 
-__all__ = ['DotaTextDataset', 'VocXmlDataset', 'read_dota_text', 'read_voc_xml']
+from .annotations import AnnotationError
+from .dota_lines import DotaLine, read_dota_lines
+
+__getattr__, __dir__, LATE = lazy_exports(
+    __name__,
+    {
+        'dota_text': ['DotaTextDataset', 'read_dota_text'],
+        'voc_xml': ['VocXmlDataset', 'read_voc_xml'],
+    },
+)
+
+__all__ = ['AnnotationError', 'DotaLine', 'read_dota_lines']

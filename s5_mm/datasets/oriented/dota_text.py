@@ -11,20 +11,14 @@ from s5_mm.registry import DATASETS
 from ..pairing import none_missing
 from ..path_table import PathTable
 from .annotations import (
-    AnnotationError,
     DegeneratePolicy,
     OrientedObjects,
     collect,
-    is_finite,
     refuse_degenerate,
-    to_coordinates,
     unknown_class,
 )
 from .base import OrientedDataset
-
-_HEADERS = ('imagesource:', 'gsd:', 'acquisition dates:')
-_EXPECTED = 'expected x1 y1 x2 y2 x3 y3 x4 y4 class [difficult]'
-_LARGEST_RADIANS = 6.2832
+from .dota_lines import read_dota_lines
 
 
 def read_dota_text(
@@ -32,9 +26,7 @@ def read_dota_text(
 ) -> OrientedObjects:
     """Read the boxes of one image.
 
-    A line is eight coordinates, a class and the difficulty, which may be left out.
-    Lines such as ``imagesource:GoogleEarth`` and ``gsd:0.14`` may come first; an
-    empty file is an image without objects.
+    See :func:`read_dota_lines` for the format.
 
     Args:
         path: The file.
@@ -51,53 +43,18 @@ def read_dota_text(
             without area; the file and the line are named.
     """
     ids = {name: label for label, name in enumerate(classes)}
-    corners, labels, difficulty, places = [], [], [], []
-    try:
-        with open(path, encoding='utf-8-sig') as file:
-            lines = file.read().splitlines()
-    except UnicodeDecodeError as error:
-        raise AnnotationError(path, f'is no text in UTF-8 ({error})') from error
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words or (not labels and line.strip().lower().startswith(_HEADERS)):
-            continue
-        where = f'line {number}'
-        if len(words) not in (9, 10) or is_finite(words[8]):
-            raise AnnotationError(path, f'{where}: {_layout(words)}')
-        corners.append(to_coordinates(words[:8], path, where))
-        if words[8] not in ids:
-            raise unknown_class(words[8], classes, path, where)
-        labels.append(ids[words[8]])
-        difficult = words[9] if len(words) == 10 else '0'
-        if not difficult.isdecimal():
-            raise AnnotationError(
-                path,
-                f'{where}: difficult is {difficult!r}, expected a whole number of at '
-                'least 0',
-            )
-        difficulty.append(int(difficult))
-        places.append(where)
-    objects = collect(corners, labels, difficulty)
+    lines = read_dota_lines(path)
+    for line in lines:
+        if line.name not in ids:
+            raise unknown_class(line.name, classes, path, line.place)
+    objects = collect(
+        [line.corners for line in lines],
+        [ids[line.name] for line in lines],
+        [line.difficulty for line in lines],
+    )
     if degenerate == 'raise':
-        refuse_degenerate(objects, path, places)
+        refuse_degenerate(objects, path, [line.place for line in lines])
     return objects
-
-
-def _layout(words: Sequence[str]) -> str:
-    """Say what is wrong with the number of words of a line."""
-    count = next((i for i, word in enumerate(words) if not is_finite(word)), len(words))
-    found = f'{count} numbers before the class, {_EXPECTED}'
-    if count == 5:
-        unit = 'degrees' if abs(float(words[4])) > _LARGEST_RADIANS else 'radians'
-        return (
-            f'{found}; five look like cx cy w h angle (in {unit}): convert them to '
-            'corners'
-        )
-    if count == 4:
-        return f'{found}; four look like an upright box: convert it to corners'
-    if count == 8:
-        return f'{len(words)} words, {_EXPECTED}'
-    return found
 
 
 @DATASETS.register_module()

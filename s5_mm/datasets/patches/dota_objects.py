@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-_HEADERS = ('imagesource:', 'gsd:', 'acquisition dates:')
-_EXPECTED = 'expected x1 y1 x2 y2 x3 y3 x4 y4 class [difficult]'
+from ..oriented import AnnotationError, read_dota_lines
+
 # Decimals of a written coordinate: well below what is drawn, above rounding of sums.
 _DECIMALS = 4
-
-
-class AnnotationFileError(ValueError):
-    """A file of annotations that cannot be used.
-
-    Args:
-        path: The file.
-        reason: Where in it, what was found and what is allowed.
-    """
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-
-    def __str__(self) -> str:
-        return ': '.join(self.args)
 
 
 class DotaObjects(NamedTuple):
@@ -86,49 +70,32 @@ def read_objects(path: str) -> DotaObjects:
     are errors.
 
     Args:
-        path: The file; lines such as ``imagesource:GoogleEarth`` may come first.
+        path: The file, see :func:`read_dota_lines`.
 
     Returns:
         The objects in the order of the file.
 
     Raises:
-        AnnotationFileError: If the file is missing, is no text or has a malformed
-            line; the line is named.
+        AnnotationError: If the file is missing, is no text or has a malformed line;
+            the line is named.
     """
     try:
-        with open(path, encoding='utf-8-sig') as file:
-            lines = file.read().splitlines()
+        lines = read_dota_lines(path)
     except FileNotFoundError as error:
-        raise AnnotationFileError(
+        raise AnnotationError(
             path,
             'the file does not exist, expected one for every image; with '
             '--missing-ann empty such an image has no objects',
         ) from error
-    except UnicodeDecodeError as error:
-        raise AnnotationFileError(path, f'is no text in UTF-8 ({error})') from error
     except OSError as error:
-        raise AnnotationFileError(
+        raise AnnotationError(
             path, f'the file cannot be read ({error.strerror})'
         ) from error
-    corners, labels, difficult = [], [], []
-    for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words or (not labels and line.strip().lower().startswith(_HEADERS)):
-            continue
-        where = f'line {number}'
-        if len(words) not in (9, 10):
-            raise AnnotationFileError(
-                path, f'{where}: {len(words)} fields, {_EXPECTED}: {line[:80]!r}'
-            )
-        corners.append([_coordinate(word, path, where) for word in words[:8]])
-        labels.append(words[8])
-        flag = words[9] if len(words) == 10 else '0'
-        if not flag.isdecimal():
-            raise AnnotationFileError(
-                path, f'{where}: difficult is {flag!r}, expected 0 or 1'
-            )
-        difficult.append(int(flag))
-    return make_objects(corners, labels, difficult)
+    return make_objects(
+        [line.corners for line in lines],
+        [line.name for line in lines],
+        [line.difficulty for line in lines],
+    )
 
 
 def format_objects(objects: DotaObjects) -> str:
@@ -148,16 +115,3 @@ def format_objects(objects: DotaObjects) -> str:
     ):
         lines.append(f'{" ".join(map(str, row))} {label} {flag}\n')
     return ''.join(lines)
-
-
-def _coordinate(word: str, path: str, where: str) -> float:
-    """Understand a coordinate."""
-    try:
-        value = float(word)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise AnnotationFileError(
-            path, f'{where}: {word!r} is no coordinate, expected a finite number'
-        )
-    return value

@@ -9,14 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..image_header import ImageError
+from ..oriented import AnnotationError
 from .cut_boxes import TRUNCATED, cut_objects
-from .dota_objects import (
-    AnnotationFileError,
-    DotaObjects,
-    format_objects,
-    make_objects,
-    read_objects,
-)
+from .dota_objects import DotaObjects, format_objects, make_objects, read_objects
 from .image_rows import read_image_header
 from .settings import ANNOTATIONS, IMAGES, SplitSettings
 from .sources import SourceImage
@@ -158,7 +153,7 @@ class PatchPlanner:
         try:
             windows, _ = self._windows(source)
             objects = self._objects(source)
-        except (ImageError, AnnotationFileError) as error:
+        except (ImageError, AnnotationError) as error:
             return SplitReport(source, (str(error),)), []
         used = np.zeros(len(objects.labels), bool)
         patches, empty, copies, truncated = [], 0, 0, 0

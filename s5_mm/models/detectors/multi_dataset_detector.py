@@ -73,13 +73,8 @@ class MultiDatasetDetector(
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        if init_cfg is not None:
-            raise ValueError(
-                f'MultiDatasetDetector takes no init_cfg ({init_cfg}): put it into '
-                'backbone, or start from a checkpoint with load_from'
-            )
         super().__init__(data_preprocessor=data_preprocessor)
-        self.build_backbone(backbone, datasets, DetectionSettings)
+        self.build_backbone(backbone, datasets, DetectionSettings, init_cfg)
         # mmengine's ModuleDict: torch's would keep init_weights from the heads.
         self.detectors = ModuleDict()
         for name, own in self.settings.items():

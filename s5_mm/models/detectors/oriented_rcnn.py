@@ -20,8 +20,7 @@ class OrientedRCNN(FasterRCNN):
     Backbone and neck run in the type of the autocast, what follows in fp32: mmrotate's
     oriented RPN turns its boxes over to OpenCV, which has no bfloat16 (``TypeError:
     Got unsupported ScalarType BFloat16``), mmcv's rotated ops have none either, and in
-    8 bits a coordinate of 1024 pixels is good to 4.  Heads are the small part: at 1024
-    px 60 GMAC of RPN and RoI head against 480 of ViT-B.
+    its 8 bits of fraction a coordinate of 1024 pixels is good to 4.
 
     Arguments and names of parameters as for ``mmdet.FasterRCNN``.
     """

@@ -65,13 +65,8 @@ class MultiDatasetSegmentor(
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        if init_cfg is not None:
-            raise ValueError(
-                f'MultiDatasetSegmentor takes no init_cfg ({init_cfg}): put it into '
-                'backbone, or start from a checkpoint with load_from'
-            )
         super().__init__(data_preprocessor=data_preprocessor)
-        self.build_backbone(backbone, datasets, SegmentationSettings)
+        self.build_backbone(backbone, datasets, SegmentationSettings, init_cfg)
         # mmengine's ModuleDict: torch's would keep init_weights from the heads.
         self.decode_heads = ModuleDict(
             {

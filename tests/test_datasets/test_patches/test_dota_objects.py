@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from s5_mm.datasets.oriented import AnnotationError
 from s5_mm.datasets.patches import format_objects, read_objects
-from s5_mm.datasets.patches.dota_objects import AnnotationFileError
 
 from .boxes import random_objects
 
@@ -41,10 +41,10 @@ def test_short_numbers_and_missing_difficult(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
-        (f'{LINE} ship 0\n{LINE}', 'line 2: 8 fields, expected x1 y1 .* class'),
-        (f'{LINE} a b 0', 'line 1: 11 fields'),
-        (f'{LINE} ship 0\ngsd:0.1', 'line 2: 1 fields'),
-        (f'{LINE} ship yes', "line 1: difficult is 'yes', expected 0 or 1"),
+        (f'{LINE} ship 0\n{LINE}', 'line 2: 8 words, expected x1 y1 .* class'),
+        (f'{LINE} a b 0', 'line 1: 11 words, expected'),
+        (f'{LINE} ship 0\ngsd:0.1', 'line 2: 0 numbers before the class'),
+        (f'{LINE} ship yes', "line 1: difficult is 'yes', expected a whole number"),
         ('1 2 3 x 5 6 7 8 ship 0', "line 1: 'x' is no coordinate, expected a finite"),
         ('1 2 3 nan 5 6 7 8 ship 0', "line 1: 'nan' is no coordinate"),
     ],
@@ -52,15 +52,15 @@ def test_short_numbers_and_missing_difficult(tmp_path: Path) -> None:
 def test_malformed(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / 'a.txt'
     path.write_text(text)
-    with pytest.raises(AnnotationFileError, match=f'{path}: {message}'):
+    with pytest.raises(AnnotationError, match=f'{path}: {message}'):
         read_objects(str(path))
 
 
 def test_unreadable(tmp_path: Path) -> None:
     (tmp_path / 'a.txt').write_bytes(b'\xff\xfe\x00')
-    with pytest.raises(AnnotationFileError, match='a.txt: is no text in UTF-8'):
+    with pytest.raises(AnnotationError, match='a.txt: is no text in UTF-8'):
         read_objects(str(tmp_path / 'a.txt'))
-    with pytest.raises(AnnotationFileError, match='b.txt: the file does not exist'):
+    with pytest.raises(AnnotationError, match='b.txt: the file does not exist'):
         read_objects(str(tmp_path / 'b.txt'))
-    with pytest.raises(AnnotationFileError, match='the file cannot be read'):
+    with pytest.raises(AnnotationError, match='the file cannot be read'):
         read_objects(str(tmp_path))

@@ -164,7 +164,7 @@ def test_bad_files_are_named_and_the_others_done(tmp_path: Path, run: Callable) 
             'P0002.png: PNG with a palette',
             'P0003.png: PNG with 16-bit samples',
             'P0004.txt: the file does not exist',
-            'P0005.txt: line 1: 4 fields',
+            'P0005.txt: line 1: 3 numbers before the class',
         ):
             assert sum('BAD' in text and line in text for text in out.splitlines()) == 1
         assert '6 bad' in err
