@@ -113,10 +113,9 @@ def _spread(boxes: Tensor) -> Tensor:
 
     Two faults of mmcv are kept away.  It moves the classes apart by the largest
     coordinate, which is too little beside centres left of or above the image; so the
-    least coordinate becomes 0.  And where edges of two boxes lie on one line its IoU
-    may be 0: views that differ by rounding alone left 0.6 % of the boxes twice,
-    boxes that differ in their width alone 1.5 % (10,000 pairs, CPU); moved at random
-    by at most 0.01 px, none.
+    least coordinate becomes 0.  And where edges of two boxes lie on one line, as in
+    views that agree, its IoU may be 0 (``tools/analysis_tools/
+    benchmark_rotated_iou.py``), so boxes are moved at random by at most 0.01 px.
 
     Args:
         boxes: Rotated boxes, (n, 5), n > 0.
