@@ -8,6 +8,7 @@ import re
 import runpy
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from unittest import mock
 
@@ -209,6 +210,8 @@ def train(cfg: Config, work_dir: Path, resume: bool = False, hooks=()) -> Runner
     torch.set_num_threads(1)
     cfg = copy.deepcopy(cfg)
     cfg.work_dir, cfg.resume = str(work_dir), resume
+    # mmengine's names tell seconds: two runs of one would share their message hub.
+    cfg.experiment_name = uuid.uuid4().hex
     runner = Runner.from_cfg(cfg)
     for hook in hooks:
         runner.register_hook(hook)

@@ -1,6 +1,7 @@
 """S4P on synthetic scenes, so small that a test can run it many times."""
 
 import copy
+import uuid
 from pathlib import Path
 
 from mmengine.config import Config
@@ -74,6 +75,8 @@ def train(cfg: Config, work_dir: Path, resume: bool = False) -> Runner:
     install_safe_loader()
     cfg = copy.deepcopy(cfg)
     cfg.work_dir, cfg.resume = str(work_dir), resume
+    # mmengine's names tell seconds: two runs of one would share their message hub.
+    cfg.experiment_name = uuid.uuid4().hex
     runner = Runner.from_cfg(cfg)
     runner.train()
     return runner
