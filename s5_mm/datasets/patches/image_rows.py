@@ -1,11 +1,11 @@
 """Rows of images of any size, within bounded memory.
 
-A PNG or JPEG of up to 2^26 pixels is decoded whole by OpenCV (the process takes 1.1 GB
-then).  TIFF files, larger images and those of 16 bits are read through rasterio a band
-of rows after another, from the top down: formats without tiles are decoded once, and
-only the rows that the windows still need are kept (0.9 GB for a PNG of 30,000x28,000).
-Without rasterio, 8-bit PNG and JPEG of up to 2^28 pixels are decoded whole all the same
-(2.5 GB).
+A PNG or JPEG of up to 2^26 pixels is decoded whole by OpenCV.  TIFF files, larger
+images and those of 16 bits are read through rasterio a band of rows after another, from
+the top down: formats without tiles are decoded once, and only the rows that the windows
+still need are kept (0.9 GB for a PNG of 30,000x30,000,
+``tools/analysis_tools/benchmark_dota_split.py``).  Without rasterio, 8-bit PNG and JPEG
+of up to 2^28 pixels are decoded whole all the same.
 """
 
 from __future__ import annotations
