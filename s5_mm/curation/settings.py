@@ -1,0 +1,133 @@
+"""The config of a curation run, checked before anything is read."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from .collections import Collection, read_collections
+from .crop_grid import CropGrid
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    'crop': dict(size=512, stride=512, small='reflect', min_size=1, max_crops=None),
+    'plan': dict(rows_per_part=4096, high_byte=False),
+    'gate': {},
+    'scorer': dict(config=None, checkpoint=None, num_processes=1, cfg_options={}),
+    'prototypes': dict(num_clusters=100, num_restarts=10, num_iters=25, seed=0),
+    'selection': dict(
+        num_selected=None, strategy='s5', when_dry='redistribute', seed=0
+    ),
+    'check': {},
+    'shards': {},
+    'report': dict(title='Curation'),
+}
+"""Sections of a config with their defaults; empty ones are checked where they are
+used."""
+
+
+class Settings:
+    """What a config says, with defaults filled in.
+
+    Args:
+        config: ``collections`` and ``labelled`` (see :class:`Collection`) and the
+            sections of :data:`DEFAULTS`.
+
+    Attributes:
+        collections: What is selected from.
+        labelled: The labelled images, whose features make the prototypes.
+        grid: How crops lie in images.
+
+    Raises:
+        ValueError: If a section or one of its keys is unknown, or one is missing.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        allowed = ['collections', 'labelled', *DEFAULTS]
+        given = {k: v for k, v in config.items() if not k.startswith('_')}
+        _refuse_unknown('the config', given, allowed)
+        for key in ('collections', 'labelled'):
+            if key not in given:
+                raise ValueError(f'the config has no {key!r}')
+        for name, section in given.items():
+            if not isinstance(section, Mapping):
+                raise ValueError(f'{name} is {type(section).__name__}, expected a dict')
+        self.collections = read_collections(given['collections'])
+        self.labelled: Collection = read_collections({'labelled': given['labelled']})[0]
+        self.sections = {
+            name: _filled(name, defaults, given.get(name, {}))
+            for name, defaults in DEFAULTS.items()
+        }
+        self.grid = CropGrid(**self.sections['crop'])
+
+    def __getitem__(self, section: str) -> dict[str, Any]:
+        """Settings of a section, without gaps."""
+        return self.sections[section]
+
+    def need(self, section: str, key: str) -> Any:
+        """Give a setting that has no default.
+
+        Args:
+            section: Its section.
+            key: Its name.
+
+        Returns:
+            The value.
+
+        Raises:
+            ValueError: If the config does not give it.
+        """
+        value = self.sections[section][key]
+        if value is None:
+            raise ValueError(f'the config has no {section}.{key}')
+        return value
+
+
+def load_settings(
+    path: str | os.PathLike[str], options: Mapping[str, Any] | None = None
+) -> Settings:
+    """Read a config file.
+
+    Args:
+        path: The file.
+        options: Values that take the place of the file's, by dotted names.
+
+    Returns:
+        The settings.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As :class:`Settings`; the file is named.
+    """
+    config = Config.fromfile(path, format_python_code=False)
+    config.merge_from_dict(dict(options or {}))
+    plain = config.to_dict()
+    try:
+        return Settings(
+            {k: v for k, v in plain.items() if isinstance(v, dict) or k in DEFAULTS}
+        )
+    except ValueError as error:
+        raise ValueError(f'{path}: {error}') from error
+
+
+def _filled(
+    name: str, defaults: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Fill in defaults of a section and refuse keys it does not have."""
+    if defaults:
+        _refuse_unknown(name, given, list(defaults))
+    return {**defaults, **given}
+
+
+def _refuse_unknown(where: str, given: Mapping[str, Any], allowed: list[str]) -> None:
+    """Raise for keys that nobody reads."""
+    for key in given:
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, 1)
+            hint = f', did you mean {near[0]!r}?' if near else ''
+            raise ValueError(
+                f'{where} has the unknown key {key!r}{hint}; allowed are {allowed}'
+            )
