@@ -43,12 +43,12 @@ class ProgressLine:
         self._last = now
         speed = (done - self._first) / max(now - self._start, 1e-9)
         left = f'ETA {duration((total - done) / speed)}' if done < total else ''
-        print(
-            f'\r{self.stage}: {done:,}/{total:,} {self.unit}, {speed:,.1f}/s {left}   ',
-            end='\n' if done >= total else '',
-            file=sys.stderr,
-            flush=True,
+        end = '\n' if done >= total else ''
+        sys.stderr.write(
+            f'\r{self.stage}: {done:,}/{total:,} {self.unit}, {speed:,.1f}/s '
+            f'{left}   {end}'
         )
+        sys.stderr.flush()
 
 
 def duration(seconds: float) -> str:
