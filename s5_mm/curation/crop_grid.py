@@ -10,10 +10,10 @@ import numpy as np
 from s5_mm.datasets.patches.windows import sliding_windows
 
 from .crops import SMALL_POLICIES, SmallPolicy
+from .mixing import mix64
 
-# Constants of splitmix64, whose finaliser spreads every bit over all 64.
+# Increment of splitmix64.
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,3 @@ def crop_ids(collection: str, path: str, windows: np.ndarray) -> np.ndarray:
         for column in np.asarray(windows, np.int64).reshape(-1, 4).T:
             ids = mix64(ids + _GAMMA * (column.astype(np.uint64) + np.uint64(1)))
     return ids
-
-
-def mix64(values: np.ndarray) -> np.ndarray:
-    """Spread uint64 values over all bits (finaliser of splitmix64), a bijection."""
-    with np.errstate(over='ignore'):
-        values = (values ^ (values >> np.uint64(30))) * _MIX[0]
-        values = (values ^ (values >> np.uint64(27))) * _MIX[1]
-    return values ^ (values >> np.uint64(31))
