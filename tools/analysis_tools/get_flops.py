@@ -1,6 +1,7 @@
 """Print the parameters and multiply-adds of a configured model, part by part.
 
 python tools/analysis_tools/get_flops.py CONFIG [--shape 512 512]
+python tools/analysis_tools/get_flops.py S4P_CONFIG --iteration 12 12 0
 
 The model is built on torch's meta device: nothing is allocated or computed, so ViT-H
 takes seconds on a laptop. One multiply-add (MAC) is two FLOPs. Counted are matrix
@@ -17,10 +18,13 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from s5_mm.models.data_preprocessors.cutmix import MixPlan
 from s5_mm.utils.meta import build_on_meta, count_params
 
 _ATTENTION = ('bmm', 'baddbmm', 'attention')
@@ -118,6 +122,43 @@ def count(
     return parts
 
 
+def count_iteration(
+    model: BaseModel, labelled: int, unlabelled: int, partners: int, side: int
+) -> int:
+    """Count one iteration of S4P: teacher, student, gradients.
+
+    Args:
+        model: A FixMatch model on the meta device.
+        labelled: Labelled images B_l.
+        unlabelled: Unlabelled images B_u.
+        partners: Weak views of CutMix partners that are images of their own; 0 if
+            partners come from the batch.
+        side: Side of the images in pixels.
+
+    Returns:
+        FLOPs, two for a multiply-add.
+    """
+    weak = unlabelled + partners
+    with torch.device('meta'):
+        inputs = dict(
+            sup=torch.empty(labelled, 3, side, side),
+            unsup_weak=torch.empty(weak, 3, side, side),
+            unsup_strong=torch.empty(unlabelled, 3, side, side),
+        )
+        masks = torch.empty(labelled, 1, side, side, dtype=torch.uint8)
+        mix = MixPlan(
+            region=torch.empty(unlabelled, side, side, dtype=torch.bool),
+            partner=torch.empty(unlabelled, dtype=torch.long),
+            valid=torch.empty(weak, side, side, dtype=torch.bool),
+        )
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=mask)) for mask in masks]
+    counter = FlopCounterMode(display=False)
+    with counter:
+        losses = model.train().loss(inputs, dict(sup=samples), mix)
+        sum(value for key, value in losses.items() if 'loss' in key).backward()
+    return counter.get_total_flops()
+
+
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
@@ -132,6 +173,13 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--dataset', help='whose path through a model of several data sets is counted'
+    )
+    parser.add_argument(
+        '--iteration',
+        type=int,
+        nargs=3,
+        metavar=('LABELLED', 'UNLABELLED', 'PARTNERS'),
+        help='count a training iteration of FixMatch with so many images instead',
     )
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, help='key=value overrides'
@@ -149,6 +197,12 @@ def main(argv: list[str] | None = None) -> None:
             f'{args.config} is a detector: how much it computes depends on what it '
             'finds; segmentors are counted'
         )
+    if args.iteration:
+        with torch.device('meta'):
+            model = MODELS.build(config.model)
+        flops = count_iteration(model, *args.iteration, args.shape[0])
+        print(f'{args.config}: {flops / 1e12:.2f} TFLOP an iteration')
+        return
     model = build_on_meta(config)
     parts = count(model, *args.shape, args.dataset)
     print(f'{args.config} at {args.shape[0]} x {args.shape[1]}')

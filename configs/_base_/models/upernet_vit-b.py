@@ -19,9 +19,11 @@ model = dict(
         img_size=512,
         patch_size=16,
         drop_path_rate=0.1,
+        # With s5_mm.UPerHead the same numbers for 140.2 instead of 178.1 GMAC.
+        deferred_upsampling=True,
     ),
     decode_head=dict(
-        type='UPerHead',
+        type='s5_mm.UPerHead',
         in_channels=[768, 768, 768, 768],
         in_index=[0, 1, 2, 3],
         pool_scales=(1, 2, 3, 6),

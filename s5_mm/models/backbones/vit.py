@@ -19,7 +19,13 @@ from s5_mm.models.layers import (
     TransformerEncoderLayer,
     fit_pos_embed,
 )
-from s5_mm.models.necks import STRIDES, build_feature_pyramid, crop_to_stride
+from s5_mm.models.necks import (
+    STRIDES,
+    build_feature_pyramid,
+    crop_to_stride,
+    ends_in_upsampling,
+    pending_level,
+)
 from s5_mm.registry import MODELS
 
 from .vit_arch import resolve_arch
@@ -50,6 +56,9 @@ class ViT(BaseModule):
         with_cls_token: Put a class token into the sequence (never into the maps).
         with_fpn: Return the pyramid; False returns the bare taps.
         with_cp: Recompute each layer in the backward pass instead of storing it.
+        deferred_upsampling: Hand levels that end in a transposed convolution over with
+            it pending, see :class:`s5_mm.models.layers.PendingUpsample`, for a
+            ``s5_mm.UPerHead``; other heads need False.
         init_cfg: ``dict(type='Pretrained', checkpoint=path)`` reads official, MAE,
             timm or mmseg weights (recognised by their keys; an optional ``prefix``
             selects a part of the file).
@@ -72,9 +81,11 @@ class ViT(BaseModule):
         with_cls_token: bool = False,
         with_fpn: bool = True,
         with_cp: bool = False,
+        deferred_upsampling: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.deferred_upsampling = deferred_upsampling
         self.arch = resolve_arch(arch, out_indices)
         self.embed_dims = dims = self.arch.embed_dims
         self.out_indices = self.arch.out_indices
@@ -225,7 +236,8 @@ class ViT(BaseModule):
 
         Returns:
             Four maps (N, C, ceil(H / s), ceil(W / s)) for s of 4, 8, 16, 32 (the last
-            floored), or with ``with_fpn=False`` the taps, all at the patch's stride.
+            floored), or with ``with_fpn=False`` the taps, all at the patch's stride;
+            with ``deferred_upsampling`` what stands for the upsampled ones.
 
         Raises:
             ValueError: Wrong number of channels, or an image below 32 pixels.
@@ -242,7 +254,9 @@ class ViT(BaseModule):
             )
         levels = (self.fpn1, self.fpn2, self.fpn3, self.fpn4)
         return tuple(
-            crop_to_stride(level(tap), size, stride)
+            pending_level(level, tap, size, stride)
+            if self.deferred_upsampling and ends_in_upsampling(level)
+            else crop_to_stride(level(tap), size, stride)
             for level, tap, stride in zip(levels, maps, STRIDES, strict=True)
         )
 

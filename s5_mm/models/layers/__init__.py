@@ -7,9 +7,11 @@ from .ffn_moe import FFNMoE
 from .linear import Linear, linear
 from .mixture_linear import mixture_linear
 from .patch_embed import PatchEmbed
+from .pending_upsample import PendingUpsample, evaluated
 from .position_embedding import PositionInterpolator, fit_pos_embed
 from .sync_batch_norm import SyncBatchNorm
 from .transformer_layer import TransformerEncoderLayer
+from .upsampled_conv import conv3x3_of_upsampled
 
 __all__ = [
     'DropPath',
@@ -17,10 +19,13 @@ __all__ = [
     'FeedForward',
     'Linear',
     'PatchEmbed',
+    'PendingUpsample',
     'PositionInterpolator',
     'SelfAttention',
     'SyncBatchNorm',
     'TransformerEncoderLayer',
+    'conv3x3_of_upsampled',
+    'evaluated',
     'fit_pos_embed',
     'linear',
     'mixture_linear',

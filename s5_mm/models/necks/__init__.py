@@ -5,6 +5,15 @@ from .simple_feature_pyramid import (
     LayerNorm2d,
     build_feature_pyramid,
     crop_to_stride,
+    ends_in_upsampling,
+    pending_level,
 )
 
-__all__ = ['STRIDES', 'LayerNorm2d', 'build_feature_pyramid', 'crop_to_stride']
+__all__ = [
+    'STRIDES',
+    'LayerNorm2d',
+    'build_feature_pyramid',
+    'crop_to_stride',
+    'ends_in_upsampling',
+    'pending_level',
+]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from s5_mm.models.layers import PendingUpsample
+
 STRIDES = (4, 8, 16, 32)
 
 
@@ -86,3 +88,35 @@ def crop_to_stride(x: Tensor, image_size: tuple[int, int], stride: int) -> Tenso
     """
     height, width = (-(-side // stride) for side in image_size)
     return x[..., :height, :width]
+
+
+def ends_in_upsampling(level: nn.Module) -> bool:
+    """Tell whether the last step of a level is a transposed convolution."""
+    return isinstance(level, nn.Sequential) and isinstance(
+        level[-1], nn.ConvTranspose2d
+    )
+
+
+def pending_level(
+    level: nn.Sequential, tap: Tensor, image_size: tuple[int, int], stride: int
+) -> PendingUpsample:
+    """Run a level but for its last step.
+
+    Args:
+        level: Ends in a transposed convolution.
+        tap: (N, C, h, w).
+        image_size: H, W of the image in pixels.
+        stride: Pixels per cell of the level.
+
+    Returns:
+        What stands for the level's map, cut to what covers the image.
+    """
+    *steps, last = level
+    x = tap
+    for step in steps:
+        x = step(x)
+    size = (
+        min(-(-side // stride), 2 * cells)
+        for side, cells in zip(image_size, x.shape[-2:], strict=True)
+    )
+    return PendingUpsample(x, last, tuple(size))

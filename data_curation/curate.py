@@ -1,0 +1,95 @@
+"""Choose the patches that are worth training on, from any amount of imagery.
+
+    python data_curation/curate.py run CONFIG --work-dir DIR
+    python data_curation/curate.py status --work-dir DIR
+    python data_curation/curate.py scan CONFIG --work-dir DIR --dry-run
+
+`run` does every stage that is not done yet: plan, scan, cluster, score, select, check,
+materialize, report, verify; each of them is also a command.  Stopped anywhere, the same
+command goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from mmengine.config import DictAction
+
+from s5_mm.curation.manifest import ManifestError
+from s5_mm.curation.pipeline import Pipeline
+from s5_mm.curation.progress import status
+from s5_mm.curation.settings import load_settings
+from s5_mm.curation.work_dir import STAGES, WorkDir
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('command', choices=('run', 'status', *STAGES), help='what to do')
+    add('config', nargs='?', metavar='CONFIG', help='e.g. configs/curation/rs4p1m.py')
+    add('--work-dir', required=True, metavar='DIR', help='folder of the run')
+    add(
+        '--jobs',
+        type=int,
+        default=os.cpu_count() or 1,
+        help='processes that decode images (all cores)',
+    )
+    add(
+        '--redo',
+        choices=STAGES,
+        help='forget this stage and those behind it, and do them again',
+    )
+    add('--dry-run', action='store_true', help='say what there is to do, write nothing')
+    add(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='settings that take the place of those in CONFIG, key=value',
+    )
+    args = parser.parse_args(argv)
+    if args.command != 'status' and args.config is None:
+        parser.error(f'{args.command} needs CONFIG')
+    if args.jobs < 1:
+        parser.error(f'--jobs {args.jobs}, expected at least 1')
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command."""
+    args = parse_args(argv)
+    work = WorkDir(args.work_dir)
+    stages = STAGES if args.command == 'run' else (args.command,)
+    try:
+        if args.command == 'status':
+            sys.stdout.write(status(work) + '\n')
+            return 0
+        pipeline = Pipeline(load_settings(args.config, args.cfg_options), work, args.jobs)
+        if args.dry_run:
+            sys.stdout.write(pipeline.outlook(stages) + '\n')
+            return 0
+        with work.lock():
+            if args.redo:
+                work.forget(args.redo)
+            pipeline.run(stages)
+    except (ManifestError, ValueError, FileNotFoundError) as error:
+        sys.stderr.write(f'\ncurate.py: {error}\n')
+        return 2
+    except OSError as error:
+        sys.stderr.write(f'\ncurate.py: {error}; start again to go on\n')
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write('\ncurate.py: stopped; the same command goes on\n')
+        return 130
+    sys.stdout.write(status(work) + '\n')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
