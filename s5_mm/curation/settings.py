@@ -93,7 +93,8 @@ def load_settings(
 
     Args:
         path: The file.
-        options: Values that take the place of the file's, by dotted names.
+        options: Values that take the place of the file's, by dotted names;
+            ``data_root`` moves the collections that are below the file's.
 
     Returns:
         The settings.
@@ -103,7 +104,10 @@ def load_settings(
         ValueError: As :class:`Settings`; the file is named.
     """
     config = Config.fromfile(path, format_python_code=False)
-    config.merge_from_dict(dict(options or {}))
+    options = dict(options or {})
+    if 'data_root' in options:
+        _move(config, options.pop('data_root'))
+    config.merge_from_dict(options)
     plain = config.to_dict()
     try:
         return Settings(
@@ -111,6 +115,17 @@ def load_settings(
         )
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
+
+
+def _move(config: Config, root: str) -> None:
+    """Bring the collections below the config's ``data_root`` below another one."""
+    old = config.get('data_root')
+    if old is None:
+        raise ValueError('the config has no data_root to override')
+    labelled = config.get('labelled')
+    for collection in [*config.get('collections', {}).values(), labelled]:
+        if collection and collection.get('root', '').startswith(old):
+            collection['root'] = os.path.join(root, collection['root'][len(old) :])
 
 
 def _filled(
