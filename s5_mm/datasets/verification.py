@@ -34,10 +34,12 @@ class SampleReport(NamedTuple):
         problems: (path, reason) of each bad file.
         histogram: int64, shape (256,): pixels per class id, 255 = ignored; None
             without a mask that could be read.
+        size: (width, height) of the image in pixels; None if it could not be read.
     """
 
     problems: list[tuple[str, str]]
     histogram: np.ndarray | None
+    size: tuple[int, int] | None = None
 
 
 class SampleCheck:
@@ -74,7 +76,7 @@ class SampleCheck:
                 histogram = self._mask(mask_path, image_path, size)
             except ImageError as error:
                 problems.append((error.path, error.reason))
-        return SampleReport(problems, histogram)
+        return SampleReport(problems, histogram, size)
 
     def _image(self, path: str) -> tuple[int, int]:
         """Check an image and return its (width, height)."""

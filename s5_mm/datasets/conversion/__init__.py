@@ -1,0 +1,29 @@
+"""From the archives that owners distribute to the layouts that configs read."""
+
+from .archive import LayoutError, SourceError, SourceFile, SourceTree
+from .colours import ColourTable
+from .command import run_converter
+from .converter import Converter, Plan, dataset_config, lacking
+from .jobs import CopyFile, CutTiles, Job, ReencodeImage
+from .open_image import image_size
+from .tiles import Tile, tile_windows
+
+__all__ = [
+    'ColourTable',
+    'Converter',
+    'CopyFile',
+    'CutTiles',
+    'Job',
+    'LayoutError',
+    'Plan',
+    'ReencodeImage',
+    'SourceError',
+    'SourceFile',
+    'SourceTree',
+    'Tile',
+    'dataset_config',
+    'image_size',
+    'lacking',
+    'run_converter',
+    'tile_windows',
+]

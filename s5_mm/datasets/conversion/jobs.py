@@ -1,0 +1,210 @@
+"""The units of work of a conversion; each makes files from one file of the source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from ..image_header import ImageError
+from ..image_io import read_image
+from ..labels import IGNORE
+from .archive import SourceError, SourceFile
+from .colours import ColourTable
+from .open_image import OpenImage
+from .tiles import Tile, pad
+
+Made = Iterator[tuple[str, bytes]]
+"""Pairs of a path relative to the destination and the bytes of that file."""
+
+
+class Job(Protocol):
+    """One unit of work; picklable.
+
+    Attributes:
+        name: What it works on, for messages.
+        outputs: Files it makes, relative to the destination, with ``/``.
+    """
+
+    name: str
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Files it makes, relative to the destination, with ``/``."""
+
+    def make(self, wanted: Collection[str], scratch: Path) -> Made:
+        """Make files.
+
+        Args:
+            wanted: Those of the outputs that are not there yet.
+            scratch: Folder for temporary files.
+
+        Yields:
+            Paths and bytes of the wanted files.
+
+        Raises:
+            ValueError: If the source cannot be used; the message names the file.
+        """
+
+
+@dataclass(frozen=True)
+class CopyFile:
+    """Takes a file over as it is.
+
+    Attributes:
+        source: The file.
+        output: Where it goes.
+    """
+
+    source: SourceFile
+    output: str
+
+    @property
+    def name(self) -> str:
+        """What it works on."""
+        return self.source.name
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The file it makes."""
+        return (self.output,)
+
+    def make(self, wanted: Collection[str], scratch: Path) -> Made:
+        """See :class:`Job`."""
+        yield self.output, self.source.read()
+
+
+@dataclass(frozen=True)
+class ReencodeImage:
+    """Stores an 8-bit RGB image in another lossless format, without metadata.
+
+    Attributes:
+        source: The image.
+        output: Where it goes; the suffix is the format.
+    """
+
+    source: SourceFile
+    output: str
+
+    @property
+    def name(self) -> str:
+        """What it works on."""
+        return self.source.name
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The file it makes."""
+        return (self.output,)
+
+    def make(self, wanted: Collection[str], scratch: Path) -> Made:
+        """See :class:`Job`."""
+        pixels = load(self.source, scratch, read_image)
+        yield self.output, encode(pixels, os.path.splitext(self.output)[1])
+
+
+@dataclass(frozen=True)
+class CutTiles:
+    """Cuts an image, and its mask in colours, into PNG tiles of one size.
+
+    Beyond the image a tile has ``fill``, its mask 255.  Alpha is dropped and grey
+    repeated, as OpenCV does it.
+
+    Attributes:
+        image: The image, 8 bits a sample.
+        tiles: Where the tiles lie.
+        image_dir: Folder of the image tiles, relative to the destination.
+        mask: The mask, or None for images without.
+        mask_dir: Folder of the mask tiles.
+        colours: What the colours of the mask mean; None if there is no mask.
+        fill: Red, green and blue beyond the image.
+    """
+
+    image: SourceFile
+    tiles: tuple[Tile, ...]
+    image_dir: str
+    mask: SourceFile | None = None
+    mask_dir: str = ''
+    colours: ColourTable | None = None
+    fill: tuple[int, int, int] = (0, 0, 0)
+
+    @property
+    def name(self) -> str:
+        """What it works on."""
+        return self.image.name
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The files it makes."""
+        folders = [self.image_dir] + [self.mask_dir] * (self.mask is not None)
+        return tuple(f'{f}/{tile.name}.png' for tile in self.tiles for f in folders)
+
+    def make(self, wanted: Collection[str], scratch: Path) -> Made:
+        """See :class:`Job`."""
+        with ExitStack() as stack:
+            image = self._open(stack, self.image, scratch)
+            mask = self.mask and self._open(stack, self.mask, scratch)
+            if mask and mask.size != image.size:
+                raise SourceError(
+                    f'{self.mask.name}: {mask.size[0]}x{mask.size[1]} px, expected '
+                    f'{image.size[0]}x{image.size[1]} as its image {self.image.name}'
+                )
+            # From the top down, as the rows are decoded.
+            for tile in sorted(self.tiles, key=lambda tile: (tile.y, tile.x)):
+                path = f'{self.image_dir}/{tile.name}.png'
+                if path in wanted:
+                    yield path, encode(image.cut(tile, self.fill), '.png')
+                path = f'{self.mask_dir}/{tile.name}.png'
+                if mask and path in wanted:
+                    ids = self.colours.apply(mask.cut(tile, None), self.mask.name)
+                    ids = pad(ids, tile.size, IGNORE)
+                    yield path, encode(ids, '.png')
+
+    @staticmethod
+    def _open(stack: ExitStack, source: SourceFile, scratch: Path) -> OpenImage:
+        """Open an image until the stack is closed."""
+        path = stack.enter_context(source.on_disk(scratch))
+        return stack.enter_context(OpenImage(path, source.name))
+
+
+def load(
+    source: SourceFile, scratch: Path, read: Callable[[str], np.ndarray]
+) -> np.ndarray:
+    """Decode a file of the source.
+
+    Args:
+        source: The file.
+        scratch: Folder for temporary files.
+        read: Reads a path.
+
+    Returns:
+        What ``read`` returns.
+
+    Raises:
+        SourceError: If it cannot be decoded; named as in the source.
+    """
+    with source.on_disk(scratch) as path:
+        try:
+            return read(path)
+        except ImageError as error:
+            raise SourceError(f'{source.name}: {error.reason}') from error
+
+
+def encode(pixels: np.ndarray, suffix: str) -> bytes:
+    """Encode an image without loss.
+
+    Args:
+        pixels: uint8, shape (H, W) or (H, W, 3) in RGB.
+        suffix: ``'.png'`` or ``'.tif'``.
+
+    Returns:
+        The bytes of the file, the same ones each time.
+    """
+    if pixels.ndim == 3:
+        pixels = pixels[..., ::-1]
+    return cv2.imencode(suffix, np.ascontiguousarray(pixels))[1].tobytes()
