@@ -1,0 +1,102 @@
+"""Contact sheets with their pictures, each source decoded once for all of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .batches import take_rows
+from .contact_sheets import CROP_COLUMNS, Sheet, Tile, describe
+from .pictures import Picture, crop_pictures, image_picture, placeholder
+from .run_record import MANIFEST_FILE, RunRecord
+
+_IDENTITY = ('collection', 'path', 'x', 'y', 'width', 'height')
+
+
+class Cell(NamedTuple):
+    """A place of a sheet with its picture.
+
+    Attributes:
+        picture: The picture.
+        lines: Lines below it.
+    """
+
+    picture: Picture
+    lines: list[str]
+
+
+class FilledSheet(NamedTuple):
+    """A contact sheet with its pictures.
+
+    Attributes:
+        name: As :class:`~s5_mm.curation.report.contact_sheets.Sheet`.
+        title: Its heading.
+        text: What it shows.
+        strips: Headings with the cells below them.
+        crops: What is in the cells, for ``report.json``.
+    """
+
+    name: str
+    title: str
+    text: str
+    strips: list[tuple[str, list[Cell]]]
+    crops: list[dict[str, Any]]
+
+
+def fill(sheets: Sequence[Sheet], record: RunRecord) -> list[FilledSheet]:
+    """Read the pictures of all sheets.
+
+    Args:
+        sheets: The sheets.
+        record: What the run wrote down of itself; the roots are needed.
+
+    Returns:
+        The sheets; what cannot be read is a placeholder in them.
+    """
+    tiles = [tile for sheet in sheets for _, row in sheet.strips for tile in row]
+    rows = np.array([tile.row for tile in tiles if tile.row >= 0], np.int64)
+    crops = take_rows(record.folder / MANIFEST_FILE, rows, CROP_COLUMNS)
+    sides = [max(crop['width'], crop['height']) for crop in crops.values()]
+    size = max(record.run.get('crop_size', 1), *sides, 1)
+    pictures = crop_pictures(crops, record.run.get('collections', {}), size)
+    images = {
+        tile.image: _evaluation_image(record, *tile.image)
+        for tile in tiles
+        if tile.image is not None
+    }
+
+    def cell(tile: Tile) -> Cell:
+        picture = pictures[tile.row] if tile.image is None else images[tile.image]
+        return Cell(picture, describe(tile, crops.get(tile.row), picture))
+
+    filled = []
+    for sheet in sheets:
+        strips = [(head, [cell(tile) for tile in row]) for head, row in sheet.strips]
+        listed = [
+            {'strip': head, 'label': tile.label, **_identity(tile, crops)}
+            for head, row in sheet.strips
+            for tile in row
+        ]
+        filled.append(FilledSheet(sheet.name, sheet.title, sheet.text, strips, listed))
+    return filled
+
+
+def _identity(tile: Tile, crops: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+    """Say which crop or image is at a place of a sheet."""
+    if tile.image is not None:
+        benchmark, image = tile.image
+        return {'benchmark': benchmark, 'eval_image': image}
+    crop = crops[tile.row]
+    # Identifiers have 64 bits, numbers of JSON only 53 that all readers keep.
+    return {'crop_id': str(crop['crop_id']), **{key: crop[key] for key in _IDENTITY}}
+
+
+def _evaluation_image(record: RunRecord, benchmark: str, image: str) -> Picture:
+    """Read an image of a benchmark."""
+    root = record.run.get('benchmarks', {}).get(benchmark)
+    if root is None:
+        return placeholder(f'the root of {benchmark} is not in run.json')
+    return image_picture(os.path.join(root, image))
