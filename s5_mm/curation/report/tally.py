@@ -178,7 +178,7 @@ class Tally:
         """Add the class areas of a batch."""
         valid = pc.is_valid(column).to_numpy(zero_copy_only=False)
         # flatten() leaves out what is null.
-        areas = column.flatten().to_numpy().reshape(int(valid.sum()), -1)
+        areas = column.flatten().to_numpy().reshape(-1, self.class_areas.shape[1])
         for i, mask in enumerate((scored, chosen)):
             self.class_areas[i] += areas[mask[valid]].sum(axis=0, dtype=np.float64)
 
