@@ -22,6 +22,7 @@ __getattr__, __dir__, LATE = lazy_exports(
             'EncoderDecoder',
             'FixMatch',
             'MultiDatasetSegmentor',
+            'PatchScorer',
             'SemiBaseSegmentor',
         ],
         # Oriented detection, on mmdet and mmrotate.

@@ -1,0 +1,170 @@
+"""A trained segmentor that says how sure it is of a crop, and what the crop is like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from s5_mm.checkpoints import CheckpointError
+from s5_mm.curation.entropy import check_background, pixel_scores
+from s5_mm.curation.pooling import last_tap, pooled_feature
+from s5_mm.curation.prototypes import similarities
+from s5_mm.registry import MODELS
+
+from .semi_base import SemiBaseSegmentor
+
+
+@MODELS.register_module()
+class PatchScorer(SemiBaseSegmentor):
+    """Scores of crops (Eq. 1) and nearest prototypes, from one forward pass.
+
+    Takes every checkpoint that the segmentor takes: bare ones, of runs with a teacher,
+    and of the release.  It cannot be trained.
+
+    Args:
+        segmentor: Config of a segmentor whose decode head gives logits (B, K, h, w).
+        background: Id of the background, None if the classes have none.
+        mode: Treatment of the background, see
+            :func:`s5_mm.curation.entropy.pixel_scores`.
+        amp_dtype: 'bfloat16' or 'float16' for mixed precision; logits are judged in
+            fp32 whatever it is.
+        network: Of a run with a teacher, which one to take.
+        data_preprocessor: Config of ``mmengine.ImgDataPreprocessor``; crops arrive as
+            uint8 RGB.
+
+    Raises:
+        ValueError: If an argument has a value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        segmentor: dict,
+        background: int | None = 0,
+        mode: str = 'drop',
+        amp_dtype: Literal['bfloat16', 'float16'] | None = None,
+        network: Literal['student', 'teacher'] = 'student',
+        data_preprocessor: dict | None = None,
+    ) -> None:
+        super().__init__(segmentor, data_preprocessor=data_preprocessor)
+        if amp_dtype not in (None, 'bfloat16', 'float16'):
+            raise ValueError(
+                f"amp_dtype={amp_dtype!r}, allowed are None, 'bfloat16' and 'float16'"
+            )
+        if network not in ('student', 'teacher'):
+            raise ValueError(
+                f"network={network!r}, allowed are 'student' and 'teacher'"
+            )
+        check_background(self.out_channels, background, mode)
+        self.background, self.mode = background, mode
+        self.amp_dtype, self.network = amp_dtype, network
+        self.prototypes: Tensor | None = None
+        self.eval()
+
+    def settings(self) -> dict[str, Any]:
+        """What the scores depend on beside weights and pixels, JSON."""
+        names = ('background', 'mode', 'amp_dtype', 'network')
+        return {name: getattr(self, name) for name in names}
+
+    def set_prototypes(self, prototypes: Tensor) -> None:
+        """Compare crops with prototypes from now on.
+
+        Args:
+            prototypes: float32, (M, D), rows of length 1.
+        """
+        self.prototypes = prototypes
+
+    def forward(
+        self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor'
+    ) -> Any:
+        """Entry of mmengine.
+
+        Args:
+            inputs: Normalised crops, (B, 3, H, W).
+            data_samples: Not used.
+            mode: 'predict' for scores, 'tensor' for logits.
+
+        Returns:
+            See :meth:`predict`; or logits, (B, K, h, w).
+
+        Raises:
+            ValueError: With mode 'loss'.
+        """
+        if mode == 'loss':
+            raise ValueError('PatchScorer scores crops, it cannot be trained')
+        return self.predict(inputs) if mode == 'predict' else self._logits(inputs)[0]
+
+    @torch.no_grad()
+    def predict(
+        self, inputs: Tensor, data_samples: Any = None
+    ) -> list[dict[str, Tensor]]:
+        """Score crops.
+
+        Args:
+            inputs: Normalised crops, (B, 3, H, W).
+            data_samples: Not used.
+
+        Returns:
+            One dictionary of the batch: ``entropy``, ``foreground``, ``confidence``
+            (B,), ``class_areas`` (B, K), ``features`` (B, D) and, with prototypes,
+            ``cluster``, ``similarity``, ``margin`` (B,); all on the device.
+        """
+        logits, feature = self._logits(inputs)
+        scores = pixel_scores(
+            logits,
+            inputs.shape[-2:],
+            self.align_corners,
+            self.background,
+            self.mode,
+        )._asdict()
+        if self.prototypes is not None:
+            self.prototypes = self.prototypes.to(feature.device)
+            nearest = similarities(feature, self.prototypes)
+            names = ('cluster', 'similarity', 'margin')
+            scores.update(zip(names, nearest, strict=True))
+        return [dict(scores, features=feature)]
+
+    def _logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, K, h, w) and pooled features (B, D) of one pass."""
+        dtype = self.amp_dtype and getattr(torch, self.amp_dtype)
+        device = inputs.device.type
+        with torch.autocast(device, dtype, enabled=dtype is not None):
+            with last_tap(self.predictor.backbone) as kept:
+                features: Sequence[Tensor] = self.predictor.extract_feat(inputs)
+            logits = self.predictor.decode_head(features)
+        if not isinstance(logits, Tensor):
+            raise ValueError(
+                f'{type(self.predictor.decode_head).__name__} returns '
+                f'{type(logits).__name__}, expected logits (B, K, h, w)'
+            )
+        return logits, pooled_feature(kept, features)
+
+    def translate_checkpoint(
+        self, state: dict[str, Tensor], prefix: str, mismatch: str
+    ) -> list[str]:
+        """Put the teacher's weights in the place of the student's, if it is asked for.
+
+        Args:
+            state: Tensors by the model's names, changed in place.
+            prefix: Where this model is in a larger one.
+            mismatch: Not used.
+
+        Returns:
+            Notes for the log.
+
+        Raises:
+            CheckpointError: If there is no teacher in the checkpoint.
+        """
+        teacher, student = f'{prefix}teacher.', f'{prefix}student.'
+        keys = [key for key in state if key.startswith(teacher)]
+        if self.network == 'student':
+            for key in keys:
+                del state[key]
+            return []
+        if not keys:
+            raise CheckpointError("network='teacher', but there is no teacher in it")
+        for key in keys:
+            state[student + key[len(teacher) :]] = state.pop(key)
+        return ['the weights of the teacher are taken']
