@@ -6,6 +6,7 @@ from .command import run_converter
 from .converter import Converter, Plan, dataset_config, lacking
 from .jobs import CopyFile, CutTiles, Job, ReencodeImage
 from .open_image import image_size
+from .scenes import SceneConverter
 from .tiles import Tile, tile_windows
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     'LayoutError',
     'Plan',
     'ReencodeImage',
+    'SceneConverter',
     'SourceError',
     'SourceFile',
     'SourceTree',

@@ -138,6 +138,29 @@ class SourceTree:
         found = ((compiled.fullmatch(file.name), file) for file in self.files)
         return [(match, file) for match, file in found if match]
 
+    def find_unique(self, pattern: str) -> dict[tuple[str, ...], SourceFile]:
+        """Look for files of which each is there once.
+
+        Args:
+            pattern: See :meth:`find`; its groups tell the files apart.
+
+        Returns:
+            Groups -> file, in the order of the files.
+
+        Raises:
+            LayoutError: If two files have the same groups.
+        """
+        found: dict[tuple[str, ...], SourceFile] = {}
+        for match, file in self.find(pattern):
+            other = found.setdefault(match.groups(), file)
+            if other is not file:
+                raise LayoutError(
+                    f'{self.root}: both {other.name} and {file.name} are '
+                    f'{" ".join(match.groups())}, expected it once; is it there packed '
+                    'and unpacked?'
+                )
+        return found
+
     def summary(self) -> str:
         """Say what is there, for messages.
 

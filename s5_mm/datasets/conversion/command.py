@@ -45,7 +45,7 @@ def run_converter(
     args = _parse(converter, doc, counts, argv)
     settings = {'converter': converter.name, **args.settings}
     try:
-        expected = read_expected(args.counts, converter.name)
+        expected = read_expected(args.counts, converter.counts(args))
         if args.verify:
             check_settings(args.dst, settings)
             return _finish(converter, args, expected, [])

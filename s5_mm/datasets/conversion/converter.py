@@ -34,7 +34,8 @@ class Converter(ABC):
     """One data set, from the archives of its owners to the layout that configs read.
 
     Attributes:
-        name: Its key in the table of counts and in the record of a destination.
+        name: Its key in the table of counts, in the record of a destination and in
+            messages.
         layout: How the source should look, shown when it does not.
         options: Further arguments of the command, flag -> keywords of
             ``ArgumentParser.add_argument``.  Their values decide the files, so files
@@ -72,6 +73,17 @@ class Converter(ABC):
             Split as in the table of counts -> config; those whose folder
             :meth:`folder` names has no files are left out.
         """
+
+    def counts(self, args: argparse.Namespace) -> str:
+        """Give the entry in the table of counts.
+
+        Args:
+            args: The command line.
+
+        Returns:
+            Its key; another one where an option changes the numbers.
+        """
+        return self.name
 
     def folder(self, split: str) -> str:
         """Give the folder, or the list, without which a split does not exist.
