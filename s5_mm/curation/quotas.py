@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 POLICIES = ('redistribute', 'best', 'leave', 'error')
 """What happens when a cluster runs dry: its rest goes to the others by their quotas, to
 the lowest entropies wherever they are, to nobody, or stops the run."""
@@ -72,13 +74,22 @@ def fill_quotas(
 
     Raises:
         ValueError: If more is asked for than there is (all policies but ``'leave'``),
-            a cluster has no labelled crop, a cluster runs dry under ``'error'``, or
-            the policy is unknown.
+            or no whole number of crops, a cluster has no labelled crop, runs dry under
+            ``'error'``, or is missing from one of the lists, or the policy is unknown.
     """
     if policy not in POLICIES:
         raise ValueError(f'selection.policy={policy!r}, allowed are {list(POLICIES)}')
-    if num_selected < 1:
-        raise ValueError(f'selection.num_selected={num_selected}, expected at least 1')
+    if not isinstance(num_selected, int | np.integer) or num_selected < 1:
+        raise ValueError(
+            f'selection.num_selected={num_selected!r}, expected a whole number of at '
+            'least 1'
+        )
+    if len(counts) != len(available):
+        raise ValueError(
+            f'{len(counts)} clusters have counts of labelled crops and '
+            f'{len(available)} have crops to choose from, expected one number; score '
+            'again with these prototypes'
+        )
     if empty := [m for m, count in enumerate(counts) if count < 1]:
         raise ValueError(
             f'clusters {empty} have no labelled crop, so Eq. 3 gives them nothing; use '
@@ -90,7 +101,7 @@ def fill_quotas(
             f'selection.num_selected={num_selected}, but only {have} crops may be '
             "chosen; ask for fewer, add sources, or selection.policy='leave'"
         )
-    wanted = largest_remainder(num_selected, counts)
+    wanted = largest_remainder(int(num_selected), counts)
     filled = [min(pair) for pair in zip(wanted, available, strict=True)]
     dry = [m for m, want in enumerate(wanted) if want > available[m]]
     if dry and policy == 'error':
@@ -100,7 +111,7 @@ def fill_quotas(
             f'{len(dry) - 1} others run dry; selection.policy may be '
             f'{list(POLICIES[:-1])}'
         )
-    rest = num_selected - sum(filled)
+    rest = int(num_selected) - sum(filled)
     if policy == 'redistribute':
         filled = _redistribute(rest, counts, available, filled)
         rest = 0

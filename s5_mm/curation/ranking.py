@@ -61,20 +61,14 @@ def by_entropy(crops: Crops, seed: int) -> Rank:
     """Eq. 2: ascending entropy, ties by the stable key.
 
     Args:
-        crops: The crops; entropies of at least 0.
+        crops: The crops; entropies of at least 0, as
+            :class:`s5_mm.curation.streaming.Passes` checks.
         seed: Not used.
 
     Returns:
         Bits of the entropies, which are ordered like the numbers, and the keys.
-
-    Raises:
-        ValueError: If an entropy is negative.
     """
     entropy = np.asarray(crops.entropy, np.float32)
-    if (entropy < 0).any():
-        raise ValueError(
-            f'an entropy is {float(np.nanmin(entropy))}, expected at least 0 nats'
-        )
     # 0.0 - 0.0 and -0.0 + 0.0 are both 0.0, so -0.0 ranks with 0.0.
     bits = (entropy + np.float32(0)).view(np.uint32)
     return Rank(bits.astype(np.uint64), np.asarray(crops.key, np.uint64))
@@ -89,7 +83,14 @@ def by_hash(crops: Crops, seed: int) -> Rank:
 
     Returns:
         A bijection of the keys.
+
+    Raises:
+        ValueError: If the seed is not a whole number from 0 to 2^64 - 1.
     """
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
+        raise ValueError(
+            f'selection.seed={seed!r}, expected a whole number from 0 to 2**64 - 1'
+        )
     start = mix64(np.array([seed], np.uint64) + np.uint64(1))
     high = mix64(np.asarray(crops.key, np.uint64) ^ start)
     return Rank(high, np.zeros_like(high))

@@ -10,10 +10,7 @@ import numpy as np
 from .quotas import Quotas, fill_quotas
 from .rank_search import Cuts, Groups, find_cuts
 from .ranking import Crops, Rank, Strategy, by_entropy, find_strategy
-
-# Rows of one step: the temporaries of a step are what a selection needs beside its
-# table.
-_STEP = 2**20
+from .streaming import Passes
 
 
 class Selection:
@@ -59,7 +56,7 @@ class Selection:
                 'wanted': want,
                 'available': int(self.available[m]),
                 'filled': int(self.filled[m]),
-                'redistributed': int(self.filled[m]) - (want or 0) if want else 0,
+                'redistributed': 0 if want is None else int(self.filled[m]) - want,
                 'cut': None if np.isnan(self.cut[m]) else float(self.cut[m]),
             }
             for m, want in enumerate(wanted)
@@ -97,7 +94,9 @@ def select(
     are cut into batches.
 
     Args:
-        tables: Called for every pass over the crops; gives them batch by batch.
+        tables: Called for every pass over the crops, four or five times; gives them
+            batch by batch, the same ones every time.  Crops that are not eligible take
+            no part, as if they were not in the table.
         counts: N_m^l of Eq. 3, labelled crops of every cluster, (M,).
         num_selected: B^u.
         strategy: Name of one of :data:`s5_mm.curation.ranking.STRATEGIES`.
@@ -109,26 +108,21 @@ def select(
         The selection; exactly ``num_selected`` crops, fewer under ``'leave'``.
 
     Raises:
-        ValueError: If more is asked for than there is, a crop has a cluster that does
-            not exist, or as :func:`s5_mm.curation.quotas.fill_quotas`.
+        ValueError: If no crop may be chosen, a strategy is unknown, two crops have one
+            key, or as :class:`s5_mm.curation.streaming.Passes` and
+            :func:`s5_mm.curation.quotas.fill_quotas`.
     """
     way = find_strategy(strategy)
     selection = Selection(way, seed, len(counts))
 
-    def crops() -> Iterator[Crops]:
-        for table in tables():
-            yield from _steps(table)
-
-    for some in crops():
-        if len(some.cluster) and int(some.cluster.max()) >= len(counts):
-            raise ValueError(
-                f'a crop has cluster {int(some.cluster.max())}, but there are '
-                f'{len(counts)} prototypes; score again with these prototypes'
-            )
+    crops = Passes(tables, len(counts))
+    for some in crops:
         selection.available += np.bincount(some.cluster, minlength=len(counts))
+    if not selection.available.any():
+        raise ValueError(f'no crop may be chosen: {crops.why_none()}')
 
     def ranks() -> Iterator[tuple[Groups, Rank]]:
-        for some in crops():
+        for some in crops:
             yield selection._groups(some), way.rank(some, seed)
 
     available = selection.available
@@ -142,16 +136,16 @@ def select(
     selection._cuts = [find_cuts(ranks, wanted, available, way.bits)]
     if selection.quotas and selection.quotas.rest:
         selection._cuts.append(_cut_rest(selection, crops))
-    for some in crops():
+    for some in crops:
         _count(selection, some)
     return selection
 
 
-def _cut_rest(selection: Selection, crops: Callable[[], Iterable[Crops]]) -> Cuts:
+def _cut_rest(selection: Selection, crops: Iterable[Crops]) -> Cuts:
     """Find the lowest entropies among what the quotas have left."""
 
     def left() -> Iterator[tuple[Groups, Rank]]:
-        for some in crops():
+        for some in crops:
             index = np.flatnonzero(~selection._chosen(some))
             rest = Crops(*(column[index] for column in some[:3]))
             yield np.zeros(len(index), np.int32), by_entropy(rest, 0)
@@ -169,11 +163,3 @@ def _count(selection: Selection, crops: Crops) -> None:
     highest = np.full(len(selection.cut), -np.inf, np.float32)
     np.maximum.at(highest, cluster, entropy)
     selection.cut = np.fmax(selection.cut, np.where(highest < 0, np.nan, highest))
-
-
-def _steps(table: Crops) -> Iterator[Crops]:
-    """Yield the crops that may be chosen, some at a time."""
-    for start in range(0, len(table.key), _STEP):
-        part = Crops(*(c if c is None else c[start : start + _STEP] for c in table))
-        may = part.may_be_chosen()
-        yield part if may.all() else Crops(*(column[may] for column in part[:3]))
