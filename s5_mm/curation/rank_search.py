@@ -17,7 +17,7 @@ from .ranking import Rank
 Groups = np.ndarray
 Batches = Callable[[], Iterable[tuple[Groups, Rank]]]
 
-# 8 MB of counts, whatever the number of groups; what is collected takes up to 100 MB.
+# 8 MB of counts, whatever the number of groups; what is collected takes up to 200 MB.
 _MAX_BINS = 2**20
 _MAX_COLLECTED = 2**22
 _TOP = np.uint64(2**64 - 1)
@@ -47,10 +47,11 @@ class Cuts:
         Returns:
             bool (n,).
         """
-        high, low = self.high[groups], self.low[groups]
-        below = rank.high < high
-        at = (rank.high == high) & (rank.low <= low)
-        return (below | at) & self.some[groups]
+        high = self.high[groups]
+        chosen = rank.high < high
+        at = np.flatnonzero(rank.high == high)
+        chosen[at] = rank.low[at] <= self.low[groups[at]]
+        return chosen if self.some.all() else chosen & self.some[groups]
 
 
 def find_cuts(
@@ -98,7 +99,8 @@ class _Search:
         self.high = np.zeros(len(wanted), np.uint64)
         self.low = np.zeros(len(wanted), np.uint64)
         # Bits of the two words that the prefix does not fix yet.
-        self.high_left, self.low_left = high_bits, 64
+        self.high_bits = self.high_left = high_bits
+        self.low_left = 64
         self.width = max(int(_MAX_BINS // len(wanted)).bit_length() - 1, 1)
 
     @property
@@ -140,27 +142,29 @@ class _Search:
         groups = np.concatenate([pair[0] for pair in found])
         high = np.concatenate([pair[1].high for pair in found])
         low = np.concatenate([pair[1].low for pair in found])
+        del found
         order = np.lexsort((low, high, groups))
-        groups, high, low = groups[order], high[order], low[order]
-        starts = np.searchsorted(groups, np.arange(len(self.place)))
+        ends = np.bincount(groups, minlength=len(self.place)).cumsum()
+        starts = np.concatenate([[0], ends[:-1]])
         for group in np.flatnonzero(self.searched):
-            last = starts[group] + self.place[group] - 1
+            place = starts[group] + self.place[group]
+            last = order[place - 1]
             cuts.high[group], cuts.low[group] = high[last], low[last]
-            behind = last + 1
-            if behind < len(groups) and (
-                (groups[behind], high[behind], low[behind])
-                == (groups[last], high[last], low[last])
-            ):
-                raise ValueError(
-                    'two crops have the same key, expected each once in a run '
-                    f'(rank {int(high[last])}, key {int(low[last])})'
-                )
+            if place < ends[group]:
+                behind = order[place]
+                if (high[behind], low[behind]) == (high[last], low[last]):
+                    raise ValueError(
+                        'two crops have the same key, expected each once in a run '
+                        f'(rank {int(high[last])}, key {int(low[last])})'
+                    )
 
     def _inside(self, groups: Groups, rank: Rank) -> tuple[Groups, Rank]:
         """Keep the crops whose ranks begin with the prefix of their group."""
-        keep = self.searched[groups]
         high_left, low_left = np.uint64(self.high_left), np.uint64(self.low_left)
-        if self.high_left < 64:
+        if self.high_left == self.high_bits and self.searched.all():
+            return groups, rank
+        keep = self.searched[groups]
+        if self.high_left < self.high_bits:
             keep &= (rank.high >> high_left) == (self.high >> high_left)[groups]
         if self.low_left < 64:
             keep &= (rank.low >> low_left) == (self.low >> low_left)[groups]
