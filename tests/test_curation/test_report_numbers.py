@@ -18,6 +18,7 @@ from s5_mm.curation.report.leakage import read_duplicates, read_matches
 from s5_mm.curation.report.picks import Smallest
 from s5_mm.curation.report.run_record import read_run_record
 from s5_mm.curation.report.summary import collection_matrices
+from s5_mm.curation.report.tally import Key
 from s5_mm.testing.curation_run import CLASSES, cut_of, write_curation_run
 
 M = 5
@@ -147,6 +148,18 @@ def test_matrix_of_collections(run):
             own = [r for r in run[1] if (r['collection'], r['cluster']) == (name, m)]
             assert scored[c, m] == len(own)
             assert selected[c, m] == sum(r['decision'] == 'selected' for r in own)
+
+
+def test_matrix_folds_the_smallest_collections():
+    sizes = {'a': 5, 'b': 1, 'c': 7, 'd': 2}
+    counts = {
+        Key(name, '', 'selected' if name in 'bc' else 'unselected', 0, True): size
+        for name, size in sizes.items()
+    }
+    names, selected, scored = collection_matrices(counts, 1, most=3)
+    assert names == ['a', 'c', '2 others']
+    assert scored.ravel().tolist() == [5, 7, 3]
+    assert selected.ravel().tolist() == [0, 7, 1]
 
 
 def test_sheets_show_the_extremes(run, numbers):

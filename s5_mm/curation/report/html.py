@@ -60,6 +60,11 @@ def number(value: float | int | None, digits: int = 4) -> str:
     return f'{value:.{digits}g}'
 
 
+def percent(part: float, whole: float) -> str:
+    """Write a share; '-' of nothing."""
+    return f'{part / whole:.2%}' if whole else '-'
+
+
 class Page:
     """Collects the sections of a page.
 

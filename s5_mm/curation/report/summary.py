@@ -91,21 +91,35 @@ def collections(counts: Mapping[Key, int]) -> list[dict[str, Any]]:
 
 
 def collection_matrices(
-    counts: Mapping[Key, int], num_clusters: int
+    counts: Mapping[Key, int], num_clusters: int, most: int = 40
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Count the crops of every collection in every cluster.
+
+    Args:
+        counts: Of the tally.
+        num_clusters: M.
+        most: Rows; the smallest collections beyond it share the last one.
 
     Returns:
         Names of the collections; selected and scored crops, int64 (C, M).
     """
     names = sorted({key.collection for key in counts})
+    place = {name: row for row, name in enumerate(names)}
     selected, scored = np.zeros((2, len(names), num_clusters), np.int64)
     for key, n in counts.items():
         if key.scored and key.cluster >= 0:
-            place = names.index(key.collection), key.cluster
-            scored[place] += n
-            selected[place] += n if key.decision == 'selected' else 0
-    return names, selected, scored
+            cell = place[key.collection], key.cluster
+            scored[cell] += n
+            selected[cell] += n if key.decision == 'selected' else 0
+    if len(names) <= most:
+        return names, selected, scored
+    order = np.argsort(-scored.sum(axis=1), kind='stable')
+    kept, others = np.sort(order[: most - 1]), order[most - 1 :]
+    folded = (
+        np.concatenate([matrix[kept], matrix[others].sum(axis=0, keepdims=True)])
+        for matrix in (selected, scored)
+    )
+    return [*(names[row] for row in kept), f'{len(others)} others'], *folded
 
 
 def means(tally: Tally, counts: Mapping[Key, int]) -> dict[str, list[float | None]]:
