@@ -83,6 +83,10 @@ class Page:
         self._links.append(f'<a href="#{anchor}">{safe(heading)}</a>')
         self._parts.append(f'<h2 id="{anchor}">{safe(heading)}</h2>')
 
+    def subsection(self, heading: str) -> None:
+        """Begin a part of a section."""
+        self._parts.append(f'<h3>{safe(heading)}</h3>')
+
     def text(self, text: str, kind: str = '') -> None:
         """Add a paragraph.
 
@@ -145,7 +149,7 @@ class Page:
             tiles: The file of every picture, JPEG, and the lines below it.
         """
         if heading:
-            self._parts.append(f'<h3>{safe(heading)}</h3>')
+            self._parts.append(f'<h4>{safe(heading)}</h4>')
         cells = []
         for jpeg, lines in tiles:
             below = ''.join(f'<span>{safe(line)}</span>' for line in lines)

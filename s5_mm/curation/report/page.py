@@ -173,7 +173,7 @@ def _provenance(page: Page, numbers: Mapping[str, Any], config: str) -> None:
 
 def _sheet(page: Page, sheet: FilledSheet) -> None:
     """Add a contact sheet."""
-    page.gallery(sheet.title, [])
+    page.subsection(sheet.title)
     page.text(sheet.text, 'note')
     for heading, cells in sheet.strips:
         tiles = [(jpeg(cell.picture.pixels), cell.lines) for cell in cells]

@@ -13,7 +13,8 @@ body { margin: 0 auto; padding: 1rem 1.5rem 4rem; max-width: 90rem;
 h1 { font-size: 1.6rem; margin: .5rem 0; }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; padding-top: .5rem;
   border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 1.25rem 0 .5rem; }
+h3 { font-size: 1.1rem; margin: 1.5rem 0 .25rem; }
+h4 { font-size: .9rem; margin: 1rem 0 .4rem; }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
 a { color: inherit; }
 p { max-width: 65rem; margin: .5rem 0; }
