@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from s5_mm.curation.manifest import SOURCES, versioned, write_table
+from s5_mm.curation.manifest import SOURCES, read_table, versioned, write_table
 from s5_mm.curation.report import batches, write_report
 from s5_mm.curation.report.collect import read_manifest, summarise
 from s5_mm.curation.report.leakage import read_duplicates, read_matches
@@ -249,14 +249,28 @@ def test_duplicates(run, numbers):
     assert shown == [str(i) for i in (ids[3], *removed, ids[5], *gone)]
 
 
-def test_batches_change_nothing(run, monkeypatch):
+@pytest.mark.parametrize(('rows', 'group'), [(7, 1000), (7, 5), (20, 6), (1000, 3)])
+def test_batches_and_row_groups_change_nothing(run, tmp_path, monkeypatch, rows, group):
     found, numbers, _, _ = collect(run[0])
-    monkeypatch.setattr(batches, 'BATCH_ROWS', 7)
-    again, others, _, _ = collect(run[0])
+    copy = tmp_path / 'run'
+    shutil.copytree(run[0], copy)
+    table = read_table(copy / 'manifest.parquet')
+    pq.write_table(table, copy / 'manifest.parquet', row_group_size=group)
+    monkeypatch.setattr(batches, 'BATCH_ROWS', rows)
+    sizes = [len(b) for _, b in batches.iterate(copy / 'manifest.parquet', ['path'])]
+    assert sum(sizes) == 128
+    assert max(sizes) <= rows
+    again, others, _, _ = collect(copy)
+    numbers.pop('hashes')
+    # The order of a sum of floats is that of the batches.
     for name, sums in numbers.pop('means').items():
         assert others['means'][name] == pytest.approx(sums)
-    others.pop('means')
-    numbers.pop('class_areas'), others.pop('class_areas')
+    for area, other in zip(
+        numbers.pop('class_areas'), others.pop('class_areas'), strict=True
+    ):
+        assert area == pytest.approx(other)
+    for name in ('means', 'hashes'):
+        others.pop(name)
     assert others == numbers
     for name in ('best', 'inside', 'outside', 'typical', 'rejected', 'dropped'):
         one, two = getattr(found.picks, name).rows(), getattr(again.picks, name).rows()

@@ -27,6 +27,8 @@ from s5_mm.testing.curation_run import draw_manifest, write_quotas
 
 _CHUNK = 250_000
 _CROPS_OF_SOURCE = 16
+# As a run writes them: a row group for every part.
+_ROWS_OF_GROUP = 4096
 
 
 def write_manifest(
@@ -59,7 +61,7 @@ def write_manifest(
             writer = pq.ParquetWriter(
                 folder / 'manifest.parquet', versioned(table.schema), compression='zstd'
             )
-        writer.write_table(table.cast(writer.schema))
+        writer.write_table(table.cast(writer.schema), _ROWS_OF_GROUP)
         cluster = table['cluster'].fill_null(-1).to_numpy() + 1
         taken = np.isin(table['decision'].to_pylist(), ('selected', 'dropped'))
         scored += np.bincount(cluster, minlength=clusters + 1)[1:]

@@ -55,11 +55,16 @@ def iterate(
     if missing := [name for name in columns if name not in names]:
         raise ReportError(f'{path}: no column {missing}, it has {names}')
     first = 0
-    # Group by group: one iterator over all of them keeps 80 bytes a row until its end.
-    for group in range(file.num_row_groups):
-        for batch in file.iter_batches(
-            BATCH_ROWS, row_groups=[group], columns=list(columns)
-        ):
+    for groups in _runs(file):
+        if len(groups) > 1:
+            # The rows of different row groups have dictionaries of their own.
+            table = file.read_row_groups(groups, columns=list(columns))
+            batches = table.unify_dictionaries().combine_chunks().to_batches()
+        else:
+            batches = file.iter_batches(
+                BATCH_ROWS, row_groups=groups, columns=list(columns)
+            )
+        for batch in batches:
             yield first, batch
             first += len(batch)
 
@@ -136,3 +141,23 @@ class Codes:
         return table[
             column.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
         ]
+
+
+def _runs(file: pq.ParquetFile) -> Iterator[list[int]]:
+    """Put row groups together that fit into a batch.
+
+    A manifest has a row group for every part of the run, of some 4,096 rows, too few
+    for steps that work on all histograms.  One iterator over all row groups, on the
+    other hand, keeps 80 bytes a row until its end.
+    """
+    run: list[int] = []
+    rows = 0
+    for group in range(file.num_row_groups):
+        count = file.metadata.row_group(group).num_rows
+        if run and rows + count > BATCH_ROWS:
+            yield run
+            run, rows = [], 0
+        run.append(group)
+        rows += count
+    if run:
+        yield run
