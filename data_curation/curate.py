@@ -15,14 +15,19 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmengine.config import DictAction
 
 from s5_mm.curation.manifest import ManifestError
-from s5_mm.curation.pipeline import Pipeline
-from s5_mm.curation.progress import status
+from s5_mm.curation.progress import outlook, status
+from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import load_settings
+from s5_mm.curation.stages import RUN_STAGE
 from s5_mm.curation.work_dir import STAGES, WorkDir
+
+# Beside this folder in a checkout as in an installed package.
+TEST_SCRIPT = Path(__file__).resolve().parents[1] / 'tools' / 'test.py'
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -70,14 +75,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.command == 'status':
             sys.stdout.write(status(work) + '\n')
             return 0
-        pipeline = Pipeline(load_settings(args.config, args.cfg_options), work, args.jobs)
+        settings = load_settings(args.config, args.cfg_options)
+        run = CurationRun(settings, work, args.jobs, TEST_SCRIPT)
         if args.dry_run:
-            sys.stdout.write(pipeline.outlook(stages) + '\n')
+            sys.stdout.write(outlook(run, stages) + '\n')
             return 0
         with work.lock():
             if args.redo:
                 work.forget(args.redo)
-            pipeline.run(stages)
+            for stage in stages:
+                RUN_STAGE[stage](run)
     except (ManifestError, ValueError, FileNotFoundError) as error:
         sys.stderr.write(f'\ncurate.py: {error}\n')
         return 2

@@ -54,6 +54,14 @@ class Collection:
                     f'{where}: {key}={value!r}, expected a whole number above 0'
                 )
 
+    def arguments(self) -> dict[str, Any]:
+        """Its arguments but for the name, as in a config."""
+        return {key: value for key, value in vars(self).items() if key != 'name'}
+
+    def drawn(self) -> dict[str, Any]:
+        """What decides its images and crops; where they lie does not."""
+        return {k: v for k, v in self.arguments().items() if k != 'root'}
+
     def names(self) -> Iterator[str]:
         """List its images.
 

@@ -53,6 +53,11 @@ class CropGrid:
         if self.max_crops is not None and self.max_crops < 1:
             raise ValueError(f'crop: max_crops={self.max_crops}, expected above 0')
 
+    @property
+    def filling(self) -> SmallPolicy:
+        """What fills crops of small images, if there are any."""
+        return 'reflect' if self.small == 'drop' else self.small
+
     def windows(self, width: int, height: int) -> np.ndarray:
         """Lay crops over an image.
 

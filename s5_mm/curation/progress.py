@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from s5_mm.utils.progress import duration
 
 from .manifest import ManifestError, Parts
+from .run import CurationRun
 from .work_dir import STAGES, WorkDir
 
 # Files whose times give the speed of a stage that another process works on.
 _RECENT = 20
-_PER_PART = ('scan', 'score')
+PER_PART = ('scan', 'score')
+"""Stages that work part by part."""
 
 
 def status(work: WorkDir) -> str:
@@ -43,9 +46,43 @@ def status(work: WorkDir) -> str:
     return '\n'.join(lines)
 
 
+def outlook(run: CurationRun, stages: Iterable[str]) -> str:
+    """Say what running stages would do, without doing it.
+
+    Args:
+        run: The run.
+        stages: Their names.
+
+    Returns:
+        A line for each.
+    """
+    lines = []
+    for stage in stages:
+        text = 'done' if run.work.record(stage).get('finished') else 'to do'
+        if text == 'to do' and stage == 'plan':
+            sizes = [
+                f'{collection.name}: {sum(1 for _ in collection.names()):,} images'
+                for collection in run.settings.collections
+            ]
+            text += f' ({", ".join(sizes)})'
+        elif text == 'to do' and run.work.record('plan').get('finished'):
+            text += f' ({_missing(run, stage)}{run.num_crops():,} crops)'
+        lines.append(f'{stage:<12} {text}')
+    return '\n'.join(lines)
+
+
+def _missing(run: CurationRun, stage: str) -> str:
+    """Say how many parts are missing of a stage that works part by part."""
+    if stage not in PER_PART:
+        return ''
+    names = list(run.parts())
+    missing = sum(not (run.folder(stage) / name).exists() for name in names)
+    return f'{missing} of {len(names)} parts, '
+
+
 def _left(work: WorkDir, stage: str) -> str:
     """Estimate the time that a stage needs still, where it works part by part."""
-    if stage not in _PER_PART or not work.record('plan').get('finished'):
+    if stage not in PER_PART or not work.record('plan').get('finished'):
         return ''
     total = len(Parts(work.folder('plan')))
     files = list(Path(work.folder(stage)).glob('part-*.parquet'))

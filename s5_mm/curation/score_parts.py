@@ -143,7 +143,9 @@ def read_features(plan: Path, scored: Path) -> tuple[np.ndarray, np.ndarray, str
                 'PatchScoringHook(features=True)'
             ) from error
         if rows.shape[:1] != passed.shape:
-            raise ManifestError(f'{path}: {len(rows)} rows, the table has {len(passed)}')
+            raise ManifestError(
+                f'{path}: {len(rows)} rows, the table has {len(passed)}'
+            )
         ids.append(table['crop_id'].to_numpy()[passed])
         features.append(rows[passed])
         checkpoint = read_scorer(scored / name)['checkpoint']

@@ -9,6 +9,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from s5_mm.utils.config import OrderedConfig
+
 from .collections import Collection, read_collections
 from .crop_grid import CropGrid
 
@@ -19,7 +21,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     'scorer': dict(config=None, checkpoint=None, num_processes=1, cfg_options={}),
     'prototypes': dict(num_clusters=100, num_restarts=10, num_iters=25, seed=0),
     'selection': dict(
-        num_selected=None, strategy='s5', when_dry='redistribute', seed=0
+        num_selected=None, strategy='s5', policy='redistribute', seed=0
     ),
     'check': {},
     'shards': {},
@@ -35,6 +37,7 @@ class Settings:
     Args:
         config: ``collections`` and ``labelled`` (see :class:`Collection`) and the
             sections of :data:`DEFAULTS`.
+        text: What the report shows as the config.
 
     Attributes:
         collections: What is selected from.
@@ -45,7 +48,8 @@ class Settings:
         ValueError: If a section or one of its keys is unknown, or one is missing.
     """
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], text: str = '') -> None:
+        self.text = text
         allowed = ['collections', 'labelled', *DEFAULTS]
         given = {k: v for k, v in config.items() if not k.startswith('_')}
         _refuse_unknown('the config', given, allowed)
@@ -110,9 +114,8 @@ def load_settings(
     config.merge_from_dict(options)
     plain = config.to_dict()
     try:
-        return Settings(
-            {k: v for k, v in plain.items() if isinstance(v, dict) or k in DEFAULTS}
-        )
+        sections = {k: v for k, v in plain.items() if isinstance(v, dict)}
+        return Settings(sections, OrderedConfig(plain).pretty_text)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
 

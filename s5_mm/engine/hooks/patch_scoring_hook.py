@@ -61,9 +61,9 @@ class PatchScoringHook(Hook):
         wanted = list(_stream(runner).metainfo.get('classes') or ())
         if found and wanted and found != wanted:
             raise CheckpointError(
-                f'{runner._load_from}: was trained for the {len(found)} classes {found}, '
-                f'the config (test_dataloader.dataset.metainfo) has {len(wanted)} '
-                f'{wanted}'
+                f'{runner._load_from}: was trained for the {len(found)} classes '
+                f'{found}, the config (test_dataloader.dataset.metainfo) has '
+                f'{len(wanted)} {wanted}'
             )
 
     def before_test(self, runner: Runner) -> None:
@@ -151,7 +151,5 @@ def _model(runner: Runner) -> Any:
     """Scorer of the runner, unwrapped."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     if not hasattr(model, 'set_prototypes'):
-        raise ValueError(
-            f'model is {type(model).__name__}, expected s5_mm.PatchScorer'
-        )
+        raise ValueError(f'model is {type(model).__name__}, expected s5_mm.PatchScorer')
     return model

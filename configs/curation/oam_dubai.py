@@ -1,0 +1,18 @@
+# Curation small enough for a laptop CPU, on real imagery: 500 of the patches of four
+# kinds of unlabelled images, for the labelled tiles of Dubai.  With the folder that
+# holds them all and a checkpoint of configs/s4p/vit-t_dubai_supervised.py:
+#   python data_curation/curate.py run configs/curation/oam_dubai.py --work-dir DIR \
+#     --cfg-options data_root=FOLDER scorer.checkpoint=CHECKPOINT
+data_root = 'data/'
+collections = dict(
+    oam=dict(root=data_root + 'oam_tiles'),
+    korea=dict(root=data_root + 'korea_s2', folder='img_dir'),
+    harbours=dict(root=data_root + 'hrsc_ships', folder='img_dir'),
+    dota=dict(root=data_root + 'dota8'),
+)
+labelled = dict(root=data_root + 'dubai', folder='img_dir/train')
+crop = dict(size=128, stride=128)
+plan = dict(rows_per_part=1024)
+scorer = dict(config='configs/curation/score_vit-t_dubai.py')
+prototypes = dict(num_clusters=16)
+selection = dict(num_selected=500)

@@ -1,0 +1,23 @@
+"""The stages of a curation run, each of them resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..run import CurationRun
+from .choosing import run_select
+from .looking import run_plan, run_scan
+from .reporting import run_report
+from .scoring import run_cluster, run_score
+
+RUN_STAGE: dict[str, Callable[[CurationRun], None]] = {
+    'plan': run_plan,
+    'scan': run_scan,
+    'cluster': run_cluster,
+    'score': run_score,
+    'select': run_select,
+    'report': run_report,
+}
+"""What does the work of a stage, or what is left of it, by name."""
+
+__all__ = ['RUN_STAGE']

@@ -1,0 +1,71 @@
+"""Stage ``select``, and the choice that the check repeats without what it dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from ..manifest import write_table
+from ..prototypes_file import load_prototypes
+from ..ranking import Crops
+from ..run import CurationRun, write_json
+from ..selection import Selection, select
+from ..tables import scored_crops
+from .scoring import PROTOTYPES_FILE
+
+QUOTAS_FILE = 'quotas.json'
+
+
+def run_select(run: CurationRun) -> None:
+    """Choose crops (Eq. 2-3)."""
+    run.work.require('score')
+    record = run.work.begin('select', run.settings['selection'])
+    if record.finished:
+        return
+    with record.work(workers=1, unit='crops') as results:
+        chosen = choose(run)
+        write_choice(run, 'select', chosen)
+        results['items'] = int(chosen.filled.sum())
+
+
+def choose(run: CurationRun, excluded: np.ndarray | None = None) -> Selection:
+    """Select from the scores.
+
+    Args:
+        run: The run.
+        excluded: Identifiers that may not be chosen, uint64, sorted.
+
+    Returns:
+        The selection.
+    """
+
+    def tables() -> Iterator[Crops]:
+        return (crops for _, crops in scored_crops(run.work, excluded))
+
+    options = dict(run.settings['selection'])
+    options['num_selected'] = run.settings.need('selection', 'num_selected')
+    prototypes = load_prototypes(run.folder('cluster') / PROTOTYPES_FILE)
+    return select(tables, prototypes.counts.tolist(), **options)
+
+
+def write_choice(
+    run: CurationRun,
+    stage: str,
+    chosen: Selection,
+    excluded: np.ndarray | None = None,
+) -> None:
+    """Write a selection: ``chosen`` for every crop, and the quotas.
+
+    Args:
+        run: The run.
+        stage: Stage whose folder takes it.
+        chosen: The selection.
+        excluded: What it was made without.
+    """
+    folder = run.folder(stage)
+    for name, crops in scored_crops(run.work, excluded):
+        table = pa.table({'crop_id': crops.key, 'chosen': chosen(crops)})
+        write_table(folder / name, table)
+    write_json(folder / QUOTAS_FILE, chosen.report())
