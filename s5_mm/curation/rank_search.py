@@ -17,9 +17,10 @@ from .ranking import Rank
 Groups = np.ndarray
 Batches = Callable[[], Iterable[tuple[Groups, Rank]]]
 
-# 8 MB of counts, whatever the number of groups; what is collected takes up to 200 MB.
+# 8 MB of counts, whatever the number of groups, and 50 MB for what is collected; a crop
+# costs as much to sort as in several passes.
 _MAX_BINS = 2**20
-_MAX_COLLECTED = 2**22
+_MAX_COLLECTED = 2**20
 _TOP = np.uint64(2**64 - 1)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from .quotas import Quotas, fill_quotas
 from .rank_search import Cuts, Groups, find_cuts
 from .ranking import Crops, Rank, Strategy, by_entropy, find_strategy
-from .streaming import Passes
+from .streaming import Passes, steps
 
 
 class Selection:
@@ -39,12 +39,13 @@ class Selection:
 
         Returns:
             bool (n,).
+
+        Raises:
+            ValueError: If the columns have different lengths.
         """
-        may = crops.may_be_chosen()
-        chosen = np.zeros(len(may), bool)
-        index = np.flatnonzero(may)
-        some = Crops(crops.entropy[index], crops.cluster[index], crops.key[index])
-        chosen[index] = self._chosen(some)
+        chosen = np.zeros(len(crops.key), bool)
+        for rows, some in steps(crops):
+            chosen[rows] = self._chosen(some)
         return chosen
 
     def report(self) -> list[dict[str, Any]]:

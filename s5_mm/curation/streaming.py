@@ -41,7 +41,7 @@ class Passes:
         """
         count = 0
         for table in self._tables():
-            for crops in _steps(table):
+            for _, crops in steps(table):
                 self._check(crops)
                 count += len(crops.key)
                 yield crops
@@ -86,8 +86,19 @@ class Passes:
             )
 
 
-def _steps(table: Crops) -> Iterator[Crops]:
-    """Yield the crops that may be chosen, some at a time."""
+def steps(table: Crops) -> Iterator[tuple[np.ndarray, Crops]]:
+    """Pass over a table in memory.
+
+    Args:
+        table: The crops.
+
+    Yields:
+        Rows of crops that may be chosen, int64 (n,), and these crops, at most 2^18 at a
+        time, ``eligible`` left out.
+
+    Raises:
+        ValueError: If the columns have different lengths.
+    """
     lengths = {
         name: len(column)
         for name, column in table._asdict().items()
@@ -97,5 +108,6 @@ def _steps(table: Crops) -> Iterator[Crops]:
         raise ValueError(f'columns of scores have the lengths {lengths}, expected one')
     for start in range(0, len(table.key), _STEP):
         part = Crops(*(c if c is None else c[start : start + _STEP] for c in table))
-        may = part.may_be_chosen()
-        yield Crops(*(c if may.all() else c[may] for c in part[:3]))
+        rows = np.flatnonzero(part.may_be_chosen())
+        whole = len(rows) == len(part.key)
+        yield start + rows, Crops(*(c if whole else c[rows] for c in part[:3]))
