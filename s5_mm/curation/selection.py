@@ -95,7 +95,7 @@ def select(
     are cut into batches.
 
     Args:
-        tables: Called for every pass over the crops, four or five times; gives them
+        tables: Called for every pass over the crops, three times or more; gives them
             batch by batch, the same ones every time.  Crops that are not eligible take
             no part, as if they were not in the table.
         counts: N_m^l of Eq. 3, labelled crops of every cluster, (M,).

@@ -35,6 +35,8 @@ def test_shares_are_exact_beyond_floating_point():
     assert largest_remainder(10**12 + 1, [1, 1]) == [5 * 10**11 + 1, 5 * 10**11]
     counts = np.array([3 * 10**8, 10**8], np.int64)  # the products overflow 64 bits
     assert largest_remainder(4 * 10**12, counts) == [3 * 10**12, 10**12]
+    number = np.int64(4 * 10**12)
+    assert fill_quotas(number, counts, [number, number]).wanted[0] == 3 * 10**12
 
 
 def test_the_paper_s_size():
