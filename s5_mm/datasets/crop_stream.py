@@ -99,9 +99,9 @@ class CropStream(IterableDataset):
         """Read the parts of this worker.
 
         Yields:
-            ``inputs``, uint8 (B, 3, size, size) RGB, and ``data_samples``: name of the
-            ``part``, ``start``, the place of the first crop among those of the part
-            that passed, and ``count`` of those that are no filling.
+            ``inputs``, uint8 (B, 3, size, size) RGB, and ``data_samples``: ``part``, its
+            name, ``start``, the place of the first crop among those of the part that
+            passed, and ``count``, the number of those that are no filling.
 
         Raises:
             ManifestError: If a source vanished or changed since it was planned.
@@ -122,8 +122,7 @@ class CropStream(IterableDataset):
             name: Name of the part.
 
         Returns:
-            ``crop_id`` of all, uint64 (n,), and whether they passed the gate, bool
-            (n,).
+            ``crop_id`` of all, uint64 (n,), and whether each passed, bool (n,).
 
         Raises:
             ManifestError: If the gate's table is of another plan.
