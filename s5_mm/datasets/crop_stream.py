@@ -99,9 +99,9 @@ class CropStream(IterableDataset):
         """Read the parts of this worker.
 
         Yields:
-            ``inputs``, uint8 (B, 3, size, size) RGB, and ``data_samples``: ``part``, its
-            name, ``start``, the place of the first crop among those of the part that
-            passed, and ``count``, the number of those that are no filling.
+            ``inputs``, uint8 (B, 3, size, size) RGB, and ``data_samples``: the name
+            of the ``part``; ``start``, the place of the first crop among those of the
+            part that passed; ``count``, how many of them are no filling.
 
         Raises:
             ManifestError: If a source vanished or changed since it was planned.
