@@ -52,7 +52,8 @@ def run_converter(
         tree = SourceTree(args.src, args.dst)
         plan = converter.plan(tree, args)
         if not plan.jobs:
-            raise converter.refuse(tree)
+            raise converter.refuse(tree, plan.missing)
+        plan = _with_scenes(plan, expected)
         if args.dry_run:
             return _show_plan(plan, expected)
         with locked(args.dst):
@@ -108,6 +109,16 @@ def _parse(
     return args
 
 
+def _with_scenes(plan: Plan, expected: Mapping[str, Expected] | None) -> Plan:
+    """Add what the numbers of the source's images say to what is missing."""
+    wrong = [
+        f'{split}: {found:,} images of the source, expected {expected[split].scenes:,}'
+        for split, found in plan.scenes.items()
+        if expected and expected[split].scenes not in (None, found)
+    ]
+    return plan._replace(missing=[*wrong, *plan.missing])
+
+
 def _convert(plan: Plan, args: argparse.Namespace) -> list[str]:
     """Make all files; the problems of the source are returned."""
     outputs = {name for job in plan.jobs for name in job.outputs}
@@ -132,9 +143,10 @@ def _finish(
         folder = converter.folder(name)
         if not any(file == folder or file.startswith(f'{folder}/') for file in found):
             if expected is not None:
+                known = expected[name].images
                 problems.append(
-                    f'{name}: 0 images, expected {expected[name].images:,}; {folder} '
-                    'has no files'
+                    f'{name}: 0 images, expected {"some" if known is None else known}; '
+                    f'{folder} has no files'
                 )
             continue
         known = expected and expected[name]
@@ -156,7 +168,8 @@ def _show_plan(plan: Plan, expected: Mapping[str, Expected] | None) -> int:
     for folder, count in sorted(folders.items()):
         _say(f'  {folder or ".":<40}{count:>10,} files')
     for name, known in (expected or {}).items():
-        _say(f'known: {name} has {known.images:,} images')
+        if known.images is not None:
+            _say(f'known: {name} has {known.images:,} images')
     for line in plan.missing:
         _say(f'  BAD {line}')
     return 1 if plan.missing else 0

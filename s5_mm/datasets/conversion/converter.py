@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,6 +13,8 @@ from mmengine.config import Config
 from .archive import LayoutError, SourceTree
 from .jobs import Job
 from .verification import shorten
+
+_SHOWN = 6
 
 
 class Plan(NamedTuple):
@@ -23,11 +25,14 @@ class Plan(NamedTuple):
         missing: What the source lacks, a line each.
         lists: Small files that are written when all else is there: path relative to
             the destination -> text.
+        scenes: Split -> number of images of the source, to be compared with the table
+            of counts.
     """
 
     jobs: list[Job]
     missing: list[str]
     lists: Mapping[str, str] = {}
+    scenes: Mapping[str, int] = {}
 
 
 class Converter(ABC):
@@ -96,41 +101,46 @@ class Converter(ABC):
         """
         return f'img_dir/{split}'
 
-    def refuse(self, tree: SourceTree) -> LayoutError:
-        """Make the error of a source in which nothing was recognised.
+    def refuse(self, tree: SourceTree, missing: Sequence[str]) -> LayoutError:
+        """Make the error of a source of which nothing can be made.
 
         Args:
             tree: The source.
+            missing: What it lacks, a line each.
 
         Returns:
             The error; it says what was found and what was expected.
         """
+        lines = '\n    '.join(missing[:_SHOWN])
         return LayoutError(
-            f'{tree.root}: nothing of {self.name} is here; found\n'
+            f'{tree.root}: nothing of {self.name} can be made of this; found\n'
             f'    {tree.summary()}\n  expected\n    '
             + self.layout.strip().replace('\n', '\n    ')
+            + (f'\n  missing\n    {lines}' if lines else '')
         )
 
 
 def dataset_config(
-    file: Path, key: str, split: str, dst: Path, **changes: Any
+    file: Path, key: str, split: str | None, dst: Path, **changes: Any
 ) -> dict[str, Any]:
     """Take a data set from a config of this repository.
 
     What a conversion made is thus checked by the very rules of a run.
 
     Args:
-        file: A config with ``key = dict(train=dict(type=...), val=...)``.
+        file: A config with ``key = dict(train=dict(type=...), val=...)``, or with
+            ``key = dict(type=...)``.
         key: The variable.
-        split: The entry in it.
+        split: The entry in it; None takes all of it.
         dst: Replaces ``data_root``.
         **changes: Replace other entries.
 
     Returns:
         The config of the data set.
     """
-    config = Config.fromfile(str(file))[key][split].to_dict()
-    return {**config, 'data_root': str(dst), **changes}
+    config = Config.fromfile(str(file))[key]
+    config = config if split is None else config[split]
+    return {**config.to_dict(), 'data_root': str(dst), **changes}
 
 
 def lacking(what: str, wanted: Iterable[str], found: Collection[str]) -> list[str]:

@@ -17,19 +17,21 @@ class Expected(NamedTuple):
     """What is known of a split.
 
     Attributes:
-        images: Number of images.
+        images: Number of images; None if it is not known.
         sizes: (width, height) that images may have, in pixels; empty: any.
+        scenes: Number of images of the source; None if it is not known.
     """
 
-    images: int
+    images: int | None = None
     sizes: tuple[tuple[int, int], ...] = ()
+    scenes: int | None = None
 
 
 def read_expected(path: str | Path, name: str) -> Mapping[str, Expected] | None:
     """Read what is known of a data set.
 
     The file is ``{name: {"source": text, "splits": {split: {"images": n, "sizes":
-    [[width, height], ...]}}}}``; ``sizes`` may be left out.
+    [[width, height], ...], "scenes": n}}}}``; all but the names may be left out.
 
     Args:
         path: The file, or :data:`NONE`.
@@ -48,8 +50,9 @@ def read_expected(path: str | Path, name: str) -> Mapping[str, Expected] | None:
         splits = table[name]['splits']
         return {
             split: Expected(
-                int(entry['images']),
+                _number(entry.get('images')),
                 tuple((int(w), int(h)) for w, h in entry.get('sizes', ())),
+                _number(entry.get('scenes')),
             )
             for split, entry in splits.items()
         }
@@ -61,3 +64,8 @@ def read_expected(path: str | Path, name: str) -> Mapping[str, Expected] | None:
             'expected {"' + name + '": {"splits": {"train": {"images": 1}}}}, or '
             f'{NONE!r} in place of the file'
         ) from error
+
+
+def _number(value: float | None) -> int | None:
+    """Read a number that may be unknown."""
+    return None if value is None else int(value)
