@@ -140,7 +140,7 @@ def _finish(
     found = set(files_below(args.dst)) - {RECORD, OUTPUTS}
     problems = problems + compare_files(args.dst, record, sorted(found))
     for name, config in converter.splits(args).items():
-        folder = converter.folder(name)
+        folder = converter.folder(name, args)
         if not any(file == folder or file.startswith(f'{folder}/') for file in found):
             if expected is not None:
                 known = expected[name].images

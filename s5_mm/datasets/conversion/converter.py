@@ -90,11 +90,12 @@ class Converter(ABC):
         """
         return self.name
 
-    def folder(self, split: str) -> str:
+    def folder(self, split: str, args: argparse.Namespace) -> str:
         """Give the folder, or the list, without which a split does not exist.
 
         Args:
             split: Its name.
+            args: The command line.
 
         Returns:
             Path relative to the destination.
