@@ -92,7 +92,7 @@ class SourceFile(NamedTuple):
                 with open(self.path, 'rb') as file:
                     yield file
             else:
-                with _archive(self.path, os.getpid()).open(self.member) as file:
+                with _archive(self.path).open(self.member) as file:
                     yield file
         except (*_BROKEN, FileNotFoundError) as error:
             raise SourceError(f'{self.name}: it cannot be read ({error})') from error
@@ -207,7 +207,7 @@ class SourceTree:
 def _members(name: str, path: str) -> Iterator[SourceFile]:
     """Yield the files of an archive."""
     try:
-        infos = _archive(path, os.getpid()).infolist()
+        infos = _archive(path).infolist()
     except (*_BROKEN, OSError) as error:
         raise LayoutError(
             f'{path}: this archive cannot be opened ({error}); parts of a split one '
@@ -236,7 +236,12 @@ def _nested() -> tuple[str, ...]:
     return ('.zip', *_PACKED)
 
 
-@lru_cache(maxsize=64)
-def _archive(path: str, process: int) -> zipfile.ZipFile:
+def _archive(path: str) -> zipfile.ZipFile:
     """Open an archive once a process: forked ones would share its position."""
+    return _open_archive(path, os.getpid(), os.stat(path).st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _open_archive(path: str, process: int, changed: int) -> zipfile.ZipFile:
+    """Open an archive; another process, or a new file of the name, another time."""
     return zipfile.ZipFile(path)
