@@ -83,8 +83,11 @@ def fit_prototypes(
     best: tuple[float, np.ndarray, np.ndarray, np.ndarray] | None = None
     empty: list[int] = []
     for restart in range(num_restarts):
-        centroids = _cluster(rows, num_clusters, [seed, restart], num_iters)
-        assigned, nearest, _ = similarities(*map(torch.from_numpy, (rows, centroids)))
+        with _one_thread():
+            centroids = _cluster(rows, num_clusters, [seed, restart], num_iters)
+            assigned, nearest, _ = similarities(
+                torch.from_numpy(rows), torch.from_numpy(centroids)
+            )
         counts = np.bincount(assigned.numpy(), minlength=num_clusters)
         if not counts.all():
             empty = np.flatnonzero(counts == 0).tolist()
@@ -185,18 +188,17 @@ def _cluster(
     """
     import faiss
 
-    with _one_thread():
-        start = _plus_plus(torch.from_numpy(rows), num_clusters, seed)
-        kmeans = faiss.Kmeans(
-            rows.shape[1],
-            num_clusters,
-            niter=num_iters,
-            spherical=True,
-            seed=1,  # draws nothing: start and rows are given
-            min_points_per_centroid=1,
-            max_points_per_centroid=len(rows),
-        )
-        kmeans.train(rows, init_centroids=start)
+    start = _plus_plus(torch.from_numpy(rows), num_clusters, seed)
+    kmeans = faiss.Kmeans(
+        rows.shape[1],
+        num_clusters,
+        niter=num_iters,
+        spherical=True,
+        seed=1,  # draws nothing: start and rows are given
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(rows),
+    )
+    kmeans.train(rows, init_centroids=start)
     centroids = kmeans.centroids.astype(np.float64)
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
     return centroids.astype(np.float32)
