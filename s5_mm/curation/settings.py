@@ -20,9 +20,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     'gate': {},
     'scorer': dict(config=None, checkpoint=None, num_processes=1, cfg_options={}),
     'prototypes': dict(num_clusters=100, num_restarts=10, num_iters=25, seed=0),
-    'selection': dict(
-        num_selected=None, strategy='s5', policy='redistribute', seed=0
-    ),
+    'selection': dict(num_selected=None, strategy='s5', policy='redistribute', seed=0),
     'check': {},
     'shards': {},
     'report': dict(title='Curation'),
