@@ -169,4 +169,5 @@ class _Search:
             keep &= (rank.high >> high_left) == (self.high >> high_left)[groups]
         if self.low_left < 64:
             keep &= (rank.low >> low_left) == (self.low >> low_left)[groups]
-        return groups[keep], Rank(rank.high[keep], rank.low[keep])
+        rows = np.flatnonzero(keep)  # once for three columns
+        return groups[rows], Rank(rank.high[rows], rank.low[rows])
