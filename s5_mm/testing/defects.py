@@ -5,9 +5,22 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-DEFECTS = ('flat', 'no_data', 'stripes', 'truncated', 'empty')
-"""Kinds of bad tiles.  The first three can be read and hold (almost) nothing; a
-``truncated`` file ends in its middle, an ``empty`` one has zero bytes."""
+DEFECTS = (
+    'flat',
+    'no_data',
+    'stripes',
+    'truncated',
+    'empty',
+    'upsampled',
+    'white',
+    'border',
+)
+"""Kinds of bad tiles.  A ``truncated`` file ends in its middle, an ``empty`` one has
+zero bytes; all others can be read.  ``flat`` and ``white`` (cloud that saturates the
+sensor) hold almost nothing, ``upsampled`` shows the middle of the scene enlarged twice
+or four times, ``border`` has strips of one colour along one or more sides."""
+
+_ENLARGE = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 
 def encode_png(image: np.ndarray) -> bytes:
@@ -54,7 +67,33 @@ def spoil(image: np.ndarray, kind: str, rng: np.random.Generator) -> bytes:
         angle = rng.uniform(0, 2 * np.pi)
         along = (x - width / 2) * np.cos(angle) + (y - height / 2) * np.sin(angle)
         image[along > rng.uniform(-0.3, 0.1) * width] = 0
+    elif kind == 'upsampled':
+        image = _enlarge(image, rng)
+    elif kind == 'white':
+        noise = rng.normal(0, 1, size=image.shape)
+        image = np.clip(rng.uniform(246, 262) + noise, 0, 255).astype(np.uint8)
+    elif kind == 'border':
+        _frame(image, rng)
     else:
         lost = rng.random(height) < 0.5
         image[lost] = rng.integers(0, 256, size=(int(lost.sum()), 1, 3))
     return encode_png(image)
+
+
+def _enlarge(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Enlarge the middle of a picture to its size, twice or four times."""
+    height, width = image.shape[:2]
+    factor = int(rng.choice((2, 4)))
+    rows, columns = (max(side // factor, 1) for side in (height, width))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    part = image[top : top + rows, left : left + columns]
+    method = _ENLARGE[int(rng.integers(len(_ENLARGE)))]
+    return cv2.resize(part, (width, height), interpolation=method)
+
+
+def _frame(image: np.ndarray, rng: np.random.Generator) -> None:
+    """Paint strips of one colour, a 25th to a 10th wide, along one to four sides."""
+    colour = rng.integers(0, 256, size=3)
+    depth = max(int(min(image.shape[:2]) * rng.uniform(0.04, 0.1)), 1)
+    for side in rng.permutation(4)[: rng.integers(1, 5)]:
+        np.rot90(image, side)[:depth] = colour

@@ -101,6 +101,30 @@ def write_dataset(
     return root
 
 
+def planted_defects(root: str | Path) -> dict[str, str]:
+    """Tell which unlabelled images of a data set are bad.
+
+    Args:
+        root: Folder that :func:`write_dataset` wrote.
+
+    Returns:
+        File names below ``unlabelled/`` and their defects, in the order of the names;
+        '' for the good ones.
+
+    Raises:
+        FileNotFoundError: If it is no such folder.
+    """
+    stamp = Path(root) / STAMP
+    if not stamp.is_file():
+        raise FileNotFoundError(f'{stamp}: does not exist, so no data set was drawn')
+    arguments = json.loads(stamp.read_text(encoding='utf-8'))
+    defects = _defects(arguments)
+    return {
+        f'{number:06d}.png': defects.get(number, '')
+        for number in range(arguments['num_unlabelled'])
+    }
+
+
 def dota_text(boxes: list[OrientedBox]) -> str:
     """Write boxes the way DOTA does.
 
