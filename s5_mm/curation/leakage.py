@@ -1,0 +1,291 @@
+"""Which crops of the pool show ground that a benchmark tests on: three layers.
+
+Provenance knows what names tell, perceptual hashes find copies of whole crops at any
+size, orientation and compression, and features find the rest, of which the pixels are
+then laid over each other.  What becomes of a match is a policy of its benchmark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from .alignment import (
+    MIN_CORRELATION,
+    MIN_OVERLAP,
+    Alignment,
+    KeyPoints,
+    find_key_points,
+    same_ground,
+)
+from .eval_crops import EvalCrops
+from .hamming import hamming_matches
+from .near_duplicates import similar_rows
+from .provenance import Origin, Provenance
+
+Pixels = Callable[[int], np.ndarray]
+"""Gives the pixels of a crop by its row: uint8 (H, W, 3), RGB."""
+
+POLICIES = ('drop', 'flag', 'keep')
+RADIUS = 31
+"""Bits in which copies may differ.  On 528 tiles with structure 99.4 % of the worst
+attack (half size, darker by 30 %, JPEG 30) are within 31; of 140,000 pairs of unrelated
+tiles in eight orientations the closest differ in 82."""
+MIN_QUALITY = 0.1
+"""Codes of crops with less structure are noise and are not compared."""
+
+MATCHES = pa.schema(
+    [
+        ('crop_id', pa.uint64()),
+        ('benchmark', pa.string()),
+        ('split', pa.string()),
+        ('eval_image', pa.string()),
+        ('layer', pa.string()),  # 'provenance', 'hash' or 'features'
+        ('distance', pa.float32()),  # 0, bits, or 1 - cosine
+        ('correlation', pa.float32()),  # of the pixels; null if not compared
+        ('verdict', pa.string()),  # one of POLICIES
+    ]
+)
+"""Columns of ``check/matches.parquet``; a crop, an image and a layer occur once."""
+
+
+class PoolCrops(NamedTuple):
+    """Crops that may be selected; rows are crops.
+
+    Attributes:
+        crop_id: uint64 (n,).
+        source: Number of the crop's source, int32 (n,).
+        sources: Collection and path of every source.
+        codes: uint8 (n, 32).
+        quality: Of the codes, float32 (n,).
+        features: Pooled features of unit length, float16 (n, D), or None.
+    """
+
+    crop_id: np.ndarray
+    source: np.ndarray
+    sources: Sequence[tuple[str, str]]
+    codes: np.ndarray
+    quality: np.ndarray
+    features: np.ndarray | None = None
+
+
+class Policies:
+    """What becomes of crops that match.
+
+    Args:
+        default: One of :data:`POLICIES`.
+        exceptions: The same for a benchmark, or for ``'benchmark/split'``, which takes
+            precedence.
+
+    Raises:
+        ValueError: If a policy does not exist.
+    """
+
+    def __init__(
+        self, default: str = 'drop', exceptions: Mapping[str, str] | None = None
+    ) -> None:
+        self.default, self.exceptions = default, dict(exceptions or {})
+        for name, policy in (('default', default), *self.exceptions.items()):
+            if policy not in POLICIES:
+                raise ValueError(
+                    f'leakage policy {name}={policy!r}, allowed are {list(POLICIES)}'
+                )
+
+    def __call__(self, benchmark: str, split: str) -> str:
+        """Give the policy of a split."""
+        by_benchmark = self.exceptions.get(benchmark, self.default)
+        return self.exceptions.get(f'{benchmark}/{split}', by_benchmark)
+
+
+def match_names(
+    pool: PoolCrops, provenance: Provenance, policies: Policies
+) -> pa.Table:
+    """First layer: what the names of the sources tell.
+
+    Args:
+        pool: The crops.
+        provenance: Rules and protected images.
+        policies: What becomes of a match.
+
+    Returns:
+        Rows of :data:`MATCHES`.
+    """
+    of_source = {
+        number: origins
+        for number, (collection, path) in enumerate(pool.sources)
+        if (origins := provenance.origins(collection, path))
+    }
+    rows = [
+        (row, origin, 0.0, None)
+        for row in np.flatnonzero(np.isin(pool.source, list(of_source))).tolist()
+        for origin in of_source[int(pool.source[row])]
+    ]
+    return _table(pool, rows, 'provenance', policies)
+
+
+def match_hashes(
+    pool: PoolCrops,
+    evals: EvalCrops,
+    policies: Policies,
+    radius: int = RADIUS,
+    min_quality: float = MIN_QUALITY,
+) -> pa.Table:
+    """Second layer: perceptual hashes.
+
+    Args:
+        pool: The crops.
+        evals: Crops of the benchmarks.
+        policies: What becomes of a match.
+        radius: Bits in which copies may differ.
+        min_quality: Crops with less structure are not compared.
+
+    Returns:
+        Rows of :data:`MATCHES`; the closest pair of a crop and an image.
+    """
+    rows = np.flatnonzero(pool.quality >= min_quality)
+    own = np.flatnonzero(evals.quality >= min_quality)
+    variants = evals.codes.shape[1]
+    queries = evals.codes[own].reshape(-1, evals.codes.shape[2])
+    # A symmetrical crop has equal codes; they are looked up once.
+    queries, codes = np.unique(queries, axis=0, return_inverse=True)
+    found = hamming_matches(pool.codes[rows], queries, radius)
+    order = np.argsort(codes.ravel(), kind='stable')
+    starts = np.searchsorted(codes.ravel()[order], np.arange(len(queries) + 1))
+    closest: dict[tuple[int, int], int] = {}
+    for row, query, bits in zip(*(part.tolist() for part in found), strict=True):
+        for place in order[starts[query] : starts[query + 1]].tolist():
+            image = int(evals.image[own[place // variants]])
+            pair = int(rows[row]), image
+            closest[pair] = min(bits, closest.get(pair, bits))
+    matches = [
+        (row, evals.origins[image], float(bits), None)
+        for (row, image), bits in closest.items()
+    ]
+    return _table(pool, matches, 'hash', policies)
+
+
+def match_features(
+    pool: PoolCrops,
+    evals: EvalCrops,
+    policies: Policies,
+    pool_pixels: Pixels,
+    eval_pixels: Pixels,
+    min_similarity: float,
+    min_correlation: float = MIN_CORRELATION,
+    min_overlap: float = MIN_OVERLAP,
+) -> pa.Table:
+    """Third layer: similar features, confirmed by the pixels.
+
+    Args:
+        pool: The crops, with features.
+        evals: Crops of the benchmarks, with features.
+        policies: What becomes of a match.
+        pool_pixels: Gives a crop of the pool.
+        eval_pixels: Gives a crop of the benchmarks.
+        min_similarity: Cosine from which pixels are compared.  It depends on the
+            backbone and decides what this costs, not what is a match.
+        min_correlation: See :func:`s5_mm.curation.alignment.same_ground`.
+        min_overlap: See there.
+
+    Returns:
+        Rows of :data:`MATCHES`; the best confirmed pair of a crop and an image.
+
+    Raises:
+        ValueError: If features are missing, or as
+            :func:`s5_mm.curation.near_duplicates.similar_rows`.
+    """
+    if pool.features is None or evals.features is None:
+        raise ValueError('the layer of features needs features of pool and benchmarks')
+    turns = evals.features.shape[1]
+    flat = evals.features.reshape(-1, evals.features.shape[2])
+    found = similar_rows(flat, pool.features, min_similarity)
+    best: dict[tuple[int, int], float] = {}
+    for query, row, cosine in zip(*(part.tolist() for part in found), strict=True):
+        pair = row, query // turns
+        best[pair] = max(cosine, best.get(pair, cosine))
+    compare = ground_comparer(
+        pool_pixels,
+        eval_pixels,
+        min_correlation=min_correlation,
+        min_overlap=min_overlap,
+    )
+    matches: dict[tuple[int, int], tuple[float, float]] = {}
+    # By crop of the benchmarks, whose key points are then found once.
+    for row, crop in sorted(best, key=lambda pair: pair[::-1]):
+        alignment = compare(row, crop)
+        if alignment is not None:
+            pair = row, int(evals.image[crop])
+            value = alignment.correlation, 1 - best[row, crop]
+            matches[pair] = max(value, matches.get(pair, value))
+    rows = [
+        (row, evals.origins[image], distance, correlation)
+        for (row, image), (correlation, distance) in matches.items()
+    ]
+    return _table(pool, rows, 'features', policies)
+
+
+def ground_comparer(
+    first: Pixels, second: Pixels, **thresholds: float
+) -> Callable[[int, int], Alignment | None]:
+    """Make a function that compares crops by their rows.
+
+    Args:
+        first: Gives the crops of one side.
+        second: Gives the crops of the other side.
+        thresholds: Of :func:`s5_mm.curation.alignment.same_ground`.
+
+    Returns:
+        Takes a row of each side; key points of the last 256 crops are remembered.
+    """
+
+    @lru_cache(256)
+    def of_first(row: int) -> KeyPoints:
+        return find_key_points(first(row))
+
+    @lru_cache(256)
+    def of_second(row: int) -> tuple[KeyPoints, KeyPoints]:
+        crop = second(row)
+        mirrored = np.ascontiguousarray(np.fliplr(crop))
+        return find_key_points(crop), find_key_points(mirrored)
+
+    return lambda a, b: same_ground(of_first(a), *of_second(b), **thresholds)
+
+
+def dropped_crops(matches: pa.Table) -> np.ndarray:
+    """List the crops that may not be selected.
+
+    Args:
+        matches: Rows of :data:`MATCHES`.
+
+    Returns:
+        Identifiers, uint64, sorted, each once.
+    """
+    drop = np.array(matches['verdict'].to_pylist(), object) == 'drop'
+    return np.unique(matches['crop_id'].to_numpy()[drop])
+
+
+def _table(
+    pool: PoolCrops,
+    rows: Sequence[tuple[int, Origin, float, float | None]],
+    layer: str,
+    policies: Policies,
+) -> pa.Table:
+    """Build a table, sorted by crop and origin."""
+    ordered = sorted(rows, key=lambda match: (int(pool.crop_id[match[0]]), match[1]))
+    columns = [
+        [int(pool.crop_id[row]) for row, *_ in ordered],
+        *([origin[part] for _, origin, *_ in ordered] for part in range(3)),
+        [layer] * len(ordered),
+        [distance for _, _, distance, _ in ordered],
+        [correlation for *_, correlation in ordered],
+        [policies(origin.benchmark, origin.split) for _, origin, *_ in ordered],
+    ]
+    arrays = [
+        pa.array(column, kind.type)
+        for column, kind in zip(columns, MATCHES, strict=True)
+    ]
+    return pa.Table.from_arrays(arrays, schema=MATCHES)
