@@ -9,7 +9,6 @@ Interrupted, the next call goes on where this one stopped.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import hashlib
 import json
 import os
@@ -28,6 +27,7 @@ import numpy as np
 
 from s5_mm.testing import METAINFO, write_dataset
 from s5_mm.utils.config import load_config
+from s5_mm.utils.processes import die_with_parent
 from s5_mm.visualization import (
     colorize,
     grid,
@@ -262,7 +262,7 @@ class Demo:
             env=environment,
             # Ctrl-C reaches this process alone, which then asks for a checkpoint.
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
         last: deque[str] = deque(maxlen=40)
         try:
@@ -381,13 +381,6 @@ Mask ratio in the second half {ratio:.2f}: the unlabelled branch is {alive}.
 ![curves](pictures/curves.png)
 ![labelled scenes](pictures/scenes.png)
 """
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to end a child when this process is killed."""
-    if sys.platform == 'linux':
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def condense(line: str) -> str:

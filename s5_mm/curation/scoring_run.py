@@ -13,6 +13,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from s5_mm.utils.processes import die_with_parent
+
 _CONFIG = 'score_config.py'
 _LAST_LINES = 30
 
@@ -75,7 +77,11 @@ class Scorer:
         command += [str(self.test_script), *map(str, arguments)]
         last: deque[str] = deque(maxlen=_LAST_LINES)
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            preexec_fn=die_with_parent,
         )
         try:
             for line in process.stdout or ():

@@ -21,7 +21,15 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     'scorer': dict(config=None, checkpoint=None, num_processes=1, cfg_options={}),
     'prototypes': dict(num_clusters=100, num_restarts=10, num_iters=25, seed=0),
     'selection': dict(num_selected=None, strategy='s5', policy='redistribute', seed=0),
-    'check': {},
+    'check': dict(
+        benchmarks={},
+        policy='drop',
+        exceptions={},
+        radius=31,
+        min_quality=0.1,
+        features=0.95,
+        duplicates=True,
+    ),
     'shards': {},
     'report': dict(title='Curation'),
 }
@@ -40,6 +48,7 @@ class Settings:
     Attributes:
         collections: What is selected from.
         labelled: The labelled images, whose features make the prototypes.
+        provenance: Rules of :class:`s5_mm.curation.provenance.Rule`.
         grid: How crops lie in images.
 
     Raises:
@@ -48,12 +57,13 @@ class Settings:
 
     def __init__(self, config: Mapping[str, Any], text: str = '') -> None:
         self.text = text
-        allowed = ['collections', 'labelled', *DEFAULTS]
+        allowed = ['collections', 'labelled', 'provenance', *DEFAULTS]
         given = {k: v for k, v in config.items() if not k.startswith('_')}
         _refuse_unknown('the config', given, allowed)
         for key in ('collections', 'labelled'):
             if key not in given:
                 raise ValueError(f'the config has no {key!r}')
+        self.provenance: list[dict[str, Any]] = list(given.pop('provenance', ()))
         for name, section in given.items():
             if not isinstance(section, Mapping):
                 raise ValueError(f'{name} is {type(section).__name__}, expected a dict')
@@ -112,7 +122,9 @@ def load_settings(
     config.merge_from_dict(options)
     plain = config.to_dict()
     try:
-        sections = {k: v for k, v in plain.items() if isinstance(v, dict)}
+        sections = {
+            k: v for k, v in plain.items() if isinstance(v, dict) or k == 'provenance'
+        }
         return Settings(sections, OrderedConfig(plain).pretty_text)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from s5_mm.checkpoints.atomic_io import write_whole
 
-from .manifest import ManifestError, Parts, read_table, versioned
+from .manifest import ManifestError, Parts, open_table, read_table, versioned
 from .ranking import Crops
 from .work_dir import WorkDir
 
@@ -43,15 +43,16 @@ def read_part(
     joined = read_table(work.folder('plan') / name, ['crop_id'])
     for stage in stages:
         path = work.folder(stage) / name
-        table = read_table(path)
+        known = open_table(path).schema_arrow.names
+        own = [column for column in known if column in columns]
+        table = read_table(path, ['crop_id', *own])
         if not table['crop_id'].equals(joined['crop_id']):
             raise ManifestError(
                 f'{path}: has other crops than the plan; do the stage again with '
                 f'--redo {stage}'
             )
-        for column in table.column_names:
-            if column in columns and column != 'crop_id':
-                joined = joined.append_column(table.schema.field(column), table[column])
+        for column in own:
+            joined = joined.append_column(table.schema.field(column), table[column])
     if missing := set(columns) - set(joined.column_names):
         raise ManifestError(
             f'{work.path}: none of {list(stages)} has {sorted(missing)} for {name}'

@@ -164,7 +164,7 @@ def write_curation_run(
         if cluster is not None:
             scored[cluster] += 1
             filled[cluster] += decision in ('selected', 'dropped')
-    write_quotas(folder / 'select/quotas.json', scored, filled)
+    write_quotas(folder / 'check/quotas.json', scored, filled)
     _write_check(folder, table, names)
     (folder / 'cluster').mkdir()
     counts = np.arange(num_clusters) + 10

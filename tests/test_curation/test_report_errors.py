@@ -58,9 +58,9 @@ def problems(folder):
             [{'stage': 'plan', 'seconds': 1, 'items': 2}],
             r'\[0\].workers is missing, expected int',
         ),
-        ('select/quotas.json', [{}], r'\[0\].wanted is missing, expected int or float'),
+        ('check/quotas.json', [{}], r'\[0\].wanted is missing, expected int or float'),
         (
-            'select/quotas.json',
+            'check/quotas.json',
             [
                 {
                     **dict.fromkeys(('wanted', 'available', 'filled'), 1),

@@ -29,10 +29,10 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp('run')
     names = [f'{n}.png' for n in range(8)]
     table = write_curation_run(folder, names, M)
-    quotas = json.loads((folder / 'select/quotas.json').read_text())
+    quotas = json.loads((folder / 'check/quotas.json').read_text())
     empty = {'wanted': 3, 'available': 0, 'filled': 0, 'redistributed': -3}
     quotas.append({'cluster': M, **empty, 'cut': None})
-    (folder / 'select/quotas.json').write_text(json.dumps(quotas))
+    (folder / 'check/quotas.json').write_text(json.dumps(quotas))
     rows = [
         [0, 'east', '0.png', 256, 256, 'PNG', 1000, 1, ''],
         [1, 'west', 'torn.png', 0, 0, '', 7, 1, 'truncated'],

@@ -171,7 +171,7 @@ def test_missing_parts_get_a_sentence(run, tmp_path):
     text = ' '.join(Reader(path.read_text()).text)
     for part in (
         'no stages.json',
-        'no select/quotas.json',
+        'no check/quotas.json',
         'no plan/sources.parquet',
         'no check/matches.parquet',
         'no check/duplicates.parquet',

@@ -67,7 +67,7 @@ def write_manifest(
         scored += np.bincount(cluster, minlength=clusters + 1)[1:]
         filled += np.bincount(cluster[taken], minlength=clusters + 1)[1:]
     writer.close()
-    write_quotas(folder / 'select/quotas.json', scored, filled)
+    write_quotas(folder / 'check/quotas.json', scored, filled)
 
 
 #: Makes a report, then prints seconds, those of CPU, and the largest memory in MB

@@ -40,7 +40,7 @@ def add_quotas(
     if 'quotas' in images:
         page.figure(images['quotas'], 'Quota of every cluster (Eq. 3) and its filling.')
     else:
-        page.text('The run has no select/quotas.json.', 'note')
+        page.text('The run has no check/quotas.json.', 'note')
     if not clusters:
         return
     keys = [

@@ -15,7 +15,7 @@ MANIFEST_FILE = 'manifest.parquet'
 SOURCES_FILE = 'plan/sources.parquet'
 RUN_FILE = 'run.json'
 STAGES_FILE = 'stages.json'
-QUOTAS_FILE = 'select/quotas.json'
+QUOTAS_FILE = 'check/quotas.json'
 PROTOTYPES_FILE = 'cluster/prototypes.npz'
 MATCHES_FILE = 'check/matches.parquet'
 DUPLICATES_FILE = 'check/duplicates.parquet'
@@ -61,7 +61,7 @@ class RunRecord:
             ``collections`` and ``benchmarks`` (roots by name), ``crop_size``.
         stages: ``stages.json``, a dict a stage: ``stage``, ``seconds``, ``items``,
             ``workers``.
-        quotas: ``select/quotas.json``, a dict a cluster: ``wanted`` (None where the
+        quotas: ``check/quotas.json``, a dict a cluster: ``wanted`` (None where the
             strategy has no quotas), ``available``, ``filled``, ``redistributed`` and
             ``cut`` (the largest entropy that was taken, in nats; None if nothing was).
         labelled: int64, (M,), labelled crops of every cluster (N_m^l of Eq. 3), or

@@ -37,7 +37,7 @@ def write_report(
 
     Args:
         work_dir: Work directory with ``manifest.parquet``; all else in it is optional:
-            ``run.json``, ``stages.json`` and ``select/quotas.json`` (see
+            ``run.json``, ``stages.json`` and ``check/quotas.json`` (see
             :class:`~s5_mm.curation.report.run_record.RunRecord`),
             ``plan/sources.parquet``, ``cluster/prototypes.npz``,
             ``check/matches.parquet`` (``crop_id``, ``benchmark``, ``split``,

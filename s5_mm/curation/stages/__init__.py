@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..run import CurationRun
+from .checking import run_check
 from .choosing import run_select
 from .looking import run_plan, run_scan
 from .reporting import run_report
@@ -16,6 +17,7 @@ RUN_STAGE: dict[str, Callable[[CurationRun], None]] = {
     'cluster': run_cluster,
     'score': run_score,
     'select': run_select,
+    'check': run_check,
     'report': run_report,
 }
 """What does the work of a stage, or what is left of it, by name."""

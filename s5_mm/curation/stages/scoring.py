@@ -62,7 +62,7 @@ def run_cluster(run: CurationRun) -> None:
 def run_score(run: CurationRun) -> None:
     """Judge crops that passed the gate by Eq. 1, and compare with prototypes."""
     run.work.require('scan', 'cluster')
-    keep = bool(run.settings['check'].get('features', True))
+    keep = run.settings['check']['features'] is not None
     record = run.work.begin('score', {'features': keep})
     if record.finished:
         return

@@ -1,0 +1,260 @@
+"""Stage ``check``: drop what leaks or repeats, and fill the freed places.
+
+A round looks at what is chosen and was not looked at before; what it drops may not be
+chosen any more, and the selection is repeated, until a round drops nothing.  Every
+round is written down, so a run that is killed goes on with the next one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ..benchmarks import Benchmarks, hash_benchmarks
+from ..candidates import Candidates, crop_reader, read_candidates
+from ..duplicates import DUPLICATES, feature_pairs, hash_pairs, resolve_duplicates
+from ..eval_crops import EvalCrops
+from ..leakage import (
+    MATCHES,
+    Pixels,
+    Policies,
+    dropped_crops,
+    match_features,
+    match_hashes,
+    match_names,
+)
+from ..manifest import Parts, read_table, write_table
+from ..plan import SOURCES_FILE, plan, source_paths
+from ..provenance import Provenance
+from ..run import CurationRun
+from ..score_parts import read_features
+from ..selection import Selection
+from ..tables import join_manifest, scored_crops
+from .choosing import choose, write_choice
+
+_MATCHES, _DUPLICATES = 'matches-{:03d}.parquet', 'duplicates-{:03d}.parquet'
+
+
+def run_check(run: CurationRun) -> None:
+    """Compare what is chosen with the benchmarks and with itself."""
+    run.work.require('select')
+    settings = run.settings['check']
+    benchmarks = Benchmarks(settings['benchmarks'])
+    record = run.work.begin(
+        'check',
+        {
+            **settings,
+            'benchmarks': benchmarks.settings(),
+            'provenance': run.settings.provenance,
+        },
+    )
+    if record.finished:
+        return
+    folder = run.folder('check')
+    with record.work(workers=run.jobs, unit='crops') as results:
+        check = _Check(run, benchmarks)
+        matches, duplicates = [], []
+        excluded, looked_at = (np.zeros(0, np.uint64) for _ in range(2))
+        number = 0
+        while True:
+            chosen = choose(run, excluded)
+            kept = _chosen_ids(run, chosen, excluded)
+            found = check.round(number, kept, np.setdiff1d(kept, looked_at))
+            matches.append(found[0])
+            duplicates.append(found[1])
+            gone = _gone(*found)
+            looked_at, number = np.union1d(looked_at, kept), number + 1
+            if not len(gone):
+                break
+            excluded = np.union1d(excluded, gone)
+        write_choice(run, 'check', chosen, excluded)
+        leaks, repeats = pa.concat_tables(matches), _join_groups(duplicates)
+        write_table(folder / 'matches.parquet', leaks)
+        write_table(folder / 'duplicates.parquet', repeats)
+        join_manifest(run.work, _reasons(leaks, repeats))
+        results.update(items=int(chosen.filled.sum()), rounds=number)
+
+
+class _Check:
+    """What the rounds compare with.
+
+    Args:
+        run: The run.
+        benchmarks: What must not leak.
+    """
+
+    def __init__(self, run: CurationRun, benchmarks: Benchmarks) -> None:
+        self.run, self.benchmarks = run, benchmarks
+        self.settings: dict[str, Any] = run.settings['check']
+        self.policies = Policies(self.settings['policy'], self.settings['exceptions'])
+        self.provenance = Provenance(
+            run.settings.provenance, benchmarks.identifiers() if benchmarks else {}
+        )
+        self.folder, self.size = run.folder('check'), run.settings.grid.size
+        self.paths = source_paths(run.folder('plan'), run.settings.collections)
+        self.reading = dict(
+            size=self.size,
+            small=run.settings.grid.filling,
+            high_byte=run.settings['plan']['high_byte'],
+        )
+
+    def round(
+        self, number: int, kept: np.ndarray, fresh: np.ndarray
+    ) -> tuple[pa.Table, pa.Table]:
+        """Look at what is chosen, or read what an earlier run has found.
+
+        Args:
+            number: Number of the round.
+            kept: Identifiers of what is chosen, uint64, sorted.
+            fresh: Those that no round has compared with the benchmarks.
+
+        Returns:
+            Matches and duplicates.
+        """
+        files = [self.folder / f.format(number) for f in (_MATCHES, _DUPLICATES)]
+        if not files[1].exists():
+            crops = read_candidates(
+                self.run.work,
+                kept,
+                self.paths,
+                self.settings['features'] is not None,
+                self.reading,
+            )
+            new = crops.take(np.flatnonzero(np.isin(crops.pool.crop_id, fresh)))
+            write_table(files[0], self._matches(new))
+            leaking = dropped_crops(read_table(files[0]))
+            clean = ~np.isin(crops.pool.crop_id, leaking)
+            write_table(files[1], self._duplicates(crops.take(np.flatnonzero(clean))))
+        return read_table(files[0]), read_table(files[1])
+
+    def _matches(self, crops: Candidates) -> pa.Table:
+        """Compare crops with the benchmarks by all layers."""
+        if not self.benchmarks:
+            return MATCHES.empty_table()
+        pool, settings = crops.pool, self.settings
+        hashed = hash_benchmarks(
+            self.benchmarks, self.size, self.folder / 'benchmarks.npz', self.run.jobs
+        )
+        tables = [
+            match_names(pool, self.provenance, self.policies),
+            match_hashes(
+                pool,
+                hashed,
+                self.policies,
+                settings['radius'],
+                settings['min_quality'],
+            ),
+        ]
+        if settings['features'] is not None:
+            evals, pixels = self._features()
+            tables.append(
+                match_features(
+                    pool,
+                    evals,
+                    self.policies,
+                    crops.pixels(),
+                    pixels,
+                    settings['features'],
+                )
+            )
+        return pa.concat_tables(tables)
+
+    def _features(self) -> tuple[EvalCrops, Pixels]:
+        """Features of the benchmarks' crops, which lie as those of the pool."""
+        folder, run = self.folder / 'benchmarks', self.run
+        planned = folder / 'plan'
+        if not (planned / SOURCES_FILE).exists():
+            plan(
+                self.benchmarks.collections,
+                run.settings.grid,
+                planned,
+                **run.settings['plan'],
+                jobs=run.jobs,
+            )
+        run.score_crops(
+            folder,
+            self.benchmarks.collections,
+            dict(
+                plan='check/benchmarks/plan',
+                gate=None,
+                output='check/benchmarks/score',
+            ),
+            dict(prototypes=None, features=True),
+        )
+        _, features, _ = read_features(planned, folder / 'score')
+        crops = pa.concat_tables([read_table(planned / n) for n in Parts(planned)])
+        sources = read_table(planned / SOURCES_FILE, ['collection', 'path'])
+        pairs = zip(*(column.to_pylist() for column in sources.columns), strict=True)
+        window = np.stack(
+            [crops[key].to_numpy() for key in ('x', 'y', 'width', 'height')], 1
+        )
+        evals = EvalCrops(
+            origins=[self.benchmarks.origin(*pair) for pair in pairs],
+            image=crops['source'].to_numpy(),
+            window=window.astype(np.int64),
+            codes=np.zeros((len(crops), 0, 32), np.uint8),
+            quality=np.zeros(len(crops), np.float32),
+            features=features[:, None],
+        )
+        paths = source_paths(planned, self.benchmarks.collections)
+        return evals, crop_reader(paths, evals.image, evals.window, **self.reading)
+
+    def _duplicates(self, crops: Candidates) -> pa.Table:
+        """Find near-duplicates among crops."""
+        settings, pool = self.settings, crops.pool
+        if not settings['duplicates']:
+            return DUPLICATES.empty_table()
+        pairs = [
+            hash_pairs(
+                pool.codes, pool.quality, settings['radius'], settings['min_quality']
+            )
+        ]
+        if settings['features'] is not None:
+            pairs.append(
+                feature_pairs(pool.features, crops.pixels(), settings['features'])
+            )
+        return resolve_duplicates(np.concatenate(pairs), crops.entropy, pool.crop_id)
+
+
+def _chosen_ids(
+    run: CurationRun, chosen: Selection, excluded: np.ndarray
+) -> np.ndarray:
+    """Identifiers of what is chosen, sorted."""
+    ids = [crops.key[chosen(crops)] for _, crops in scored_crops(run.work, excluded)]
+    return np.sort(np.concatenate(ids))
+
+
+def _gone(matches: pa.Table, duplicates: pa.Table) -> np.ndarray:
+    """Identifiers of what a round drops, sorted."""
+    repeats = duplicates.filter(pc.invert(duplicates['kept']))['crop_id'].to_numpy()
+    return np.union1d(dropped_crops(matches), repeats)
+
+
+def _join_groups(rounds: list[pa.Table]) -> pa.Table:
+    """Put the groups of duplicates of all rounds together, each with its own number."""
+    joined, first = [], 0
+    for table in rounds:
+        group = table['group'].to_numpy() + first
+        joined.append(table.set_column(1, 'group', pa.array(group)))
+        first = int(group.max()) + 1 if len(group) else first
+    return pa.concat_tables(joined)
+
+
+def _reasons(matches: pa.Table, duplicates: pa.Table) -> dict[int, str]:
+    """Say of every dropped crop why."""
+    reasons: dict[int, str] = {}
+    stays: dict[int, int] = {}
+    for key, group, kept in zip(*duplicates.to_pydict().values(), strict=True):
+        if kept:
+            stays[group] = key
+        else:
+            reasons[key] = f'near-duplicate of {stays[group]:016x}'
+    columns = ('crop_id', 'benchmark', 'split', 'eval_image', 'layer', 'verdict')
+    rows = matches.select(columns).to_pydict().values()
+    for key, benchmark, split, image, layer, verdict in zip(*rows, strict=True):
+        if verdict == 'drop':
+            reasons[key] = f'{benchmark}/{split}: {image} ({layer})'
+    return reasons
