@@ -138,7 +138,7 @@ setup(
     # No upper bound: the tested range is in the classifiers, and `make` keeps to it.
     python_requires='>=3.10',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed']},
+    package_data={PACKAGE: ['py.typed', 'checkpoints/formats/*.json']},
     include_package_data=False,
     install_requires=read_requirements('runtime'),
     extras_require=EXTRAS,

@@ -3,8 +3,11 @@
 from .atomic_io import remove_leftovers, write_whole
 from .class_lists import match_classes
 from .class_order import class_permutation, reorder_classes
-from .keys import rename_vit_key, summarise_keys, to_segmentor_names
-from .loading import CheckpointError, LoadReport, fit_to_model, load_into, unwrap
+from .errors import CheckpointError
+from .formats import FORMATS, Converted, Format, convert, find_format, format_named
+from .keys import plain_names, rename_vit_key, summarise_keys, to_segmentor_names
+from .loading import LoadReport, fit_to_model, load_into, unwrap
+from .patch_embedding import repeat_bands, resample_patches
 from .plain_data import from_plain, to_plain
 from .safe_load import (
     DamagedCheckpointError,
@@ -12,25 +15,37 @@ from .safe_load import (
     install_safe_loader,
     load_data_only,
 )
+from .safetensors_io import read_safetensors, write_safetensors
 
 __all__ = [
+    'FORMATS',
     'CheckpointError',
+    'Converted',
     'DamagedCheckpointError',
+    'Format',
     'LoadReport',
     'UnsafeCheckpointError',
     'class_permutation',
+    'convert',
+    'find_format',
     'fit_to_model',
+    'format_named',
     'from_plain',
     'install_safe_loader',
     'load_data_only',
     'load_into',
     'match_classes',
     'remove_leftovers',
+    'plain_names',
+    'read_safetensors',
     'rename_vit_key',
     'reorder_classes',
+    'repeat_bands',
+    'resample_patches',
     'summarise_keys',
     'to_plain',
     'to_segmentor_names',
     'unwrap',
+    'write_safetensors',
     'write_whole',
 ]

@@ -50,25 +50,28 @@ def _vit_prefix(names: Iterable[str]) -> str | None:
     return min(found, key=lambda prefix: (prefix not in _ROOTS, len(prefix), prefix))
 
 
-def _segmentor_name(name: str, vit_prefix: str | None) -> str:
-    """Translate one name, free of wrappers, into that of an mmseg segmentor."""
-    if vit_prefix is not None and name.startswith(vit_prefix):
-        return 'backbone.' + rename_vit_key(name[len(vit_prefix) :])
-    # The official UperNet holds its head in two modules: the classifier is
-    # `semseghead.1`, and the decoder's own conv_seg (one class) was never used.
-    if not name.startswith('semsegdecoder.decode_head.conv_seg.'):
-        name = re.sub(r'^semsegdecoder\.(?=decode_head\.)', '', name)
-    name = re.sub(r'^semseghead\.1\.', 'decode_head.conv_seg.', name)
-    return name.removeprefix('student.')
+def plain_names(names: Iterable[str]) -> dict[str, str]:
+    """Take what DDP and ``torch.compile`` put before names away.
+
+    Args:
+        names: All names of one file.
+
+    Returns:
+        Each name, and the name without ``module.`` (where all have it) and
+        ``_orig_mod.``.
+    """
+    plain = {name: name.replace('_orig_mod.', '') for name in names}
+    while plain and all(new.startswith('module.') for new in plain.values()):
+        plain = {old: new[len('module.') :] for old, new in plain.items()}
+    return plain
 
 
 def to_segmentor_names(names: Iterable[str]) -> dict[str, str]:
     """Translate the names of a checkpoint to those of an mmseg segmentor with our ViT.
 
-    Recognised by the names themselves: official S5 (``encoder.``, ``semsegdecoder.``;
-    with or without ``module.``), a bare ViT in our, timm's, Meta's MAE or mmpretrain's
-    names, mmseg segmentors and semi-supervised wrappers (``student.``). Names that
-    belong to none of these stay as they are.
+    Recognised by the names themselves: a bare ViT in our, timm's, Meta's MAE or
+    mmpretrain's names, under any prefix; mmseg segmentors and semi-supervised wrappers
+    (``student.``). Names that belong to none of these stay as they are.
 
     Args:
         names: All names of one file.
@@ -76,11 +79,14 @@ def to_segmentor_names(names: Iterable[str]) -> dict[str, str]:
     Returns:
         Each name and its translation, ``backbone.*`` or ``decode_head.*``.
     """
-    plain = {name: name.replace('_orig_mod.', '') for name in names}
-    while plain and all(new.startswith('module.') for new in plain.values()):
-        plain = {old: new[len('module.') :] for old, new in plain.items()}
+    plain = plain_names(names)
     prefix = _vit_prefix(plain.values())
-    return {old: _segmentor_name(new, prefix) for old, new in plain.items()}
+    return {
+        old: f'backbone.{rename_vit_key(new[len(prefix) :])}'
+        if prefix is not None and new.startswith(prefix)
+        else new.removeprefix('student.')
+        for old, new in plain.items()
+    }
 
 
 def summarise_keys(names: Iterable[str]) -> str:

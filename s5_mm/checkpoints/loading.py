@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Literal, NamedTuple
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .keys import summarise_keys, to_segmentor_names
+from .bias_tables import fit_bias_tables
+from .errors import CheckpointError
+from .formats import Converted, convert
+from .keys import summarise_keys
 
 # Where the common trainers keep the weights inside their file, in order of preference.
 _WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'module', 'network', 'student')
-
-
-class CheckpointError(ValueError):
-    """A checkpoint does not fit the model it was asked for."""
 
 
 class LoadReport(NamedTuple):
@@ -62,17 +61,25 @@ def unwrap(checkpoint: Mapping[str, object], source_name: str) -> dict[str, Tens
     )
 
 
-def _match(names: Iterable[str], wanted: Mapping[str, Tensor]) -> dict[str, str]:
-    """Translate names so that as many as possible are the model's."""
-    names = list(names)
-    standard = to_segmentor_names(names)
+def _match(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Converted:
+    """Translate a checkpoint so that as many names as possible are the model's."""
+    own = Converted(dict(found), {name: name for name in found}, [], {}, [])
+    standard = convert(found)
     candidates = (
-        {name: name for name in names},
+        own,
         standard,
-        {old: new.removeprefix('backbone.') for old, new in standard.items()},
-        {old: f'student.{new}' for old, new in standard.items()},
+        _renamed(standard, {n: n.removeprefix('backbone.') for n in standard.state}),
+        _renamed(standard, {n: f'student.{n}' for n in standard.state}),
     )
-    return max(candidates, key=lambda new: len(set(new.values()) & wanted.keys()))
+    return max(candidates, key=lambda new: len(new.state.keys() & wanted.keys()))
+
+
+def _renamed(converted: Converted, names: Mapping[str, str]) -> Converted:
+    """Put the tensors of a translated checkpoint under other names."""
+    return converted._replace(
+        state={names[name]: tensor for name, tensor in converted.state.items()},
+        source={names[name]: old for name, old in converted.source.items()},
+    )
 
 
 def _wrong_shapes(
@@ -100,8 +107,8 @@ def fit_to_model(
 ) -> tuple[dict[str, Tensor], LoadReport]:
     """Translate a checkpoint of any recognised origin into a model's state dict.
 
-    The names are translated (:func:`to_segmentor_names`) and put where the model has
-    them: at the top of a bare backbone, under ``backbone.`` of a segmentor, under
+    The file is translated (:mod:`s5_mm.checkpoints.formats`) and put where the model
+    has it: at the top of a bare backbone, under ``backbone.`` of a segmentor, under
     ``student.`` of a semi-supervised wrapper (whose ``adopt_state_dict`` then fills
     its teacher).  Parts of the model with a method ``translate_checkpoint(state,
     prefix, mismatch)`` change the renamed tensors in place first: a mixture of experts
@@ -128,9 +135,20 @@ def fit_to_model(
     found = unwrap(checkpoint, source_name)
     chosen = {k[len(prefix) :]: v for k, v in found.items() if k.startswith(prefix)}
     wanted = model.state_dict()
-    names = _match(chosen, wanted)
-    renamed = {new: chosen[old] for old, new in names.items()}
-    notes = _translate(model, renamed, source_name, mismatch)
+    try:
+        converted = _match(chosen, wanted)
+    except CheckpointError as error:
+        raise CheckpointError(f'{source_name}: {error}') from None
+    renamed = converted.state
+    notes = [*converted.notes, *_translate(model, renamed, source_name, mismatch)]
+    notes += fit_bias_tables(renamed, wanted)
+    # What a part of the model took out of the state was used by it.
+    left_out = {
+        old
+        for new, old in converted.source.items()
+        if new in renamed and new not in wanted
+    }
+    left_out.update(converted.unused)
     usable = {name: tensor for name, tensor in renamed.items() if name in wanted}
     if not usable:
         selected = f' under the prefix {prefix!r}' if prefix else ''
@@ -149,9 +167,7 @@ def fit_to_model(
         )
     report = LoadReport(
         loaded=[name for name in wanted if name in usable and name not in wrong],
-        not_used=[
-            old for old, new in names.items() if new in renamed and new not in wanted
-        ],
+        not_used=[name for name in chosen if name in left_out],
         mismatched=list(wrong),
         missing=[name for name in wanted if name not in usable],
     )

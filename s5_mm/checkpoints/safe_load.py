@@ -7,6 +7,7 @@ The host's loader retries with ``weights_only=False`` when torch refuses a file
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import pickle
@@ -22,9 +23,14 @@ from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmengine.utils import digit_version
 
+from .safetensors_io import SafetensorError, read_safetensors
+
 # weights_only itself could be made to run code before this version.
 _SOUND_TORCH = '2.10.0'
 _OURS = ('', 'local', 'http://', 'https://')
+# Training scripts in the manner of MAE keep their arguments beside the weights: a class
+# without behaviour, whose unpickling sets attributes and calls nothing.
+_INERT = [argparse.Namespace]
 _MapLocation = str | torch.device | dict[str, str] | Callable[..., Any] | None
 
 
@@ -94,7 +100,8 @@ def load_data_only(
             level=logging.WARNING,
         )
     try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
+        with torch.serialization.safe_globals(_INERT):
+            content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         refused = _refused_name(error)
         if refused is not None:
@@ -179,17 +186,10 @@ def load_unsupported(filename: str, map_location: _MapLocation = None) -> None:
 
 def _load_safetensors(path: str, map_location: _MapLocation) -> dict[str, Any]:
     """Load a file that cannot hold anything but tensors."""
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise ImportError(
-            f'{path}: reading .safetensors needs the package: pip install safetensors'
-        ) from error
     device = map_location if isinstance(map_location, (str, torch.device)) else 'cpu'
     try:
-        return load_file(path, device=str(device))
-    except SafetensorError as error:
+        return read_safetensors(path, device)
+    except (SafetensorError, ValueError) as error:
         raise DamagedCheckpointError(path, _shorten(error)) from error
 
 

@@ -51,7 +51,7 @@ def _hostile(mark):
         'getattr': Call(getattr, HistoryBuffer, 'min'),
         'partial': Call(functools.partial(os.mkdir, mark)),
         'setstate': stateful,
-        'namespace': argparse.Namespace(a=1),
+        'namespace': argparse.Namespace(a=Call(os.mkdir, mark)),
         'history': HistoryBuffer([1.0], [1]),
         'module': nn.Linear(2, 2),
     }
@@ -89,6 +89,14 @@ def test_hostile_pickle_is_refused_by_name_and_not_executed(tmp_path, name, writ
         assert 'refers to the function or class' in str(caught.value)
         assert 'save them again' in str(caught.value)
     assert not mark.exists()
+
+
+def test_arguments_of_a_training_script_are_no_obstacle(tmp_path):
+    content = {'model': {'w': torch.ones(2)}, 'args': argparse.Namespace(lr=0.1)}
+    torch.save(content, tmp_path / 'mae.pth')
+    loaded = load_data_only(tmp_path / 'mae.pth')
+    assert loaded['args'].lr == 0.1
+    assert torch.equal(loaded['model']['w'], torch.ones(2))
 
 
 def test_host_alone_executes_what_we_refuse(tmp_path):

@@ -8,7 +8,13 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from s5_mm.checkpoints import fit_to_model, match_classes
+from s5_mm.checkpoints import (
+    convert,
+    fit_to_model,
+    match_classes,
+    summarise_keys,
+    unwrap,
+)
 from s5_mm.registry import HOOKS
 
 
@@ -43,6 +49,7 @@ class CheckpointFitHook(Hook):
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         source = runner._load_from or runner.work_dir
+        self._translate(runner, checkpoint, str(source))
         meta = checkpoint.get('meta')
         if meta and 'state_dict' in checkpoint:
             tensors, notes = match_classes(
@@ -60,6 +67,26 @@ class CheckpointFitHook(Hook):
         own = model.state_dict()
         state.update({name: own[name] for name in report.missing + report.mismatched})
         checkpoint['state_dict'] = state
+
+    @staticmethod
+    def _translate(runner: Runner, checkpoint: dict, source: str) -> None:
+        """Give a checkpoint the classes of its data sets, where its format knows them.
+
+        A file of another detection code base does not name them, and they must be
+        compared with the data's before anything is loaded.
+        """
+        converted = convert(unwrap(checkpoint, source))
+        if not converted.meta:
+            return
+        for key in ('model', 'state_dict'):
+            checkpoint.pop(key, None)
+        checkpoint['state_dict'] = converted.state
+        checkpoint['meta'] = converted.meta
+        for note in converted.notes:
+            runner.logger.info(f'{source}: {note}')
+        if converted.unused:
+            names = summarise_keys(converted.unused)
+            runner.logger.warning(f'{source}: not used from the file: {names}')
 
 
 def _metainfo(runner: Runner) -> dict:
