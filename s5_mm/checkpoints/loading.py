@@ -95,7 +95,21 @@ def _wrong_shapes(
         resizable = name.endswith('pos_embed') and len(found) == len(allowed) == 3
         if found != allowed and not (resizable and found[::2] == allowed[::2]):
             wrong[name] = f'{name}: found {found}, the model has {allowed}'
+            if name.endswith('patch_embed.projection.weight'):
+                wrong[name] += _way_out(found, allowed)
     return wrong
+
+
+def _way_out(found: tuple[int, ...], allowed: tuple[int, ...]) -> str:
+    """Say how a patch embedding of other patches or bands can be used."""
+    if found[0] != allowed[0] or len(found) != len(allowed):
+        return ''
+    options = ''
+    if found[2:] != allowed[2:]:
+        options += f' --patch-size {allowed[-1]}'
+    if found[1] != allowed[1]:
+        options += f' --bands {allowed[1]}'
+    return f'; tools/model_converters/convert_checkpoint.py{options} resamples it'
 
 
 def fit_to_model(
