@@ -53,7 +53,7 @@ class OfficialDetector(Format):
             if part:
                 dataset = own.get(part[2], part[2])
                 renamed[name] = f'detectors.{dataset}.{part[1]}.{part[3]}'
-            elif name.startswith('backbone.'):
+            elif name.startswith('backbone.') and not name.endswith('cls_token'):
                 renamed[name] = vit_name(name, experts)
         return renamed
 

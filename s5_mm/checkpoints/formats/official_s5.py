@@ -40,7 +40,7 @@ class OfficialS4P(Format):
     """``*_s4p_upernet.pth`` and ``*_s4p.pth``: pre-trained UPerNet, or its ViT alone.
 
     The classifier is ``semseghead.1``; the decoder's own ``conv_seg`` (one class) was
-    never used, and neither was the class token.
+    never used, and neither was the class token: a model that has one must not get it.
     """
 
     name = 'official-s5'
@@ -65,7 +65,7 @@ class OfficialS4P(Format):
             elif decoder:
                 if not decoder[2].startswith('conv_seg.'):
                     renamed[name] = f'decode_head.{decoder[2]}'
-            else:
+            elif not name.endswith('cls_token'):
                 renamed[name] = vit_name(name)
         return renamed
 
@@ -113,7 +113,7 @@ class OfficialMDF(Format):
                     )
                 if not decoder[2].startswith('conv_seg.'):
                     renamed[name] = f'decode_heads.{owner}.{decoder[2]}'
-            else:
+            elif not name.endswith('cls_token'):
                 renamed[name] = vit_name(name, experts)
         return renamed
 
