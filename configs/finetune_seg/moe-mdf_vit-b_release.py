@@ -5,7 +5,6 @@ model = dict(
     backbone=dict(norm_eps=norm_eps),
     decode_head=dict(
         # Corners are aligned in the final upsampling only.
-        type='s5_mm.UPerHead',
         align_corners=True,
         loss_decode=dict(sync_normalizer=False),  # each GPU divides by its own pixels
     ),

@@ -4,7 +4,7 @@ model = dict(
     segmentor=dict(
         backbone=dict(norm_eps=1e-5),  # mmcv's default; MAE was trained with 1e-6
         # Corners are aligned in the final upsampling only.
-        decode_head=dict(type='s5_mm.UPerHead', align_corners=True),
+        decode_head=dict(align_corners=True),
     ),
     # The CutMix partner is a second random view of the same image.
     data_preprocessor=dict(mix_source='unsup_mix'),

@@ -135,9 +135,13 @@ def _move(config: Config, root: str) -> None:
     old = config.get('data_root')
     if old is None:
         raise ValueError('the config has no data_root to override')
-    labelled = config.get('labelled')
-    for collection in [*config.get('collections', {}).values(), labelled]:
-        if collection and collection.get('root', '').startswith(old):
+    benchmarks = config.get('check', {}).get('benchmarks', {}).values()
+    for collection in [
+        *config.get('collections', {}).values(),
+        config.get('labelled', {}),
+        *(split for splits in benchmarks for split in splits.values()),
+    ]:
+        if collection.get('root', '').startswith(old):
             collection['root'] = os.path.join(root, collection['root'][len(old) :])
 
 

@@ -414,7 +414,6 @@ def test_fine_tuning_release_variant_names_every_difference():
     found = _differences('moe-mdf_vit-b_release.py', 'moe-mdf_vit-b.py')
     assert found == {
         'model.backbone.norm_eps': (1e-5, None),
-        'model.decode_head.type': ('s5_mm.UPerHead', 'UPerHead'),
         'model.decode_head.align_corners': (True, False),
         'model.decode_head.loss_decode.sync_normalizer': (False, None),
         'model.datasets.vaihingen.start_iter': (37_030, None),
