@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from s5_mm.curation.alignment import KeyPoints, find_key_points, same_ground
+from s5_mm.curation.alignment import find_key_points, same_ground
 from s5_mm.curation.eval_crops import EvalCrops, cut_eval_images
 from s5_mm.curation.leakage import (
     MIN_QUALITY,
@@ -95,7 +95,10 @@ class Described:
     def __init__(self, image: np.ndarray) -> None:
         self.points = find_key_points(image)
         self.mirrored = find_key_points(np.ascontiguousarray(np.fliplr(image)))
-        self.feature = _pooled(self.points) + _pooled(self.mirrored)
+        # A backbone sees crops of one size, too.
+        small = cv2.resize(image, (192, 192), interpolation=cv2.INTER_AREA)
+        flipped = np.ascontiguousarray(np.fliplr(small))
+        self.feature = _pooled(small) + _pooled(flipped)
 
     def similarity(self, other: Described, mean: np.ndarray) -> float:
         """Cosine of the features without what all tiles have in common."""
@@ -108,11 +111,12 @@ class Described:
         return same_ground(self.points, other.points, other.mirrored) is not None
 
 
-def _pooled(points: KeyPoints) -> np.ndarray:
+def _pooled(image: np.ndarray) -> np.ndarray:
     """Pool descriptors, float32 (512,)."""
-    if not len(points.points):
+    descriptors = find_key_points(image).descriptors
+    if not len(descriptors):
         return np.zeros(_PROJECTION.shape[1], np.float32)
-    return np.maximum(points.descriptors @ _PROJECTION - 1, 0).mean(0)
+    return np.maximum(descriptors @ _PROJECTION - 1, 0).mean(0)
 
 
 def half_overlaps(tile: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -128,6 +132,12 @@ def half_overlaps(tile: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
             ('quarter, diagonal', rest, rest),
         )
     }
+
+
+def zoom_level(name: str) -> int:
+    """Read the zoom level from the name of a tile, -1 if it has none."""
+    match = _TILE_NAME.fullmatch(name)
+    return int(match[3]) if match else -1
 
 
 def pyramid(names: list[str]) -> list[tuple[int, int]]:
@@ -242,7 +252,7 @@ def measure_pyramid(
             [tiles[row] for row in finer], cut([tiles[row] for row in coarser])
         )
     }
-    level = [int(name.rsplit('-', 1)[1]) for name in names]
+    level = [zoom_level(name) for name in names]
     same = {(c, p) for c, p in matches if level[c] == level[p]}
     other = matches - set(pairs) - same
     some = [pairs[i] for i in rng.permutation(len(pairs))[:count]]
@@ -286,8 +296,8 @@ def main() -> None:
         names, tiles = [name for name, _ in read], [tile for _, tile in read]
         if pyramid(names):
             pyramids.append((folder, names, tiles))
-            finest = max(int(_TILE_NAME.fullmatch(name)[3]) for name in names)
-            tiles = [t for n, t in read if n.endswith(f'-{finest}')]
+            finest = max(map(zoom_level, names))
+            tiles = [tile for name, tile in read if zoom_level(name) == finest]
         some = [tiles[i] for i in rng.permutation(len(tiles))[: args.max_tiles]]
         informative = [t for t in some if perceptual_hash(t).quality >= MIN_QUALITY]
         flat += len(some) - len(informative)
