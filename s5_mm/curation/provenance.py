@@ -6,7 +6,6 @@ is data of a config; the lists of the benchmarks' splits decide what is a leak.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -23,7 +22,7 @@ class Origin(NamedTuple):
     Attributes:
         benchmark: Name of the benchmark.
         split: Name of its split.
-        image: Identifier of the image: its file name without the ending.
+        image: Identifier of the image, or its path.
     """
 
     benchmark: str
@@ -93,8 +92,9 @@ class Provenance:
 
     Args:
         rules: Arguments of :class:`Rule`, one dict a rule.
-        splits: Benchmark -> split -> identifiers of its images.  Only splits that are
-            given are protected.
+        splits: Benchmark -> split -> names of its images without folders and endings.
+            Only splits that are given are protected.  Where a rule fits the benchmark
+            itself, it tells the identifiers, so its images may be patches.
 
     Raises:
         ValueError: If a rule has an unknown or a missing key, or as :class:`Rule`.
@@ -109,7 +109,8 @@ class Provenance:
         self._splits: dict[tuple[str, str], list[str]] = {}
         for benchmark in sorted(splits):
             for split in sorted(splits[benchmark]):
-                for image in splits[benchmark][split]:
+                for name in splits[benchmark][split]:
+                    image = self._own_identifier(benchmark, name)
                     known = self._splits.setdefault((benchmark, image), [])
                     if split not in known:
                         known.append(split)
@@ -134,32 +135,14 @@ class Provenance:
                     found.add(Origin(benchmark, split, image))
         return sorted(found)
 
-
-def read_image_list(path: str | os.PathLike[str]) -> list[str]:
-    """Read the identifiers of a split.
-
-    Args:
-        path: Text file with an image a line; folders and endings are dropped, and what
-            follows the first space or comma.
-
-    Returns:
-        Identifiers in the order of the file.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If it names no image.
-    """
-    with open(path, encoding='utf-8') as file:
-        names = [re.split(r'[\s,]', line.strip(), maxsplit=1)[0] for line in file]
-    images = [_stem(name) for name in names if name]
-    if not images:
-        raise ValueError(f'{path}: no image in it, expected one a line')
-    return images
-
-
-def _stem(name: str) -> str:
-    """Drop folders and a file ending; a dot inside an identifier stays."""
-    return re.sub(r'\.[A-Za-z]{2,4}$', '', PurePosixPath(name).name)
+    def _own_identifier(self, benchmark: str, name: str) -> str:
+        """Give the identifier of an image of a benchmark by its own name."""
+        for rule in self.rules:
+            if benchmark in rule.benchmarks:
+                image = rule.image_of(benchmark, name)
+                if image is not None:
+                    return image
+        return name
 
 
 def _read_rule(number: int, given: Mapping[str, Any]) -> Rule:

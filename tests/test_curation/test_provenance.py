@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from s5_mm.curation.provenance import Origin, Provenance, read_image_list
+from s5_mm.curation.provenance import Origin, Provenance
 
 RULES = Path(__file__).parents[2] / 'configs/_base_/curation/provenance.py'
 
@@ -62,15 +62,18 @@ def test_the_path_and_templates_of_groups() -> None:
     assert not provenance.origins('cities_10', 'bonn/tile_7.tif')
 
 
-def test_image_lists(tmp_path: Path) -> None:
-    path = tmp_path / 'val.txt'
-    path.write_text('images/P0003.png\nP0.5 other\n\nP7_x.tif,label.png\n')
-    assert read_image_list(path) == ['P0003', 'P0.5', 'P7_x']
-    path.write_text('\n')
-    with pytest.raises(ValueError, match=r'val.txt: no image in it'):
-        read_image_list(path)
-    with pytest.raises(FileNotFoundError):
-        read_image_list(tmp_path / 'none.txt')
+def test_a_benchmark_may_list_patches() -> None:
+    provenance = shipped(isaid={'val': ['P0003_0_896_0_896', 'P0003_0_896_512_1408']})
+    assert provenance.origins('samrs_sota', 'P0003__1024__0___0.png') == [
+        Origin('isaid', 'val', 'P0003')
+    ]
+    # A rule of another collection does not read the names of the benchmark.
+    rule = dict(
+        collection='other', pattern='(P.)_.*', image=r'\1', benchmarks=['bench']
+    )
+    provenance = Provenance([rule], {'bench': {'val': ['P1_a', 'P2']}})
+    assert not provenance.origins('other', 'P1_b.png')
+    assert provenance.origins('other', 'P2_b.png') == [Origin('bench', 'val', 'P2')]
 
 
 @pytest.mark.parametrize(
