@@ -11,12 +11,13 @@ collections = dict(
     dota=dict(root=data_root + 'dota8'),
     # Flat, empty and broken tiles, to see that none gets through:
     #   python -c "from s5_mm.testing import adversarial_pool as pool; \
-    #     pool('FOLDER/spoiled', 400, size=128, share=1.0)"
+    #     pool('FOLDER/spoiled', 400, size=256, share=1.0)"
     spoiled=dict(root=data_root + 'spoiled', folder='unlabelled'),
 )
 labelled = dict(root=data_root + 'dubai', folder='img_dir/train')
-crop = dict(size=128, stride=128)
-plan = dict(rows_per_part=1024)
+# S4P cuts and scales 128 px out of them.
+crop = dict(size=256, stride=256)
+plan = dict(rows_per_part=512)
 scorer = dict(config='configs/curation/score_vit-t_dubai.py')
 prototypes = dict(num_clusters=16)
 selection = dict(num_selected=500)
