@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from s5_mm.datasets.filling import SMALL_POLICIES, SmallPolicy
 from s5_mm.datasets.patches.windows import sliding_windows
 
-from .crops import SMALL_POLICIES, SmallPolicy
 from .mixing import mix64
 
 # Increment of splitmix64.

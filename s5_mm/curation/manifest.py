@@ -21,7 +21,9 @@ from s5_mm.checkpoints.atomic_io import write_whole
 MANIFEST_VERSION = '1'
 """Raised when a column changes its name or its meaning."""
 
-_VERSION_KEY = b's5_mm.manifest_version'
+VERSION_KEY = b's5_mm.manifest_version'
+"""Metadata that every table of a run has."""
+
 _COMPRESSION = 'zstd'
 
 SOURCES = pa.schema(
@@ -84,7 +86,7 @@ def scores_schema(num_classes: int) -> pa.Schema:
 
 def versioned(schema: pa.Schema) -> pa.Schema:
     """Write the version of the tables into a schema's metadata."""
-    metadata = {**(schema.metadata or {}), _VERSION_KEY: MANIFEST_VERSION.encode()}
+    metadata = {**(schema.metadata or {}), VERSION_KEY: MANIFEST_VERSION.encode()}
     return schema.with_metadata(metadata)
 
 
@@ -122,14 +124,14 @@ def open_table(path: str | os.PathLike[str]) -> pq.ParquetFile:
         raise ManifestError(f'{path}: no Parquet file, or a torn one ({error})') from (
             error
         )
-    found = (file.schema_arrow.metadata or {}).get(_VERSION_KEY)
+    found = (file.schema_arrow.metadata or {}).get(VERSION_KEY)
     if found is None:
         raise ManifestError(
-            f'{path}: no table of s5_mm (its metadata has no {_VERSION_KEY.decode()!r})'
+            f'{path}: no table of s5_mm (its metadata has no {VERSION_KEY.decode()!r})'
         )
     if found.decode() != MANIFEST_VERSION:
         raise ManifestError(
-            f'{path}: {_VERSION_KEY.decode()} is {found.decode()!r}, this code reads '
+            f'{path}: {VERSION_KEY.decode()} is {found.decode()!r}, this code reads '
             f'{MANIFEST_VERSION!r}; write the table again with this code'
         )
     return file

@@ -14,10 +14,12 @@ from mmengine.dist import broadcast_object_list, get_dist_info
 from torch.utils.data import IterableDataset, get_worker_info
 
 from s5_mm.curation.collections import read_collections
-from s5_mm.curation.crops import SMALL_POLICIES, SmallPolicy, read_crops
+from s5_mm.curation.crops import read_crops
 from s5_mm.curation.manifest import ManifestError, Parts, read_table
 from s5_mm.curation.plan import SOURCES_FILE, check_unchanged, source_paths
 from s5_mm.registry import DATASETS
+
+from .filling import SMALL_POLICIES, SmallPolicy
 
 
 @DATASETS.register_module()

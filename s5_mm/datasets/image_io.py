@@ -14,13 +14,14 @@ import numpy as np
 from PIL import Image
 
 from .image_header import (
+    MAX_PIXELS,
     ImageError,
     ImageHeader,
     check_complete,
     image_format,
     parse_header,
 )
-from .raster_io import read_tiff, read_tiff_header
+from .raster_io import Window, check_window, read_tiff, read_tiff_header
 
 __all__ = ['ImageError', 'ImageHeader', 'read_header', 'read_image', 'read_mask']
 
@@ -32,9 +33,12 @@ _LAYOUTS = {1: 'greyscale', 2: 'greyscale with alpha', 3: 'RGB', 4: '4 channels'
 
 
 def read_image(
-    path: str, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+    path: str,
+    alpha: AlphaPolicy = 'error',
+    grey: GreyPolicy = 'error',
+    window: Window | None = None,
 ) -> np.ndarray:
-    """Read an 8-bit RGB image.
+    """Read an 8-bit RGB image, or a window of it.
 
     Args:
         path: The file: JPEG, PNG, TIFF (through rasterio) or another format that
@@ -43,25 +47,52 @@ def read_image(
         alpha: ``'drop'`` reads the colours of an image with an alpha channel and
             forgets its alpha.
         grey: ``'repeat'`` reads a greyscale image with its channel three times.
+        window: x, y, width and height in pixels.  Of a TIFF no more is decoded; other
+            formats have no random access.  None: all of the image.
 
     Returns:
         uint8, shape (H, W, 3), RGB.
 
     Raises:
-        ImageError: If the file is missing, empty, truncated or damaged, or is not
-            an 8-bit RGB image and no option accepts what it is.
+        ImageError: If the file is missing, empty, truncated or damaged, is not an
+            8-bit RGB image and no option accepts what it is, or does not hold the
+            window.
     """
     data = _read_bytes(path)
     if image_format(data) == 'TIFF':
-        bands, header = read_tiff(path)
+        bands, header = read_tiff(path, window)
         check_colours(header, path, alpha, grey)
         if bands.dtype != np.uint8:
             raise ImageError(path, f'{bands.dtype} samples, expected uint8')
         bands = bands[:3] if header.channels >= 3 else bands[[0, 0, 0]]
         return np.ascontiguousarray(bands.transpose(1, 2, 0))
-    header = parse_header(data, path)
+    image = decode_image(data, path, alpha, grey)
+    if window is None:
+        return image
+    x, y, width, height = window
+    check_window(window, image.shape[1], image.shape[0], path)
+    return np.ascontiguousarray(image[y : y + height, x : x + width])
+
+
+def decode_image(
+    data: bytes, path: str, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+) -> np.ndarray:
+    """Decode an 8-bit RGB image from the bytes of a file that is no TIFF.
+
+    Args:
+        data: All of its bytes.
+        path: Its name, for messages.
+        alpha: See :func:`read_image`.
+        grey: See :func:`read_image`.
+
+    Returns:
+        uint8, shape (H, W, 3), RGB.
+
+    Raises:
+        ImageError: As :func:`read_image`.
+    """
+    header = decode_header(data, path)
     check_colours(header, path, alpha, grey)
-    check_complete(data, header, path)
     if header.format not in ('JPEG', 'PNG'):
         return np.array(_pillow(data, header, path).convert('RGB'))
     return _opencv(data, _READ_RGB, header, path)
@@ -100,11 +131,13 @@ def read_mask(path: str) -> np.ndarray:
     return _as_ids(values, path)
 
 
-def read_header(path: str) -> ImageHeader:
+def read_header(path: str, whole: bool = True) -> ImageHeader:
     """Read what a file declares, and whether it is all there, without decoding it.
 
     Args:
         path: The file.
+        whole: Refuse a TIFF that is too large to be decoded whole; windows of it are
+            read all the same.
 
     Returns:
         Its header.
@@ -114,7 +147,23 @@ def read_header(path: str) -> ImageHeader:
     """
     data = _read_bytes(path)
     if image_format(data) == 'TIFF':
-        return read_tiff_header(path)
+        return read_tiff_header(path, MAX_PIXELS if whole else None)
+    return decode_header(data, path)
+
+
+def decode_header(data: bytes, path: str) -> ImageHeader:
+    """Read what the bytes of a file that is no TIFF declare, and whether all are there.
+
+    Args:
+        data: All of its bytes.
+        path: Its name, for messages.
+
+    Returns:
+        Its header.
+
+    Raises:
+        ImageError: If it is truncated or no image.
+    """
     header = parse_header(data, path)
     check_complete(data, header, path)
     return header

@@ -9,11 +9,12 @@ share them, and spawned ones map a file.
 from __future__ import annotations
 
 import os
-import tempfile
-import weakref
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
+
+from .shared_arrays import SharedArrays
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff')
 """Suffixes of the files taken from a folder, compared without case."""
@@ -44,7 +45,7 @@ class PathTable(Sequence[str]):
     ) -> None:
         self.blob, self.starts, self.ends = blob, starts, ends
         self.root, self.origin = root, origin
-        self._file: str | None = None
+        self._arrays = SharedArrays(origin, blob=blob, starts=starts, ends=ends)
 
     @classmethod
     def from_folder(
@@ -169,11 +170,28 @@ class PathTable(Sequence[str]):
             )
         if not len(values):
             raise ValueError(f'{manifest}: the manifest has no rows')
+        return cls.from_strings(values, root, manifest)
+
+    @classmethod
+    def from_strings(cls, values: Any, root: str = '', origin: str = '') -> PathTable:
+        """Take the values of an Arrow array, without copying them.
+
+        Args:
+            values: ``pyarrow`` array of text, without nulls, not empty.
+            root: Folder that relative names are in.
+            origin: What the table was read from, for messages.
+
+        Returns:
+            The table.
+        """
+        import pyarrow as pa
+
+        values = values.cast(pa.large_string())
         _, offsets, data = values.buffers()
         bounds = np.frombuffer(offsets, np.int64)
         bounds = bounds[values.offset : values.offset + len(values) + 1]
         blob = np.frombuffer(data, np.uint8)
-        return cls(blob, bounds[:-1], bounds[1:], root, manifest)
+        return cls(blob, bounds[:-1], bounds[1:], root, origin)
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -189,6 +207,21 @@ class PathTable(Sequence[str]):
         """
         return os.fsdecode(self.blob[self.starts[index] : self.ends[index]].tobytes())
 
+    def info(self, index: int) -> dict[str, str]:
+        """Say what a pipeline starts from.
+
+        Args:
+            index: Row.
+
+        Returns:
+            ``img_path``.
+        """
+        return {'img_path': self[index]}
+
+    def exists(self, index: int) -> bool:
+        """Tell whether a file is there."""
+        return os.path.exists(self[index])
+
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
         return os.path.join(self.root, self.name(index))
 
@@ -199,44 +232,15 @@ class PathTable(Sequence[str]):
         return self  # nothing in it ever changes
 
     def __reduce__(self) -> tuple:
-        """Pickle as a file to be mapped, so a spawned worker copies nothing."""
-        if self._file is None:
-            self._spill()
-        return _map_table, (self._file, self.root, self.origin)
+        return PathTable._from_arrays, (self._arrays, self.root)
 
-    def _spill(self) -> None:
-        """Write the arrays aside, for other processes to map."""
-        handle, name = tempfile.mkstemp(prefix='s5_mm_paths_', suffix='.bin')
-        weakref.finalize(self, _remove, name, os.getpid())
-        with os.fdopen(handle, 'wb') as file:
-            np.array([self.blob.size, self.starts.size], np.int64).tofile(file)
-            for bounds in (self.starts, self.ends):
-                np.ascontiguousarray(bounds).tofile(file)
-            np.ascontiguousarray(self.blob).tofile(file)
-        self._file = name
-
-
-def _map_table(name: str, root: str, origin: str) -> PathTable:
-    """Open a table that another process wrote aside."""
-    try:
-        sizes = np.fromfile(name, np.int64, count=2)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f'{name}: the process that opened the list {origin} has ended; pickled '
-            'tables serve its worker processes only'
-        ) from error
-    blob_size, rows = (int(size) for size in sizes)
-    bounds = np.memmap(name, np.int64, 'r', offset=16, shape=(2, rows))
-    blob = np.memmap(name, np.uint8, 'r', offset=16 + 16 * rows, shape=(blob_size,))
-    table = PathTable(blob, bounds[0], bounds[1], root, origin)
-    table._file = name
-    return table
-
-
-def _remove(name: str, owner: int) -> None:
-    """Remove the file aside, in the process that wrote it and not in its forks."""
-    if os.getpid() == owner and os.path.exists(name):
-        os.remove(name)
+    @classmethod
+    def _from_arrays(cls, arrays: SharedArrays, root: str) -> PathTable:
+        """Open a table that another process wrote aside."""
+        names = (arrays[key] for key in ('blob', 'starts', 'ends'))
+        table = cls(*names, root, arrays.origin)
+        table._arrays = arrays
+        return table
 
 
 def _strip(

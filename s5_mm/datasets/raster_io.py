@@ -9,6 +9,9 @@ import numpy as np
 
 from .image_header import MAX_PIXELS, ImageError, ImageHeader, check_size
 
+Window = tuple[int, int, int, int]
+"""x, y, width and height in pixels."""
+
 
 def read_tiff_header(path: str, max_pixels: int | None = MAX_PIXELS) -> ImageHeader:
     """Read what a TIFF declares.
@@ -27,24 +30,61 @@ def read_tiff_header(path: str, max_pixels: int | None = MAX_PIXELS) -> ImageHea
         return _header(source, path, max_pixels)
 
 
-def read_tiff(path: str) -> tuple[np.ndarray, ImageHeader]:
-    """Decode a TIFF as it is stored.
+def read_tiff(
+    path: str, window: Window | None = None
+) -> tuple[np.ndarray, ImageHeader]:
+    """Decode a TIFF, or a window of it, as it is stored.
 
     Args:
         path: The file.
+        window: x, y, width and height in pixels, inside the image; only its blocks are
+            read, of an image of any size.  None: all of it.
 
     Returns:
         The samples, shape (bands, H, W), in the file's type, and the header.
 
     Raises:
-        ImageError: If it cannot be decoded or rasterio is not installed.
+        ImageError: If it cannot be decoded, does not hold the window, or rasterio is
+            not installed.
     """
     with open_raster(path) as source:
-        header = _header(source, path)
+        if window is None:
+            header, rows_and_columns = _header(source, path), None
+        else:
+            header = _header(source, path, None)
+            check_window(window, header.width, header.height, path)
+            x, y, width, height = window
+            rows_and_columns = ((y, y + height), (x, x + width))
         try:
-            return source.read(), header
+            return source.read(window=rows_and_columns), header
         except Exception as error:
             raise ImageError(path, f'truncated or damaged TIFF ({error})') from error
+
+
+def check_window(window: Window, width: int, height: int, path: str) -> None:
+    """Refuse a window that is not inside an image.
+
+    Args:
+        window: x, y, width and height in pixels.
+        width: Columns of the image.
+        height: Rows of the image.
+        path: The file.
+
+    Raises:
+        ImageError: If it is not.
+    """
+    x, y, columns, rows = window
+    if (
+        min(x, y) < 0
+        or min(columns, rows) < 1
+        or x + columns > width
+        or (y + rows > height)
+    ):
+        raise ImageError(
+            path,
+            f'the window x={x} y={y} {columns}x{rows} px is not inside the image of '
+            f'{width}x{height} px; the file has changed since the manifest was made',
+        )
 
 
 def open_raster(path: str, what: str = 'TIFF') -> Any:

@@ -12,30 +12,44 @@ from torch.utils.data import Dataset
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import SampleKey, View, sample_generator, seeded
 
+from .filling import SmallPolicy
 from .image_header import ImageError
 from .path_table import IMAGE_SUFFIXES, PathTable
+from .shard_table import ShardTable
+from .window_table import WindowTable, is_curated
 
 _PROBES = 16
 
 
 @DATASETS.register_module()
 class UnlabelledDataset(Dataset):
-    """Images from a folder, a text list or a Parquet manifest; no masks asked for.
+    """Images from a folder, a list, a manifest or shards; no masks asked for.
 
     A broken image never ends a run: another one of the data set takes its place,
     drawn as a function of the sample, and the sample carries ``replaced`` in its
     metainfo, a list of ``(path, reason)``.  :class:`s5_mm.BadSampleHook` keeps the
     ledger and stops a run that replaces too many.
 
-    Exactly one of ``data_dir``, ``ann_file`` and ``manifest`` says what the images
-    are.  Relative names in a list or a manifest are relative to ``data_root``.
+    Exactly one of ``data_dir``, ``ann_file``, ``manifest`` and ``shards`` says what the
+    images are.  Relative names in a list or a manifest are relative to ``data_root``.
+    The selected crops of a curation run have the same order in its manifest and in its
+    shards, so training sees the same samples from either.
 
     Args:
         data_root: Folder that everything else is relative to.
         data_dir: Folder whose images are used, sub-folders included.
         ann_file: Text file with one image a line.
-        manifest: Parquet file with a column of images.
-        column: That column.
+        manifest: Parquet file with a column of images; or that of a curation run,
+            whose selected crops are read as windows of its sources.  Formats other than
+            TIFF are decoded whole for every window: make shards of them.
+        shards: Folder of shards with their index.
+        column: Column of a ``manifest`` that is a plain list.
+        roots: For the manifest of a run: by the name of a collection, the folder its
+            images are in, relative to ``data_root``, which is the folder of all of them
+            where ``roots`` is None.
+        crop_size: For the manifest of a run: side in pixels that windows of smaller
+            images are filled up to, as in shards; None leaves them as they are.
+        small: What they are filled with: ``'reflect'`` or ``'zero'``.
         separator: Character that ends the name in a line of ``ann_file``.  None: the
             whole line is the name.
         suffixes: Endings of the files taken from ``data_dir``.
@@ -46,7 +60,8 @@ class UnlabelledDataset(Dataset):
 
     Raises:
         ValueError: If not exactly one source is given, or it is empty.
-        FileNotFoundError: If the source does not exist, or none of its images does.
+        FileNotFoundError: If the source does not exist, none of its images does, or a
+            shard is missing.
     """
 
     def __init__(
@@ -55,14 +70,23 @@ class UnlabelledDataset(Dataset):
         data_dir: str | None = None,
         ann_file: str | None = None,
         manifest: str | None = None,
+        shards: str | None = None,
         column: str = 'path',
         separator: str | None = None,
         suffixes: Sequence[str] = IMAGE_SUFFIXES,
+        roots: Mapping[str, str] | None = None,
+        crop_size: int | None = None,
+        small: SmallPolicy = 'reflect',
         pipeline: Sequence[dict | Callable] = (),
         max_replacements: int = 16,
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
-        given = {'data_dir': data_dir, 'ann_file': ann_file, 'manifest': manifest}
+        given = {
+            'data_dir': data_dir,
+            'ann_file': ann_file,
+            'manifest': manifest,
+            'shards': shards,
+        }
         chosen = [name for name, value in given.items() if value is not None]
         if len(chosen) != 1:
             raise ValueError(
@@ -70,15 +94,23 @@ class UnlabelledDataset(Dataset):
                 'exactly one'
             )
         root = data_root or ''
+        self.paths: PathTable | WindowTable | ShardTable
         if data_dir is not None:
             folder = os.path.normpath(os.path.join(root, data_dir))
             self.paths = PathTable.from_folder(folder, suffixes)
         elif ann_file is not None:
             file = os.path.join(root, ann_file)
             self.paths = PathTable.from_list(file, root, separator)
+        elif shards is not None:
+            self.paths = ShardTable.open(os.path.join(root, shards))
         else:
             file = os.path.join(root, manifest or '')
-            self.paths = PathTable.from_manifest(file, column, root)
+            if is_curated(file):
+                self.paths = WindowTable.from_manifest(
+                    file, root, roots, crop_size, small
+                )
+            else:
+                self.paths = PathTable.from_manifest(file, column, root)
         self._probe(chosen[0])
         self.data_root = root
         self.pipeline = Compose(list(pipeline))
@@ -102,7 +134,7 @@ class UnlabelledDataset(Dataset):
         Returns:
             What the pipeline starts from.
         """
-        return {'img_path': self.paths[index], 'sample_idx': int(index)}
+        return {**self.paths.info(index), 'sample_idx': int(index)}
 
     def __getitem__(self, index: int) -> Any:
         key = getattr(index, 'key', None) or SampleKey(0, 0, int(index))
@@ -148,9 +180,9 @@ class UnlabelledDataset(Dataset):
     def _probe(self, argument: str) -> None:
         """Refuse a list whose names lead nowhere, most often a wrong root."""
         step = max(1, len(self.paths) // _PROBES)
-        probes = [self.paths[index] for index in range(0, len(self.paths), step)]
-        if not any(os.path.exists(path) for path in probes[: _PROBES + 1]):
+        probes = range(0, len(self.paths), step)[: _PROBES + 1]
+        if not any(self.paths.exists(index) for index in probes):
             raise FileNotFoundError(
                 f'{self.paths.origin}: none of {len(probes)} images looked for '
-                f'exists, the first is {probes[0]}; check data_root and {argument}'
+                f'exists, the first is {self.paths[0]}; check data_root and {argument}'
             )

@@ -16,9 +16,9 @@ from .image_io import (
     check_colours,
     check_mask_layout,
     read_header,
-    read_image,
     read_mask,
 )
+from .image_source import ImageFile, ImageSource
 from .labels import LabelRule
 from .transforms.loading import LoadImage
 
@@ -55,11 +55,11 @@ class SampleCheck:
     def __init__(self, rule: LabelRule | None, loader: LoadImage, depth: Depth) -> None:
         self.rule, self.loader, self.depth = rule, loader, depth
 
-    def __call__(self, image_path: str, mask_path: str | None) -> SampleReport:
+    def __call__(self, image: str | ImageSource, mask_path: str | None) -> SampleReport:
         """Check one sample.
 
         Args:
-            image_path: The image.
+            image: The image, by its path or as what it is read from.
             mask_path: Its mask, if it has one.
 
         Returns:
@@ -68,29 +68,28 @@ class SampleCheck:
         problems: list[tuple[str, str]] = []
         size, histogram = None, None
         try:
-            size = self._image(image_path)
+            size = self._image(image)
         except ImageError as error:
             problems.append((error.path, error.reason))
         if mask_path is not None:
             try:
-                histogram = self._mask(mask_path, image_path, size)
+                histogram = self._mask(mask_path, image, size)
             except ImageError as error:
                 problems.append((error.path, error.reason))
         return SampleReport(problems, histogram, size)
 
-    def _image(self, path: str) -> tuple[int, int]:
+    def _image(self, image: str | ImageSource) -> tuple[int, int]:
         """Check an image and return its (width, height)."""
+        source = ImageFile(image) if isinstance(image, str) else image
         if self.depth == 'full':
-            height, width = read_image(path, self.loader.alpha, self.loader.grey).shape[
-                :2
-            ]
-            return width, height
-        header = read_header(path)
-        check_colours(header, path, self.loader.alpha, self.loader.grey)
+            pixels = source.read_image(self.loader.alpha, self.loader.grey)
+            return pixels.shape[1], pixels.shape[0]
+        header = source.read_header()
+        check_colours(header, source.name, self.loader.alpha, self.loader.grey)
         return header.width, header.height
 
     def _mask(
-        self, path: str, image_path: str, size: tuple[int, int] | None
+        self, path: str, image: str | ImageSource, size: tuple[int, int] | None
     ) -> np.ndarray | None:
         """Check a mask and count its pixels per class."""
         mask = None
@@ -104,7 +103,7 @@ class SampleCheck:
         if size is not None and found != size:
             raise ImageError(
                 path,
-                f'mask of {found[0]}x{found[1]} px, its image {image_path} has '
+                f'mask of {found[0]}x{found[1]} px, its image {_name(image)} has '
                 f'{size[0]}x{size[1]} px',
             )
         if mask is None:
@@ -180,10 +179,15 @@ def verify_dataset(dataset: Any, depth: Depth, jobs: int = 1) -> None:
         )
 
 
-def _files(dataset: Any, index: int) -> tuple[str, str | None]:
+def _files(dataset: Any, index: int) -> tuple[str | ImageSource, str | None]:
     """Give image and mask of a sample."""
     info = dataset.get_data_info(index)
-    return info['img_path'], info.get('seg_map_path')
+    return info.get('img_source') or info['img_path'], info.get('seg_map_path')
+
+
+def _name(image: str | ImageSource) -> str:
+    """Name an image."""
+    return image if isinstance(image, str) else image.name
 
 
 def _check_chunk(

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from s5_mm.curation.crop_grid import CropGrid, crop_ids
-from s5_mm.curation.crops import fill_up, read_crops
+from s5_mm.curation.crops import read_crops
+from s5_mm.datasets.filling import fill_up
 from s5_mm.datasets.image_header import ImageError
 from s5_mm.datasets.patches import image_rows
 

@@ -108,7 +108,7 @@ def test_spawned_process_maps_the_same_bytes(tmp_path: Path) -> None:
     lines = out.stdout.decode().split('\n')
     assert lines[-len(NAMES) :] == list(table)
     assert list(table)[0] == 'root/b.png'  # the child did not take the file with it
-    spilled = table._file
+    spilled = table._arrays.file
     assert os.path.exists(spilled)
     del table
     assert not os.path.exists(spilled)

@@ -97,7 +97,7 @@ def test_only_broken_files_are_replaced(tmp_path: Path) -> None:
 
 def test_errors(tmp_path: Path) -> None:
     message = (
-        r"got none of \['data_dir', 'ann_file', 'manifest'\], expected "
+        r"got none of \['data_dir', 'ann_file', 'manifest', 'shards'\], expected "
         r'exactly one'
     )
     with pytest.raises(ValueError, match=message):

@@ -23,8 +23,9 @@ class LoadImage(BaseTransform):
     palettes, 16 bits, alpha and grey; so the preprocessor behind this transform must
     not swap channels (``bgr_to_rgb=False``).
 
-    Reads ``img_path``; adds ``img`` (uint8, shape (H, W, 3), RGB), ``img_shape`` and
-    ``ori_shape`` (both (H, W)).
+    Reads the file ``img_path`` or, where it is there, ``img_source``: a member of a
+    shard or a window of a large image.  Adds ``img`` (uint8, shape (H, W, 3), RGB),
+    ``img_shape`` and ``ori_shape`` (both (H, W)).
 
     Args:
         alpha: ``'error'``, or ``'drop'`` to accept an alpha channel and forget it.
@@ -45,8 +46,12 @@ class LoadImage(BaseTransform):
         self.alpha, self.grey = alpha, grey
 
     def transform(self, results: dict) -> dict:
-        """Load the image of ``results['img_path']``."""
-        image = read_image(results['img_path'], self.alpha, self.grey)
+        """Load the image of ``results['img_source']`` or ``results['img_path']``."""
+        source = results.get('img_source')
+        if source is None:
+            image = read_image(results['img_path'], self.alpha, self.grey)
+        else:
+            image = source.read_image(self.alpha, self.grey)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results

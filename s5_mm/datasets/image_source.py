@@ -1,0 +1,159 @@
+"""Where the pixels of an image are: a file, a window of one, a member of a shard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .filling import SmallPolicy, fill_up
+from .image_header import ImageError, ImageHeader
+from .image_io import (
+    AlphaPolicy,
+    GreyPolicy,
+    decode_header,
+    decode_image,
+    read_header,
+    read_image,
+)
+from .open_files import OpenFiles
+from .raster_io import Window, check_window
+
+TAR_BLOCK = 512
+"""Bytes of the header of a member, and what members are padded to."""
+
+
+class ImageSource(Protocol):
+    """What an image is read from.
+
+    Attributes:
+        name: How it is called in messages.
+    """
+
+    name: str
+
+    def read_image(
+        self, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+    ) -> np.ndarray:
+        """Read the pixels, uint8, (H, W, 3), RGB, as :func:`.image_io.read_image`."""
+
+    def read_header(self) -> ImageHeader:
+        """Read what the image declares, as :func:`.image_io.read_header`."""
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A whole file.
+
+    Attributes:
+        name: Its path.
+    """
+
+    name: str
+
+    def read_image(
+        self, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+    ) -> np.ndarray:
+        """See :class:`ImageSource`."""
+        return read_image(self.name, alpha, grey)
+
+    def read_header(self) -> ImageHeader:
+        """See :class:`ImageSource`."""
+        return read_header(self.name)
+
+
+@dataclass(frozen=True)
+class ImageWindow:
+    """A window of a file.
+
+    Attributes:
+        name: The file; the one to mend is the same for all of its windows.
+        window: x, y, width and height in pixels.
+        size: Side of a crop, which a smaller window is filled up to; None leaves it
+            as it is.
+        small: What it is filled with.
+    """
+
+    name: str
+    window: Window
+    size: int | None = None
+    small: SmallPolicy = 'reflect'
+
+    def read_image(
+        self, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+    ) -> np.ndarray:
+        """See :class:`ImageSource`."""
+        pixels = read_image(self.name, alpha, grey, self.window)
+        return pixels if self.size is None else fill_up(pixels, self.size, self.small)
+
+    def read_header(self) -> ImageHeader:
+        """See :class:`ImageSource`; width and height are those of the pixels read."""
+        header = read_header(self.name, whole=False)
+        check_window(self.window, header.width, header.height, self.name)
+        width, height = self.window[2:]
+        if self.size is not None:
+            width = height = self.size
+        return header._replace(width=width, height=height)
+
+
+@dataclass(frozen=True)
+class ShardMember:
+    """A file in a tar archive.
+
+    Attributes:
+        shard: Path of the archive.
+        member: Name of the file in it.
+        offset: Where its bytes start, behind the header of 512 bytes.
+        num_bytes: Number of them.
+        files: Opens the archive.
+    """
+
+    shard: str
+    member: str
+    offset: int
+    num_bytes: int
+    files: OpenFiles
+
+    @property
+    def name(self) -> str:
+        """See :class:`ImageSource`: ``shard-000012.tar:0123456789abcdef.png``."""
+        return f'{self.shard}:{self.member}'
+
+    def read_image(
+        self, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+    ) -> np.ndarray:
+        """See :class:`ImageSource`."""
+        return decode_image(self.read(), self.name, alpha, grey)
+
+    def read_header(self) -> ImageHeader:
+        """See :class:`ImageSource`."""
+        return decode_header(self.read(), self.name)
+
+    def read(self) -> bytes:
+        """Read its bytes, and see from the header before them that they are its own.
+
+        Raises:
+            ImageError: If the archive is missing, truncated or another one.
+        """
+        start, wanted = self.offset - TAR_BLOCK, TAR_BLOCK + self.num_bytes
+        try:
+            block = self.files.read(self.shard, start, wanted)
+        except OSError as error:
+            raise ImageError(
+                self.name, f'the shard cannot be read ({error.strerror})'
+            ) from error
+        if len(block) != wanted:
+            raise ImageError(
+                self.name,
+                f'truncated shard: it ends {wanted - len(block)} bytes before the end '
+                f'of this member at byte {self.offset + self.num_bytes}',
+            )
+        found = block[: block.find(b'\0', 0, 100)]
+        if found != self.member.encode():
+            raise ImageError(
+                self.name,
+                f'at byte {start} the shard holds {found[:40]!r}; the index is of '
+                'another version of it',
+            )
+        return block[TAR_BLOCK:]
