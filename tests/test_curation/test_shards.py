@@ -1,0 +1,364 @@
+"""Shards hold the selected crops, in WebDataset's form, as the same bytes for all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import multiprocessing
+import os
+import random
+import signal
+import tarfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from s5_mm.curation import shard_writer, shards, spool
+from s5_mm.curation.manifest import ManifestError, read_table
+from s5_mm.curation.shard_layout import shard_bounds, shuffled
+from s5_mm.curation.shard_options import ShardOptions
+from s5_mm.curation.shards import materialize, read_options
+from s5_mm.datasets.image_header import ImageError
+
+from .shard_world import OPTIONS, World, contents
+
+pytest.importorskip('rasterio', reason='one of the sources is a TIFF')
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory) -> World:
+    return World(tmp_path_factory.mktemp('world'))
+
+
+@pytest.fixture(scope='module')
+def made(world, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('made') / 'shards'
+    materialize(world.manifest, world.roots, folder, OPTIONS, crops_per_chunk=10)
+    return folder
+
+
+def members(folder: Path) -> list[tuple[str, str, tarfile.TarInfo, bytes]]:
+    """Shard, name, header and bytes of all members, by Python's tarfile."""
+    found = []
+    for path in sorted(folder.glob('*.tar')):
+        with tarfile.open(path, 'r:') as archive:
+            for member in archive:
+                data = archive.extractfile(member).read()
+                found.append((path.name, member.name, member, data))
+    return found
+
+
+def test_every_selected_crop_is_there_once(world, made) -> None:
+    found = members(made)
+    names = [name.split('.')[0] for _, name, _, _ in found]
+    assert sorted(names) == sorted(f'{crop_id:016x}' for crop_id in world.pixels)
+    assert len(set(names)) == len(names) == 66
+    kept = set()
+    for _, name, header, data in found:
+        crop_id = int(name.split('.')[0], 16)
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        np.testing.assert_array_equal(decoded[..., ::-1], world.pixels[crop_id])
+        source = world.file_of[crop_id]
+        if data == source.read_bytes():
+            kept.add(source.name)
+        assert name.endswith('.jpg' if source.name == 'exact.jpg' else '.png')
+        assert (header.mtime, header.uid, header.gid, header.mode) == (0, 0, 0, 0o644)
+        assert header.uname == header.gname == ''
+        assert header.pax_headers == {}
+    assert kept == {'exact.jpg', 'exact.png'}
+    assert sorted(os.listdir(made)) == [
+        'index.parquet',
+        *(f'shard-{number:06d}.tar' for number in range(10)),
+    ]
+
+
+def test_the_index_says_where(world, made) -> None:
+    index = read_table(made / 'index.parquet').to_pylist()
+    assert [
+        (f'shard-{row["shard"]:06d}.tar', row['offset'], row['size']) for row in index
+    ] == [(shard, h.offset_data, h.size) for shard, _, h, _ in members(made)]
+    for row, (_, name, _, data) in zip(index, members(made), strict=True):
+        assert name.startswith(f'{row["crop_id"]:016x}.')
+        assert row['sha256'] == hashlib.sha256(data).digest()
+        crop = world.pixels[row['crop_id']]
+        assert row['pixel_hash'] == hashlib.blake2b(crop, digest_size=16).digest()
+        assert row['stored_hash'] is None
+
+
+def test_the_order_is_a_shuffle_by_identifier() -> None:
+    ids = np.random.default_rng(0).integers(0, 2**64, 4000, np.uint64)
+    order = shuffled(ids, 3)
+    assert sorted(order) == list(range(4000))
+    other = np.random.default_rng(1).permutation(4000)
+    assert (ids[other][shuffled(ids[other], 3)] == ids[order]).all()
+    assert (shuffled(ids, 4) != order).any()
+    # Neither the order of the identifiers nor that of the list shows.
+    for ranks in (order, np.argsort(np.argsort(ids))[order]):
+        assert abs(np.corrcoef(ranks, np.arange(4000))[0, 1]) < 0.05
+    sizes = np.diff(shard_bounds(1_000_000, 512))
+    assert (len(sizes), sizes.sum()) == (1954, 1_000_000)
+    assert sizes.max() - sizes.min() == 1
+    assert sizes.max() <= 512
+
+
+@pytest.mark.parametrize(
+    ('jobs', 'crops_per_chunk', 'reverse'), [(2, 10, False), (1, 1, True)]
+)
+def test_the_same_bytes_for_any_workers_and_order_of_the_manifest(
+    world, made, tmp_path, jobs, crops_per_chunk, reverse
+) -> None:
+    manifest, rows = tmp_path / 'm.parquet', world.rows
+    world.write_manifest(manifest, rows[::-1] if reverse else rows)
+    seen = []
+    materialize(
+        manifest,
+        world.roots,
+        tmp_path / 's',
+        OPTIONS,
+        jobs=jobs,
+        progress=lambda *counts: seen.append(counts),
+        crops_per_chunk=crops_per_chunk,
+    )
+    assert contents(tmp_path / 's') == contents(made)
+    assert seen[-1] == (132, 132)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_shards_are_rebuilt_from_a_released_manifest(world, made, tmp_path) -> None:
+    selected = [row for row in world.rows if row['decision'] == 'selected']
+    released = world.write_manifest(tmp_path / 'released.parquet', selected)
+    options = read_options(made / 'index.parquet')
+    assert options == OPTIONS
+    materialize(released, world.roots, tmp_path / 's', options)
+    assert contents(tmp_path / 's') == contents(made)
+
+
+def test_a_source_is_decoded_once(world, tmp_path, monkeypatch) -> None:
+    calls = []
+    read_crops = spool.read_crops
+
+    def counted(path, windows, *args):
+        calls.append((path, len(windows)))
+        return read_crops(path, windows, *args)
+
+    monkeypatch.setattr(spool, 'read_crops', counted)
+    materialize(world.manifest, world.roots, tmp_path, OPTIONS, crops_per_chunk=1)
+    assert len(calls) == len({path for path, _ in calls}) == 8
+    assert sum(count for _, count in calls) == 66
+
+
+@pytest.mark.parametrize('fmt', ['webp', 'jpeg'])
+def test_other_formats(world, tmp_path, fmt) -> None:
+    options = replace(OPTIONS, format=fmt, quality=97 if fmt == 'jpeg' else None)
+    materialize(world.manifest, world.roots, tmp_path, options)
+    index = read_table(tmp_path / 'index.parquet').to_pylist()
+    changed = 0
+    for row, (_, name, _, data) in zip(index, members(tmp_path), strict=True):
+        crop = world.pixels[row['crop_id']]
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), 1)[..., ::-1]
+        if world.file_of[row['crop_id']].name.startswith('exact.'):
+            assert row['format'] == name.split('.')[1].upper().replace('JPG', 'JPEG')
+        else:
+            assert name.endswith('.webp' if fmt == 'webp' else '.jpg')
+        if row['stored_hash'] is None:
+            np.testing.assert_array_equal(decoded, crop)
+            continue
+        changed += 1
+        pixels = np.ascontiguousarray(decoded)
+        hashed = hashlib.blake2b(pixels, digest_size=16).digest()
+        assert row['stored_hash'] == hashed != row['pixel_hash']
+        assert np.abs(pixels.astype(int) - crop).mean() < 3
+    assert changed == (0 if fmt == 'webp' else 64)
+
+
+# -- interruptions ---------------------------------------------------------------------
+def _slowly(manifest: Path, roots: dict, folder: Path, jobs: int) -> None:
+    """Materialise with pauses, so that a kill meets every phase."""
+    encode, put = ShardOptions.encode, shard_writer.tar_header
+
+    def slow_encode(self, pixels):
+        time.sleep(0.002)
+        return encode(self, pixels)
+
+    def slow_header(name, size):
+        time.sleep(0.002)
+        return put(name, size)
+
+    ShardOptions.encode, shard_writer.tar_header = slow_encode, slow_header
+    materialize(manifest, roots, folder, OPTIONS, jobs=jobs, crops_per_chunk=4)
+
+
+def test_killed_at_any_moment_it_goes_on(world, made, tmp_path) -> None:
+    draws, context = random.Random(0), multiprocessing.get_context('fork')
+    folder, kills, phases = tmp_path / 's', 0, set()
+    for trial in range(30):
+        process = context.Process(
+            target=_slowly,
+            args=(world.manifest, world.roots, folder, 1 + trial % 2),
+        )
+        process.start()
+        process.join(draws.uniform(0, 0.08 * (trial + 1)))
+        if process.exitcode is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        kills += process.exitcode == -signal.SIGKILL
+        complete = contents(made)
+        for path in folder.glob('*.tar'):
+            assert path.read_bytes() == complete[path.name]
+        phases.add((any(folder.glob('*.tar')), any(folder.glob('spool/*.bin'))))
+        if (folder / 'index.parquet').exists():
+            break
+    assert kills >= 3
+    assert phases - {(False, False)}
+    materialize(world.manifest, world.roots, folder, OPTIONS, crops_per_chunk=4)
+    assert contents(folder) == complete
+
+
+def test_a_full_disk_leaves_nothing_torn(world, made, tmp_path, monkeypatch) -> None:
+    for module, after in ((spool, 2), (shard_writer, 3)):
+        write, calls = module.write_whole, []
+
+        def full(path, put, write=write, calls=calls, after=after):
+            calls.append(path)
+            if len(calls) <= after:
+                return write(path, put)
+
+            class Disk:
+                """Takes 700 bytes."""
+
+                def __init__(self, file):
+                    self.file = file
+
+                def tell(self):
+                    return self.file.tell()
+
+                def write(self, data):
+                    self.file.write(data[:700])
+                    raise OSError(28, 'No space left on device')
+
+            return write(path, lambda file: put(Disk(file)))
+
+        monkeypatch.setattr(module, 'write_whole', full)
+        with pytest.raises(OSError, match='No space left on device'):
+            materialize(
+                world.manifest, world.roots, tmp_path, OPTIONS, crops_per_chunk=10
+            )
+        monkeypatch.undo()
+        assert not (tmp_path / 'index.parquet').exists()
+        assert not [name for name in contents(tmp_path) if '.tmp-' in name]
+    assert len(list(tmp_path.glob('*.tar'))) == 3
+    materialize(world.manifest, world.roots, tmp_path, OPTIONS)
+    assert contents(tmp_path) == contents(made)
+
+
+# -- errors ----------------------------------------------------------------------------
+def test_a_folder_with_other_shards_is_refused(world, made, tmp_path) -> None:
+    materialize(world.manifest, world.roots, made, OPTIONS)  # nothing is left to do
+    other = replace(OPTIONS, seed=1)
+    with pytest.raises(ManifestError, match=r'index\.parquet: made with seed=0, now'):
+        materialize(world.manifest, world.roots, made, other)
+    fewer = [r for r in world.rows if r['decision'] == 'selected'][1:]
+    manifest = world.write_manifest(tmp_path / 'm.parquet', fewer)
+    with pytest.raises(ManifestError, match='made from other selected crops'):
+        materialize(manifest, world.roots, made, OPTIONS)
+    folder = tmp_path / 's'
+    folder.mkdir()
+    (folder / 'shard-000099.tar').write_bytes(b'')
+    message = r'shard-000099\.tar: nothing says from what this shard was made'
+    with pytest.raises(ManifestError, match=message):
+        materialize(world.manifest, world.roots, folder, OPTIONS)
+    materialize(world.manifest, world.roots, folder, other, overwrite=True)
+    materialize(world.manifest, world.roots, folder, OPTIONS, overwrite=True)
+    assert contents(folder) == contents(made)
+
+
+def test_unfinished_work_with_other_options_is_refused(
+    world, tmp_path, monkeypatch
+) -> None:
+    def stop(self, number):
+        raise OSError(5, 'stopped')
+
+    monkeypatch.setattr(shards.ShardWriter, '__call__', stop)
+    with pytest.raises(OSError, match='stopped'):
+        materialize(world.manifest, world.roots, tmp_path, OPTIONS)
+    monkeypatch.undo()
+    other = replace(OPTIONS, per_shard=9)
+    message = r'spool/shards\.json: made with per_shard=7, now it is 9'
+    with pytest.raises(ManifestError, match=message):
+        materialize(world.manifest, world.roots, tmp_path, other)
+
+
+def test_a_source_that_changed_is_an_error(tmp_path) -> None:
+    world = World(tmp_path / 'w')
+    source = tmp_path / 'w/air/large.png'
+    cv2.imwrite(str(source), cv2.imread(str(source)) ^ 1)
+    message = r'large\.png: the source has changed since it was scanned: its sha256'
+    with pytest.raises(ManifestError, match=message):
+        materialize(world.manifest, world.roots, tmp_path / 's', OPTIONS)
+    other = replace(OPTIONS, small='zero')
+    world = World(tmp_path / 'v')
+    with pytest.raises(ManifestError, match=r'small\.png: the pixels of the window x='):
+        materialize(world.manifest, world.roots, tmp_path / 't', other)
+    (tmp_path / 'v/space/exact.jpg').unlink()
+    with pytest.raises(ImageError, match=r'exact\.jpg: the file cannot be read'):
+        materialize(world.manifest, world.roots, tmp_path / 'u', OPTIONS)
+
+
+def test_a_kept_source_that_changes_between_the_passes(tmp_path, monkeypatch) -> None:
+    world = World(tmp_path / 'w')
+    lay_out = shards.lay_out
+
+    def change(*args):
+        (tmp_path / 'w/space/exact.jpg').write_bytes(b'x')
+        return lay_out(*args)
+
+    monkeypatch.setattr(shards, 'lay_out', change)
+    with pytest.raises(ManifestError, match=r'exact\.jpg: changed while the shards'):
+        materialize(world.manifest, world.roots, tmp_path / 's', OPTIONS)
+
+
+def test_errors_of_the_manifest(world, tmp_path) -> None:
+    def attempt(rows: list[dict], message: str, roots: dict | None = None) -> None:
+        path = world.write_manifest(tmp_path / 'm.parquet', rows)
+        with pytest.raises(ManifestError, match=r'm\.parquet: ' + message):
+            materialize(path, roots or world.roots, tmp_path / 's', OPTIONS)
+
+    row = {**world.rows[0], 'decision': 'selected'}
+    attempt([row, row], f'the crop {row["crop_id"]:016x} is selected twice')
+    attempt([{**row, 'decision': 'dropped'}], "no row has the decision 'selected'")
+    attempt([{**row, 'pixel_hash': None}], 'pixel_hash of 1 selected rows is null')
+    message = r"has crops of the collection 'air', roots has \['space'\]"
+    attempt([row], message, {'space': ''})
+    table = read_table(world.manifest).drop_columns('pixel_hash')
+    shards.write_groups(tmp_path / 'm.parquet', table.schema, [table])
+    with pytest.raises(ManifestError, match=r"no column \['pixel_hash'\]"):
+        materialize(tmp_path / 'm.parquet', None, tmp_path / 's', OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (dict(per_shard=0), 'per_shard=0 and size=512, expected at least 1'),
+        (dict(seed=-1), 'seed=-1, expected at least 0'),
+        (dict(format='bmp'), "format='bmp', allowed are \\['png', 'webp', 'jpeg'\\]"),
+        (dict(small='crop'), "small='crop', allowed are"),
+        (dict(quality=95), "quality=95 with format='png', which is lossless"),
+        (dict(format='jpeg', quality=94), 'quality=94, allowed are 95 to 100'),
+    ],
+)
+def test_errors_of_the_options(wrong, message) -> None:
+    with pytest.raises(ValueError, match='shards: ' + message):
+        ShardOptions(**wrong)
+
+
+def test_members_are_read_one_after_another(made) -> None:
+    """As a stream without seeking, which is how WebDataset reads."""
+    stream = io.BytesIO((made / 'shard-000003.tar').read_bytes())
+    with tarfile.open(fileobj=stream, mode='r|') as archive:
+        names = [member.name for member in archive]
+    assert len(names) in (6, 7)
