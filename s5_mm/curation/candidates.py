@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from .crops import SmallPolicy, read_crops
-from .leakage import Pixels, PoolCrops
 from .manifest import Parts, read_table
+from .matches import Pixels, PoolCrops
 from .score_parts import feature_file
 from .work_dir import WorkDir
 

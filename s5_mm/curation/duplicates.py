@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from .hamming import hamming_matches
-from .leakage import MIN_QUALITY, RADIUS, Pixels, ground_comparer
+from .leakage import MIN_QUALITY, RADIUS, ground_comparer
+from .matches import Pixels
 from .near_duplicates import keep_one, similar_pairs
 
 DUPLICATES = pa.schema(

@@ -7,9 +7,8 @@ then laid over each other.  What becomes of a match is a policy of its benchmark
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,81 +23,16 @@ from .alignment import (
 )
 from .eval_crops import EvalCrops
 from .hamming import hamming_matches
+from .matches import Pixels, Policies, PoolCrops, matches_table
 from .near_duplicates import similar_rows
-from .provenance import Origin, Provenance
+from .provenance import Provenance
 
-Pixels = Callable[[int], np.ndarray]
-"""Gives the pixels of a crop by its row: uint8 (H, W, 3), RGB."""
-
-POLICIES = ('drop', 'flag', 'keep')
 RADIUS = 31
 """Bits in which copies may differ.  On 528 tiles with structure 99.4 % of the worst
 attack (half size, darker by 30 %, JPEG 30) are within 31; of 140,000 pairs of unrelated
 tiles in eight orientations the closest differ in 82."""
 MIN_QUALITY = 0.1
 """Codes of crops with less structure are noise and are not compared."""
-
-MATCHES = pa.schema(
-    [
-        ('crop_id', pa.uint64()),
-        ('benchmark', pa.string()),
-        ('split', pa.string()),
-        ('eval_image', pa.string()),
-        ('layer', pa.string()),  # 'provenance', 'hash' or 'features'
-        ('distance', pa.float32()),  # 0, bits, or 1 - cosine
-        ('correlation', pa.float32()),  # of the pixels; null if not compared
-        ('verdict', pa.string()),  # one of POLICIES
-    ]
-)
-"""Columns of ``check/matches.parquet``; a crop, an image and a layer occur once."""
-
-
-class PoolCrops(NamedTuple):
-    """Crops that may be selected; rows are crops.
-
-    Attributes:
-        crop_id: uint64 (n,).
-        source: Number of the crop's source, int32 (n,).
-        sources: Collection and path of every source.
-        codes: uint8 (n, 32).
-        quality: Of the codes, float32 (n,).
-        features: Pooled features of unit length, float16 (n, D), or None.
-    """
-
-    crop_id: np.ndarray
-    source: np.ndarray
-    sources: Sequence[tuple[str, str]]
-    codes: np.ndarray
-    quality: np.ndarray
-    features: np.ndarray | None = None
-
-
-class Policies:
-    """What becomes of crops that match.
-
-    Args:
-        default: One of :data:`POLICIES`.
-        exceptions: The same for a benchmark, or for ``'benchmark/split'``, which takes
-            precedence.
-
-    Raises:
-        ValueError: If a policy does not exist.
-    """
-
-    def __init__(
-        self, default: str = 'drop', exceptions: Mapping[str, str] | None = None
-    ) -> None:
-        self.default, self.exceptions = default, dict(exceptions or {})
-        for name, policy in (('default', default), *self.exceptions.items()):
-            if policy not in POLICIES:
-                raise ValueError(
-                    f'leakage policy {name}={policy!r}, allowed are {list(POLICIES)}'
-                )
-
-    def __call__(self, benchmark: str, split: str) -> str:
-        """Give the policy of a split."""
-        by_benchmark = self.exceptions.get(benchmark, self.default)
-        return self.exceptions.get(f'{benchmark}/{split}', by_benchmark)
 
 
 def match_names(
@@ -112,7 +46,7 @@ def match_names(
         policies: What becomes of a match.
 
     Returns:
-        Rows of :data:`MATCHES`.
+        Rows of :data:`s5_mm.curation.matches.MATCHES`.
     """
     of_source = {
         number: origins
@@ -124,7 +58,7 @@ def match_names(
         for row in np.flatnonzero(np.isin(pool.source, list(of_source))).tolist()
         for origin in of_source[int(pool.source[row])]
     ]
-    return _table(pool, rows, 'provenance', policies)
+    return matches_table(pool, rows, 'provenance', policies)
 
 
 def match_hashes(
@@ -144,7 +78,8 @@ def match_hashes(
         min_quality: Crops with less structure are not compared.
 
     Returns:
-        Rows of :data:`MATCHES`; the closest pair of a crop and an image.
+        Rows of :data:`s5_mm.curation.matches.MATCHES`; the closest pair of a
+        crop and an image.
     """
     rows = np.flatnonzero(pool.quality >= min_quality)
     own = np.flatnonzero(evals.quality >= min_quality)
@@ -165,7 +100,7 @@ def match_hashes(
         (row, evals.origins[image], float(bits), None)
         for (row, image), bits in closest.items()
     ]
-    return _table(pool, matches, 'hash', policies)
+    return matches_table(pool, matches, 'hash', policies)
 
 
 def match_features(
@@ -192,7 +127,8 @@ def match_features(
         min_overlap: See there.
 
     Returns:
-        Rows of :data:`MATCHES`; the best confirmed pair of a crop and an image.
+        Rows of :data:`s5_mm.curation.matches.MATCHES`; the best confirmed
+        pair of a crop and an image.
 
     Raises:
         ValueError: If features are missing, or as
@@ -225,7 +161,7 @@ def match_features(
         (row, evals.origins[image], distance, correlation)
         for (row, image), (correlation, distance) in matches.items()
     ]
-    return _table(pool, rows, 'features', policies)
+    return matches_table(pool, rows, 'features', policies)
 
 
 def ground_comparer(
@@ -253,39 +189,3 @@ def ground_comparer(
         return find_key_points(crop), find_key_points(mirrored)
 
     return lambda a, b: same_ground(of_first(a), *of_second(b), **thresholds)
-
-
-def dropped_crops(matches: pa.Table) -> np.ndarray:
-    """List the crops that may not be selected.
-
-    Args:
-        matches: Rows of :data:`MATCHES`.
-
-    Returns:
-        Identifiers, uint64, sorted, each once.
-    """
-    drop = np.array(matches['verdict'].to_pylist(), object) == 'drop'
-    return np.unique(matches['crop_id'].to_numpy()[drop])
-
-
-def _table(
-    pool: PoolCrops,
-    rows: Sequence[tuple[int, Origin, float, float | None]],
-    layer: str,
-    policies: Policies,
-) -> pa.Table:
-    """Build a table, sorted by crop and origin."""
-    ordered = sorted(rows, key=lambda match: (int(pool.crop_id[match[0]]), match[1]))
-    columns = [
-        [int(pool.crop_id[row]) for row, *_ in ordered],
-        *([origin[part] for _, origin, *_ in ordered] for part in range(3)),
-        [layer] * len(ordered),
-        [distance for _, _, distance, _ in ordered],
-        [correlation for *_, correlation in ordered],
-        [policies(origin.benchmark, origin.split) for _, origin, *_ in ordered],
-    ]
-    arrays = [
-        pa.array(column, kind.type)
-        for column, kind in zip(columns, MATCHES, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, schema=MATCHES)

@@ -15,15 +15,8 @@ from s5_mm.curation.eval_crops import (
     eval_windows,
     hash_eval_crop,
 )
-from s5_mm.curation.leakage import (
-    MATCHES,
-    Policies,
-    PoolCrops,
-    dropped_crops,
-    match_features,
-    match_hashes,
-    match_names,
-)
+from s5_mm.curation.leakage import match_features, match_hashes, match_names
+from s5_mm.curation.matches import MATCHES, Policies, PoolCrops, dropped_crops
 from s5_mm.curation.perceptual_hash import orientation_codes, perceptual_hash
 from s5_mm.curation.provenance import Origin, Provenance
 from s5_mm.testing import draw_scene

@@ -24,13 +24,8 @@ import numpy as np
 
 from s5_mm.curation.alignment import find_key_points, same_ground
 from s5_mm.curation.eval_crops import EvalCrops, cut_eval_images
-from s5_mm.curation.leakage import (
-    MIN_QUALITY,
-    RADIUS,
-    Policies,
-    PoolCrops,
-    match_hashes,
-)
+from s5_mm.curation.leakage import MIN_QUALITY, RADIUS, match_hashes
+from s5_mm.curation.matches import Policies, PoolCrops
 from s5_mm.curation.perceptual_hash import perceptual_hash
 from s5_mm.curation.provenance import Origin
 from s5_mm.datasets.image_io import read_image

@@ -17,16 +17,9 @@ from ..benchmarks import Benchmarks, hash_benchmarks
 from ..candidates import Candidates, crop_reader, read_candidates
 from ..duplicates import DUPLICATES, feature_pairs, hash_pairs, resolve_duplicates
 from ..eval_crops import EvalCrops
-from ..leakage import (
-    MATCHES,
-    Pixels,
-    Policies,
-    dropped_crops,
-    match_features,
-    match_hashes,
-    match_names,
-)
+from ..leakage import match_features, match_hashes, match_names
 from ..manifest import Parts, read_table, write_table
+from ..matches import MATCHES, Pixels, Policies, dropped_crops
 from ..plan import SOURCES_FILE, plan, source_paths
 from ..provenance import Provenance
 from ..run import CurationRun
