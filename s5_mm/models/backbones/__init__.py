@@ -3,5 +3,6 @@
 from .vit import ViT
 from .vit_arch import ARCHS, ViTArch, resolve_arch
 from .vit_moe import ViTMoE
+from .vit_rvsa import ViTRVSA
 
-__all__ = ['ARCHS', 'ViT', 'ViTArch', 'ViTMoE', 'resolve_arch']
+__all__ = ['ARCHS', 'ViT', 'ViTArch', 'ViTMoE', 'ViTRVSA', 'resolve_arch']

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -106,15 +107,14 @@ class ViT(BaseModule):
         self._interpolate = PositionInterpolator()
         rates = torch.linspace(0, drop_path_rate, self.arch.num_layers, device='cpu')
         self.layers = nn.ModuleList(
-            TransformerEncoderLayer(
-                dims,
-                self.arch.num_heads,
+            self.make_layer(
+                index,
                 ffn=self.make_ffn(dims, int(dims * self.arch.mlp_ratio)),
                 norm_eps=norm_eps,
                 drop_path_rate=rate,
                 drop_path_attn=drop_path_attn,
             )
-            for rate in rates.tolist()
+            for index, rate in enumerate(rates.tolist())
         )
         self.ln = nn.LayerNorm(dims, eps=norm_eps) if final_norm else None
         self.with_fpn = with_fpn
@@ -128,6 +128,10 @@ class ViT(BaseModule):
                 dims, patch_size
             )
         self._init_embeddings()
+
+    def make_layer(self, index: int, **settings: Any) -> nn.Module:
+        """Build one layer; a ViT with another attention overrides this."""
+        return TransformerEncoderLayer(self.embed_dims, self.arch.num_heads, **settings)
 
     def make_ffn(self, embed_dims: int, feedforward_channels: int) -> nn.Module:
         """Build the feed-forward part of one layer; a mixture overrides this."""

@@ -19,6 +19,7 @@ class TransformerEncoderLayer(nn.Module):
         drop_path_rate: Stochastic depth of the feed-forward branch, in [0, 1).
         drop_path_attn: Whether the attention branch is dropped at the same rate. The
             official release drops the feed-forward branch only; MAE's fine-tuning both.
+        attn: Attention, called with the tokens; default a :class:`SelfAttention`.
     """
 
     def __init__(
@@ -29,10 +30,11 @@ class TransformerEncoderLayer(nn.Module):
         norm_eps: float = 1e-6,
         drop_path_rate: float = 0.0,
         drop_path_attn: bool = False,
+        attn: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.ln1 = nn.LayerNorm(embed_dims, eps=norm_eps)
-        self.attn = SelfAttention(embed_dims, num_heads)
+        self.attn = SelfAttention(embed_dims, num_heads) if attn is None else attn
         self.ln2 = nn.LayerNorm(embed_dims, eps=norm_eps)
         self.ffn = ffn
         self.drop_path_attn = DropPath(drop_path_rate if drop_path_attn else 0.0)
