@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from .crops import SmallPolicy, read_crops
+from s5_mm.datasets.filling import SmallPolicy
+
+from .crops import read_crops
 from .manifest import Parts, read_table
 from .matches import Pixels, PoolCrops
 from .score_parts import feature_file

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from s5_mm.datasets.filling import SmallPolicy
 from s5_mm.datasets.image_header import ImageError
 
-from .crops import SmallPolicy, read_crops
+from .crops import read_crops
 from .manifest import read_table, write_table
 from .perceptual_hash import perceptual_hash
 from .plan import check_unchanged

@@ -10,6 +10,7 @@ from .choosing import run_select
 from .looking import run_plan, run_scan
 from .reporting import run_report
 from .scoring import run_cluster, run_score
+from .sharding import run_materialize, run_verify
 
 RUN_STAGE: dict[str, Callable[[CurationRun], None]] = {
     'plan': run_plan,
@@ -18,7 +19,9 @@ RUN_STAGE: dict[str, Callable[[CurationRun], None]] = {
     'score': run_score,
     'select': run_select,
     'check': run_check,
+    'materialize': run_materialize,
     'report': run_report,
+    'verify': run_verify,
 }
 """What does the work of a stage, or what is left of it, by name."""
 

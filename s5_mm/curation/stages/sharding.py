@@ -27,7 +27,7 @@ def run_materialize(run: CurationRun) -> None:
     with record.work(workers=run.jobs, unit='crops') as results:
         materialize(
             run.work.path / MANIFEST_FILE,
-            {collection.name: collection.root for collection in run.settings.collections},
+            {c.name: c.root for c in run.settings.collections},
             folder,
             options,
             spool=run.folder('materialize') / 'spool',
