@@ -7,6 +7,7 @@ nothing has to be unpacked first, and an archive that is unpacked reads the same
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import shutil
@@ -16,13 +17,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
 _PACKED = ('.tar', '.gz', '.tgz', '.bz2', '.xz', '.7z', '.rar', '.z01', '.001')
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
 _SHOWN = 12
+_opened: dict[tuple[str, int], tuple[int, zipfile.ZipFile]] = {}
 
 
 class LayoutError(ValueError):
@@ -237,11 +238,17 @@ def _nested() -> tuple[str, ...]:
 
 
 def _archive(path: str) -> zipfile.ZipFile:
-    """Open an archive once a process: forked ones would share its position."""
-    return _open_archive(path, os.getpid(), os.stat(path).st_mtime_ns)
+    """Open an archive once a process.
 
-
-@lru_cache(maxsize=64)
-def _open_archive(path: str, process: int, changed: int) -> zipfile.ZipFile:
-    """Open an archive; another process, or a new file of the name, another time."""
-    return zipfile.ZipFile(path)
+    A forked one shares the directory of the archive, which for a million members is
+    half a gigabyte, but not the open file, whose position would be shared too.
+    """
+    key = path, os.stat(path).st_mtime_ns
+    process, archive = _opened.get(key, (0, None))
+    if archive is None:
+        archive = zipfile.ZipFile(path)
+    elif process != os.getpid():
+        archive = copy.copy(archive)
+        archive.fp = open(path, 'rb')  # noqa: SIM115, closed with the archive
+    _opened[key] = os.getpid(), archive
+    return archive
