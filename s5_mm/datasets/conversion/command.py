@@ -111,10 +111,11 @@ def _parse(
 
 def _with_scenes(plan: Plan, expected: Mapping[str, Expected] | None) -> Plan:
     """Add what the numbers of the source's images say to what is missing."""
+    known = {split: entry.scenes for split, entry in (expected or {}).items()}
     wrong = [
-        f'{split}: {found:,} images of the source, expected {expected[split].scenes:,}'
+        f'{split}: {found:,} images of the source, expected {known[split]:,}'
         for split, found in plan.scenes.items()
-        if expected and expected[split].scenes not in (None, found)
+        if known.get(split) not in (None, found)
     ]
     return plan._replace(missing=[*wrong, *plan.missing])
 
@@ -143,13 +144,13 @@ def _finish(
         folder = converter.folder(name, args)
         if not any(file == folder or file.startswith(f'{folder}/') for file in found):
             if expected is not None:
-                known = expected[name].images
+                known = expected.get(name, Expected()).images
                 problems.append(
                     f'{name}: 0 images, expected {"some" if known is None else known}; '
                     f'{folder} has no files'
                 )
             continue
-        known = expected and expected[name]
+        known = expected and expected.get(name)
         report = verify_split(name, config, known, args.jobs)
         problems += report.problems
         _say('\n'.join(report.lines()))
