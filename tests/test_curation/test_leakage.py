@@ -87,6 +87,12 @@ def test_flat_crops_are_not_compared() -> None:
     assert len(match_hashes(pool, cut, Policies(), min_quality=0)) == 1
 
 
+@pytest.mark.parametrize(('quality', 'found'), [(0.06, 1), (0.04, 0)])
+def test_a_copy_may_have_half_of_the_structure(quality: float, found: int) -> None:
+    pool = make_pool([scene(1)])._replace(quality=np.array([quality], np.float32))
+    assert len(match_hashes(pool, evals(), Policies())) == found
+
+
 def test_variants_of_a_crop() -> None:
     codes, quality = hash_eval_crop(scene(0), (1.0, 1.3))
     assert quality == perceptual_hash(scene(0)).quality
