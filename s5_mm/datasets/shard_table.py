@@ -1,7 +1,7 @@
 """A million images in a thousand archives, by the index beside them.
 
 Tar archives with WebDataset's names are read in order by any tool; here they are read
-at random: the index says where every member is, so a sample costs one ``pread``.
+at random: the index says where every member is, and nothing is opened for a sample.
 """
 
 from __future__ import annotations

@@ -7,9 +7,11 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
+from s5_mm.curation.shards import materialize
 from s5_mm.registry import DATASETS, MODELS
 from s5_mm.testing import write_dataset
 from s5_mm.utils.config import load_config
+from tests.test_curation.shard_world import OPTIONS, SIZE, World
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -85,6 +87,37 @@ def test_the_data_set_of_the_detection_page_joins_the_others(tmp_path):
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
         assert set(evaluator.metrics) == set(model.datasets)
     assert cfg.train_dataloader.batch_size == 6
+
+
+def test_the_unlabelled_sources_of_the_data_page_load(tmp_path, monkeypatch):
+    pytest.importorskip('rasterio', reason='one of the sources is a TIFF')
+    text = (ROOT / 'docs/data.md').read_text()
+    start = text.index('### Shards and manifests')
+    section = text[start : text.index('## Formats')]
+    shards, manifest = re.findall(r'```python\n(.*?)```', section, re.S)
+    monkeypatch.chdir(tmp_path)
+    world = World(tmp_path / 'data')
+    (tmp_path / 'data/curation').mkdir()
+    world.manifest.rename(tmp_path / 'data/curation/manifest.parquet')
+    materialize(
+        'data/curation/manifest.parquet',
+        world.roots,
+        'work_dirs/curation/shards',
+        OPTIONS,
+    )
+    roots = "roots=dict(millionaid='MillionAID/test', samrs='SAMRS')"
+    assert roots in manifest
+    manifest = manifest.replace(roots, "roots=dict(air='air', space='space')")
+    samples = []
+    for number, leaf in enumerate((shards, manifest)):
+        config = tmp_path / f'source_{number}.py'
+        config.write_text(leaf.replace(' crop_size=512,', f' crop_size={SIZE},'))
+        dataset = DATASETS.build(load_config(str(config)).unlabelled)
+        assert len(dataset) == len(world.pixels)
+        samples.append([dataset[row]['inputs'] for row in range(8)])
+    for one, two in zip(*samples, strict=True):
+        assert one.shape == (3, 512, 512)
+        assert torch.equal(one, two)
 
 
 @pytest.mark.parametrize('path', TEXTS, ids=lambda path: path.name)
