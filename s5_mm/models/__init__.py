@@ -10,6 +10,7 @@ __getattr__, __dir__, LATE = lazy_exports(
     __name__,
     {
         # Segmentation, on mmseg.
+        'backbones.swin': ['SwinTransformer'],
         'data_preprocessors': [
             'CutMix',
             'MultiBranchDataPreprocessor',

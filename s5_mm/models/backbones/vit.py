@@ -44,7 +44,7 @@ class ViT(BaseModule):
     interpolated (bicubic).
 
     Args:
-        arch: 't', 's', 'b', 'l', 'h', or a dict (see :func:`resolve_arch`).
+        arch: 't', 's', 'b', 'l', 'h', 'g', or a dict (see :func:`resolve_arch`).
         img_size: Size in pixels whose grid ``pos_embed`` has: side, or (H, W).
         patch_size: Side of a patch in pixels, 16 for every model of the paper.
         in_channels: Channels of the image.

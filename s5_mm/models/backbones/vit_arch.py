@@ -29,13 +29,16 @@ class ViTArch:
 
 
 # Taps of b, l, h: the official release. s: those of b, which is as deep. t (for tests
-# and laptops): after the 2nd, 3rd, 5th and last of six layers.
+# and laptops): after the 2nd, 3rd, 5th and last of six layers. g: the size that has the
+# numbers of parameters of the paper's Table 1 for "ViT-G", to the last digit it prints
+# for segmentation; tapped after each quarter.
 ARCHS = {
     't': ViTArch(192, 6, 3, (1, 2, 4, 5)),
     's': ViTArch(384, 12, 6, (3, 5, 7, 11)),
     'b': ViTArch(768, 12, 12, (3, 5, 7, 11)),
     'l': ViTArch(1024, 24, 16, (7, 11, 15, 23)),
     'h': ViTArch(1280, 32, 16, (15, 23, 27, 31)),
+    'g': ViTArch(1408, 40, 16, (9, 19, 29, 39)),
 }
 
 
