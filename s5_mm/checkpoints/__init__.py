@@ -12,10 +12,10 @@ from .plain_data import from_plain, to_plain
 from .safe_load import (
     DamagedCheckpointError,
     UnsafeCheckpointError,
-    install_safe_loader,
     load_data_only,
 )
 from .safetensors_io import read_safetensors, write_safetensors
+from .schemes import install_safe_loader, load_address
 
 __all__ = [
     'FORMATS',
@@ -32,6 +32,7 @@ __all__ = [
     'format_named',
     'from_plain',
     'install_safe_loader',
+    'load_address',
     'load_data_only',
     'load_into',
     'match_classes',

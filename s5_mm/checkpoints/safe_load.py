@@ -15,23 +15,19 @@ import re
 import zipfile
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import barrier, get_local_rank
 from mmengine.logging import print_log
-from mmengine.runner import CheckpointLoader
 from mmengine.utils import digit_version
 
 from .safetensors_io import SafetensorError, read_safetensors
 
 # weights_only itself could be made to run code before this version.
 _SOUND_TORCH = '2.10.0'
-_OURS = ('', 'local', 'http://', 'https://')
 # Training scripts in the manner of MAE keep their arguments beside the weights: a class
 # without behaviour, whose unpickling sets attributes and calls nothing.
 _INERT = [argparse.Namespace]
-_MapLocation = str | torch.device | dict[str, str] | Callable[..., Any] | None
+MapLocation = str | torch.device | dict[str, str] | Callable[..., Any] | None
 
 
 class UnsafeCheckpointError(ValueError):
@@ -68,7 +64,7 @@ class DamagedCheckpointError(ValueError):
 
 
 def load_data_only(
-    path: str | os.PathLike[str], map_location: _MapLocation = 'cpu'
+    path: str | os.PathLike[str], map_location: MapLocation = 'cpu'
 ) -> dict[str, Any]:
     """Load a checkpoint without executing anything in it.
 
@@ -120,71 +116,7 @@ def load_data_only(
     return content
 
 
-def load_local(filename: str, map_location: _MapLocation = None) -> dict[str, Any]:
-    """Serve mmengine's checkpoint loader for paths on this machine.
-
-    Args:
-        filename: Path, with or without the prefix ``local://``.
-        map_location: Where the tensors go; ``None`` keeps them where they were saved.
-
-    Returns:
-        As :func:`load_data_only`.
-    """
-    return load_data_only(filename.removeprefix('local://'), map_location)
-
-
-def load_http(filename: str, map_location: _MapLocation = None) -> dict[str, Any]:
-    """Serve mmengine's checkpoint loader for web addresses.
-
-    Args:
-        filename: Address; the file is kept in ``torch.hub``'s directory and, in a
-            distributed run, fetched by the first process of each machine.
-        map_location: Where the tensors go; ``None`` keeps them where they were saved.
-
-    Returns:
-        As :func:`load_data_only`.
-    """
-    folder = os.path.join(torch.hub.get_dir(), 'checkpoints')
-    path = os.path.join(folder, os.path.basename(urlparse(filename).path))
-    if get_local_rank() == 0 and not os.path.exists(path):
-        os.makedirs(folder, exist_ok=True)
-        torch.hub.download_url_to_file(filename, path, progress=os.isatty(0))
-    barrier()
-    return load_data_only(path, map_location)
-
-
-def install_safe_loader() -> None:
-    """Make every checkpoint that mmengine opens go through this module.
-
-    Covers ``load_from``, ``resume``, ``init_cfg=dict(type='Pretrained')`` and
-    mmengine's ``load_checkpoint``, for files and web addresses; the host's other
-    schemes (``torchvision://``, ``s3://``, ...) are refused, because they would
-    execute pickles.  Called by the commands, not on import, because it changes the
-    host for the whole process.
-    """
-    others = [scheme for scheme in CheckpointLoader._schemes if scheme not in _OURS]
-    CheckpointLoader.register_scheme(others, load_unsupported, force=True)
-    CheckpointLoader.register_scheme(('', 'local'), load_local, force=True)
-    CheckpointLoader.register_scheme(('http://', 'https://'), load_http, force=True)
-
-
-def load_unsupported(filename: str, map_location: _MapLocation = None) -> None:
-    """Refuse a scheme of mmengine's that has no safe loader.
-
-    Args:
-        filename: Address with its scheme.
-        map_location: Not used.
-
-    Raises:
-        ValueError: Always.
-    """
-    raise ValueError(
-        f'{filename}: this scheme is not loaded as data; expected a path or an '
-        'http(s):// address. Download the file and give its path'
-    )
-
-
-def _load_safetensors(path: str, map_location: _MapLocation) -> dict[str, Any]:
+def _load_safetensors(path: str, map_location: MapLocation) -> dict[str, Any]:
     """Load a file that cannot hold anything but tensors."""
     device = map_location if isinstance(map_location, (str, torch.device)) else 'cpu'
     try:

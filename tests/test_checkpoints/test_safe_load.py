@@ -160,7 +160,7 @@ def test_web_address_is_loaded_as_data(tmp_path, monkeypatch):
 @pytest.mark.usefixtures('safe_loader')
 @pytest.mark.parametrize('scheme', ['torchvision', 'open-mmlab', 's3', 'mmcls'])
 def test_other_schemes_are_refused(scheme):
-    with pytest.raises(ValueError, match='expected a path or an http'):
+    with pytest.raises(ValueError, match='expected a path, an http'):
         CheckpointLoader.load_checkpoint(f'{scheme}://resnet50')
 
 

@@ -28,7 +28,7 @@ from s5_mm.checkpoints import (
     CheckpointError,
     find_format,
     format_named,
-    load_data_only,
+    load_address,
     repeat_bands,
     resample_patches,
     summarise_keys,
@@ -132,7 +132,7 @@ def main(argv: list[str] | None = None) -> None:
         for form in FORMATS:
             print(f'{form.name:{width}}  {form.title}')
         return
-    found = unwrap(load_data_only(args.src), args.src)
+    found = unwrap(load_address(args.src), args.src)
     chosen = {
         name.removeprefix(args.prefix): tensor
         for name, tensor in found.items()

@@ -22,7 +22,7 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from s5_mm import __version__
-from s5_mm.checkpoints import load_data_only, load_into, write_whole
+from s5_mm.checkpoints import load_address, load_into, write_whole
 from s5_mm.models.folding import fold_config, fold_state
 from s5_mm.registry import MODELS
 from s5_mm.utils.config import load_config
@@ -75,7 +75,7 @@ def main() -> None:
     fold_model, decoder = kind_of(cfg.model.type, args.config)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = MODELS.build(cfg.model)
-    checkpoint = load_data_only(args.checkpoint)
+    checkpoint = load_address(args.checkpoint)
     report = load_into(model, checkpoint, args.checkpoint)
     if report.missing:
         raise SystemExit(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from s5_mm.checkpoints.loading import load_into
-from s5_mm.checkpoints.safe_load import load_data_only
+from s5_mm.checkpoints.schemes import load_address
 from s5_mm.models.layers import (
     FeedForward,
     PatchEmbed,
@@ -60,9 +60,10 @@ class ViT(BaseModule):
         deferred_upsampling: Hand levels that end in a transposed convolution over with
             it pending, see :class:`s5_mm.models.layers.PendingUpsample`, for a
             ``s5_mm.UPerHead``; other heads need False.
-        init_cfg: ``dict(type='Pretrained', checkpoint=path)`` reads official, MAE,
-            timm or mmseg weights (recognised by their keys; an optional ``prefix``
-            selects a part of the file).
+        init_cfg: ``dict(type='Pretrained', checkpoint=path)`` reads weights of any
+            format in :data:`s5_mm.checkpoints.FORMATS` (recognised by their keys; an
+            optional ``prefix`` selects a part of the file) from a path, an
+            ``http(s)://`` or ``hf://`` address.
 
     Raises:
         ValueError: An argument is outside its range; the message says which.
@@ -169,7 +170,7 @@ class ViT(BaseModule):
         if isinstance(config, dict) and config.get('type') == 'Pretrained':
             path = config['checkpoint']
             prefix = config.get('prefix', '')
-            load_into(self, load_data_only(path), source_name=path, prefix=prefix)
+            load_into(self, load_address(path), source_name=path, prefix=prefix)
         elif config:
             super().init_weights()
         self._is_init = True

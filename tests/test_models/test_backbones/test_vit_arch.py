@@ -32,9 +32,7 @@ def test_a_dict_taps_after_each_quarter_unless_told():
 
 
 def test_unknown_name():
-    with pytest.raises(
-        ValueError, match=r"arch='x' is unknown; .*\['b', 'g', 'h'"
-    ):
+    with pytest.raises(ValueError, match=r"arch='x' is unknown; .*\['b', 'g', 'h'"):
         resolve_arch('x')
 
 
