@@ -1,9 +1,10 @@
-"""Pre-train on drawn scenes and set supervised-only beside FixMatch.
+"""Curate and pre-train on drawn scenes, and set supervised-only beside FixMatch.
 
 Draws a few labelled and many unlabelled scenes, trains an initial model on the
-labels, and continues it for as many iterations again, once on the labels alone and
-once with FixMatch.  Ends with both mIoU, pictures and curves in the work directory.
-Interrupted, the next call goes on where this one stopped.
+labels, lets it choose half of the unlabelled scenes, and continues it, once on the
+labels alone and once with FixMatch on what was chosen.  Ends with both mIoU, pictures,
+curves and the report of the choice in the work directory.  Interrupted, the next call
+goes on where this one stopped.
 """
 
 from __future__ import annotations
@@ -82,15 +83,20 @@ class Demo:
         self.state: dict[str, dict[str, Any]] = {}
         if self.state_file.is_file():
             self.state = json.loads(self.state_file.read_text(encoding='utf-8'))
-        self.steps = 2 * len(STAGES) + 2
+        self.curation = self.work_dir / 'curation'
+        self.steps = 2 * len(STAGES) + 3
 
     def run(self) -> None:
         """Run what is missing, from the scenes to the summary."""
         self.pictures.mkdir(parents=True, exist_ok=True)
         self.draw(1)
-        for number, stage in enumerate(STAGES):
-            self.train(stage, 2 + 2 * number)
-            self.test(stage, 3 + 2 * number)
+        first, *others = STAGES
+        self.train(first, 2)
+        self.test(first, 3)
+        self.curate(4)
+        for number, stage in enumerate(others):
+            self.train(stage, 5 + 2 * number)
+            self.test(stage, 6 + 2 * number)
         self.say(self.steps, 'pictures, curves and summary')
         self.show()
 
@@ -193,6 +199,39 @@ class Demo:
         self.remember(stage.name, metrics=metrics)
         print(f'      mIoU {metrics["mIoU"]:.2f}', flush=True)
 
+    def curate(self, step: int) -> None:
+        """Let the initial model choose half of the unlabelled scenes.
+
+        Args:
+            step: Number of the step, for the user.
+        """
+        number = self.args.scenes[1] // 2
+        self.say(step, f'curation: choose {number} of {self.args.scenes[1]} scenes')
+        start = time.time()
+        checkpoint = self.checkpoint(STAGES[0])
+        command = ['data_curation/curate.py', 'run', ROOT / 'configs/curation/demo.py']
+        command += ['--work-dir', self.curation]
+        known = self.state.get('curation', {}).get('fingerprint')
+        fingerprint = self.state[STAGES[0].name]['fingerprint']
+        if known not in (None, fingerprint):
+            command += ['--redo', 'plan']
+        self.call(
+            [
+                *command,
+                '--cfg-options',
+                f'data_root={self.data}/',
+                f'scorer.config={ROOT}/configs/curation/score_demo.py',
+                f'scorer.checkpoint={checkpoint}',
+                f'selection.num_selected={number}',
+            ]
+        )
+        shutil.copyfile(
+            self.curation / 'report/report.html', self.work_dir / 'curation.html'
+        )
+        if known != fingerprint:
+            seconds = time.time() - start
+            self.remember('curation', fingerprint=fingerprint, seconds=seconds)
+
     # -- settings of a stage ----------------------------------------------------
     def iterations(self, stage: Stage) -> int:
         """Number of iterations of a stage."""
@@ -217,6 +256,8 @@ class Demo:
             start = next(other for other in STAGES if other.name == stage.start)
             options['load_from'] = str(self.checkpoint(start))
         if stage.name == 'fixmatch':
+            shards = self.curation / 'shards'
+            options['train_dataloader.dataset.sources.unsup.shards'] = str(shards)
             options['custom_hooks.0.interval'] = min(25, quarter)
             options['custom_hooks.1.interval'] = quarter
         return options

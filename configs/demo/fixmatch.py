@@ -56,8 +56,7 @@ labelled = dict(
 )
 unlabelled = dict(
     type='s5_mm.UnlabelledDataset',
-    data_root=data_root,
-    data_dir='unlabelled',
+    shards='work_dirs/demo/curation/shards',  # what configs/curation/demo.py chose
     pipeline=[
         dict(type='s5_mm.LoadImage'),
         weak,

@@ -1,6 +1,6 @@
 # Continues the supervised model of vit-t_dubai_supervised.py, which has scored the
-# images, with FixMatch on what curation has chosen (the paper's Table 2 in small).  With
-# the folder that holds dubai/ and the shards of a run of configs/curation/oam_dubai.py:
+# images, with FixMatch on what curation has chosen (the paper's Table 2 in small).
+# With the folder that holds dubai/ and a run of configs/curation/oam_dubai.py:
 #   python tools/train.py configs/s4p/vit-t_dubai_curated.py --cfg-options \
 #     data_root=FOLDER load_from=CHECKPOINT \
 #     train_dataloader.dataset.sources.unsup.shards=DIR/shards

@@ -13,6 +13,7 @@ from s5_mm.utils.config import load_config
 
 ROOT = Path(__file__).parents[2] / 'configs'
 TRAINED_BY = {
+    'score_demo.py': 'demo/warm_start.py',
     'score_vit-b.py': 's4p/vit-b_isaid_supervised.py',
     'score_vit-h.py': 's4p/vit-h_isaid_supervised.py',
     'score_vit-t_dubai.py': 's4p/vit-t_dubai_supervised.py',
