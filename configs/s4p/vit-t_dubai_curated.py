@@ -5,7 +5,7 @@
 #     data_root=FOLDER load_from=CHECKPOINT \
 #     train_dataloader.dataset.sources.unsup.shards=DIR/shards
 _base_ = ['./vit-t_dubai.py']
-max_iters = 300
+max_iters = 150
 model = dict(
     semi_train_cfg=dict(burn_in=0, conf_thresh=0.9)  # alive on these images at 0.9
 )
@@ -13,7 +13,7 @@ optim_wrapper = dict(optimizer=dict(lr=5e-4))  # half of the initial training's
 warmup, cosine = _base_.param_scheduler
 cosine.update(T_max=max_iters - 50, end=max_iters)
 param_scheduler = [warmup, cosine]
-train_cfg = dict(max_iters=max_iters, val_interval=100)
+train_cfg = dict(max_iters=max_iters, val_interval=50)
 train_dataloader = dict(
     dataset=dict(
         sources=dict(
@@ -26,4 +26,4 @@ train_dataloader = dict(
         )
     )
 )
-default_hooks = dict(checkpoint=dict(interval=300, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(interval=150, max_keep_ckpts=1))
