@@ -205,7 +205,7 @@ class Demo:
         Args:
             step: Number of the step, for the user.
         """
-        number = self.args.scenes[1] // 2
+        number, clusters = self.args.scenes[1] // 2, max(self.args.scenes[0] // 4, 1)
         self.say(step, f'curation: choose {number} of {self.args.scenes[1]} scenes')
         start = time.time()
         checkpoint = self.checkpoint(STAGES[0])
@@ -223,6 +223,7 @@ class Demo:
                 f'scorer.config={ROOT}/configs/curation/score_demo.py',
                 f'scorer.checkpoint={checkpoint}',
                 f'selection.num_selected={number}',
+                f'prototypes.num_clusters={clusters}',
             ]
         )
         shutil.copyfile(
