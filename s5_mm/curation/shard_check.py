@@ -27,10 +27,10 @@ from s5_mm.datasets.shard_table import (
 
 from .manifest import open_table, read_table
 from .row_groups import read_group
+from .scan import hash_pixels
 from .selected import read_selected
 from .shard_writer import tar_header
 from .shards import Progress
-from .spool import pixel_hash
 
 
 def verify_shards(
@@ -188,7 +188,7 @@ def _fault_of(
         pixels = decode_image(data, name)
     except ImageError as error:
         return error.reason
-    if pixel_hash(pixels) != (row['stored_hash'] or row['pixel_hash']):
+    if hash_pixels(pixels) != (row['stored_hash'] or row['pixel_hash']):
         return (
             'its pixels are not those of the index although its bytes are; the version '
             'of the decoder differs'

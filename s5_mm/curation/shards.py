@@ -71,8 +71,8 @@ def materialize(
             its shards again.
         spool: Folder of the spool; None: ``spool`` in ``folder``.  Removed at the end.
         jobs: Processes.
-        overwrite: Remove shards and a spool of other crops or options, instead of
-            refusing to.
+        overwrite: Make shards again that are complete, and remove those of other crops
+            or options; work that was interrupted goes on all the same.
         progress: Called with the crops done and in all; each counts twice, as it is
             encoded and as it is put into its shard.
         crops_per_chunk: Crops after which a spool file ends, with its source.
@@ -192,16 +192,18 @@ def _compare(path: Path, found: dict[str, Any], record: dict[str, Any]) -> None:
 
 
 def _clear(folder: Path, spool: Path, record: dict[str, Any]) -> None:
-    """Remove what was made from other crops or with other options."""
+    """Remove everything but the beginnings of the same work."""
+    begun = spool / _RECORD_FILE
     try:
-        if _is_complete(folder, spool, record) or (spool / _RECORD_FILE).exists():
+        if json.loads(begun.read_text(encoding='utf-8')) == record:
             return
-    except (ManifestError, OSError, ValueError):
-        # The index goes first: shards without one are never read.
-        (folder / INDEX_FILE).unlink(missing_ok=True)
-        shutil.rmtree(spool, ignore_errors=True)
-        for shard in folder.glob('shard-*.tar'):
-            shard.unlink()
+    except (OSError, ValueError):
+        pass
+    # The index goes first: shards without one are never read.
+    (folder / INDEX_FILE).unlink(missing_ok=True)
+    shutil.rmtree(spool, ignore_errors=True)
+    for shard in folder.glob('shard-*.tar'):
+        shard.unlink()
 
 
 def _put_json(file: BinaryIO, values: Any) -> None:

@@ -24,6 +24,7 @@ from s5_mm.datasets.patches.image_rows import read_image_header
 from .crops import read_crops
 from .manifest import ManifestError, write_table
 from .row_groups import read_group
+from .scan import hash_file, hash_pixels
 from .selected import windows_of
 from .shard_options import ShardOptions
 
@@ -57,11 +58,6 @@ WORK_FILE = 'work.parquet'
 def spool_file(chunk: int) -> str:
     """Name of a spool file; its table has the suffix ``.parquet``."""
     return f'chunk-{chunk:06d}.bin'
-
-
-def pixel_hash(pixels: np.ndarray) -> bytes:
-    """Hash pixels, uint8 (H, W, 3) RGB, as the stage ``scan`` does: 16 bytes."""
-    return hashlib.blake2b(np.ascontiguousarray(pixels), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
@@ -129,7 +125,7 @@ class SpoolWriter:
         for crop_id, expected, window, pixels in zip(
             *known, windows, crops, strict=True
         ):
-            if pixel_hash(pixels) != expected:
+            if hash_pixels(pixels) != expected:
                 _explain(path, window, work['source_sha256'][0].as_py())
             data = kept or options.encode(pixels)
             row = {
@@ -141,7 +137,7 @@ class SpoolWriter:
                 'sha256': hashlib.sha256(data).digest(),
             }
             if options.lossy and not kept:
-                row['stored_hash'] = pixel_hash(decode_image(data, path))
+                row['stored_hash'] = hash_pixels(decode_image(data, path))
             yield row, data
 
 
@@ -156,7 +152,7 @@ def _read(path: str) -> bytes:
 def _explain(path: str, window: np.ndarray, expected: bytes) -> None:
     """Say why the pixels of a crop are not those that were scanned."""
     x, y, width, height = window.tolist()
-    found = hashlib.sha256(_read(path)).digest()
+    found = hash_file(path)
     if found != expected:
         raise ManifestError(
             f'{path}: the source has changed since it was scanned: its sha256 is '

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import tarfile
 import time
@@ -275,6 +277,36 @@ def test_a_folder_with_other_shards_is_refused(world, made, tmp_path) -> None:
     materialize(world.manifest, world.roots, folder, other, overwrite=True)
     materialize(world.manifest, world.roots, folder, OPTIONS, overwrite=True)
     assert contents(folder) == contents(made)
+
+
+def test_damaged_shards_are_made_again(world, made, tmp_path, monkeypatch) -> None:
+    folder = tmp_path / 's'
+    shutil.copytree(made, folder)
+    shard = folder / 'shard-000002.tar'
+    shard.write_bytes(shard.read_bytes()[::-1])
+    materialize(world.manifest, world.roots, folder, OPTIONS)
+    assert contents(folder) != contents(made)  # of the right size: not looked at
+    encode, calls = ShardOptions.encode, []
+
+    def stop_late(self, pixels):
+        calls.append(1)
+        if len(calls) == 50:
+            raise OSError(5, 'stopped')
+        return encode(self, pixels)
+
+    monkeypatch.setattr(ShardOptions, 'encode', stop_late)
+    for _ in range(2):  # it goes on where it was stopped
+        with contextlib.suppress(OSError):
+            materialize(
+                world.manifest,
+                world.roots,
+                folder,
+                OPTIONS,
+                overwrite=True,
+                crops_per_chunk=1,
+            )
+    assert contents(folder) == contents(made)
+    assert len(calls) < 2 * 64
 
 
 def test_unfinished_work_with_other_options_is_refused(

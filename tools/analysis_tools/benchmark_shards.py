@@ -24,10 +24,10 @@ import pyarrow as pa
 from s5_mm.curation.crop_grid import crop_ids
 from s5_mm.curation.manifest import write_table
 from s5_mm.curation.row_groups import write_groups
+from s5_mm.curation.scan import hash_pixels
 from s5_mm.curation.shard_layout import INDEX
 from s5_mm.curation.shard_options import ShardOptions
 from s5_mm.curation.shards import materialize
-from s5_mm.curation.spool import pixel_hash
 from s5_mm.datasets import PathTable, read_image
 from s5_mm.datasets.image_source import ImageFile, ShardMember
 from s5_mm.datasets.shard_table import (
@@ -113,7 +113,7 @@ def time_reads(folder: Path, reads: int, count: int) -> None:
             'path': name,
             **dict(x=0, y=0, width=512, height=512),
             'source_sha256': bytes(32),
-            'pixel_hash': pixel_hash(read_image(str(folder / 'files' / name))),
+            'pixel_hash': hash_pixels(read_image(str(folder / 'files' / name))),
             'decision': 'selected',
         }
         for name in names
