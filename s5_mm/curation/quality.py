@@ -78,7 +78,7 @@ QUALITY_COLUMNS: tuple[str, ...] = Quality._fields
 def measure_quality(
     crop: np.ndarray, width: int | None = None, height: int | None = None
 ) -> Quality:
-    """Measure a crop, 4 ms at 512 px on one core.
+    """Measure a crop, 2.6 ms at 512 px on one core.
 
     Args:
         crop: uint8, (size, size, 3), RGB.

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s5_mm.testing import DEFECTS, spoil, write_dataset
+from s5_mm.testing import DEFECTS, planted_defects, spoil, write_dataset
 from s5_mm.testing import writer as writer_module
+from s5_mm.testing.defects import encode_png
 
 ROOT = Path(__file__).parents[2]
 
@@ -188,3 +189,34 @@ def test_another_writer_was_faster(tmp_path, monkeypatch):
     write_dataset(root, 1, 1, 1, size=32)
     assert (root / 'dataset.json').exists()
     assert list(tmp_path.iterdir()) == [root]
+
+
+def test_planted_defects(tmp_path):
+    counts = dict(flat=2, empty=1, border=1, white=1, upsampled=1)
+    root = write_dataset(tmp_path / 'd', 1, 12, 1, size=64, broken=counts)
+    plain = write_dataset(tmp_path / 'e', 1, 12, 1, size=64)
+    found = planted_defects(root)
+    assert sorted(filter(None, found.values())) == sorted(
+        kind for kind, count in counts.items() for _ in range(count)
+    )
+    for name, kind in found.items():
+        image, good = (f / 'unlabelled' / name for f in (root, plain))
+        assert (image.read_bytes() == good.read_bytes()) == (kind == '')
+        assert (image.stat().st_size == 0) == (kind == 'empty')
+    assert set(planted_defects(plain).values()) == {''}
+    with pytest.raises(FileNotFoundError, match=r'dataset\.json: does not exist'):
+        planted_defects(tmp_path)
+
+
+def test_pictures_of_the_first_format_stay_as_they_were():
+    image = writer_module.draw_scene(0, 0, 64).image
+    digests = {
+        kind: hashlib.sha256(spoil(image, kind, np.random.default_rng(3))).digest()
+        for kind in DEFECTS
+    }
+    assert len(set(digests.values())) == len(DEFECTS)
+    lost = np.random.default_rng(3)
+    rows = lost.random(64) < 0.5
+    striped = image.copy()
+    striped[rows] = lost.integers(0, 256, size=(int(rows.sum()), 1, 3))
+    assert hashlib.sha256(encode_png(striped)).digest() == digests['stripes']
