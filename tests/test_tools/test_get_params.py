@@ -189,6 +189,14 @@ def test_single_data_sets_are_summed(tmp_path, capsys):
     assert lines[-1] == '4 SDF models with a backbone of 93.51 M together: 412.62 M'
 
 
+def test_models_of_the_same_data_set_are_not_summed(tmp_path, capsys):
+    for folder in 'ab':
+        (tmp_path / folder).mkdir()
+    files = [write(tmp_path / folder, classes=dict(x=5)) for folder in 'ab']
+    rows(tmp_path, *files)
+    assert 'together' not in capsys.readouterr().out
+
+
 def test_the_command_prints_markdown(tmp_path, capsys):
     base = str(ROOT / 'configs/_base_/models/upernet_vit-b.py')
     moe = write(tmp_path, 'b', 256)

@@ -151,7 +151,8 @@ def markdown(rows: Sequence[Row]) -> str:
         rows: The rows.
 
     Returns:
-        The table; below it, what SDF models of one size take together.
+        The table; below it, what SDF models of one size take together if each is for
+        another data set.
     """
     heads = ('config', 'method', 'data sets', 'params [M]', 'backbone', 'decoders')
     heads += ('shared', 'own', 'part_features', 'alpha', 'paper')
@@ -176,8 +177,10 @@ def markdown(rows: Sequence[Row]) -> str:
     rule = '|'.join(['-' * (widths[0] + 2), *(f'{"-" * (n + 1)}:' for n in widths[1:])])
     text = [line(heads), f'|{rule}|', *map(line, lines[1:])]
     for size in dict.fromkeys(row.backbone for row in rows if row.method == 'SDF'):
-        single = [r.total for r in rows if r.method == 'SDF' and r.backbone == size]
-        if len(single) > 1:
+        sdf = [r for r in rows if r.method == 'SDF' and r.backbone == size]
+        single = [row.total for row in sdf]
+        # Several models of one data set are no set of models to deploy.
+        if len(single) > 1 and len({row.datasets for row in sdf}) == len(sdf):
             text += [
                 '',
                 f'{len(single)} SDF models with a backbone of {size / 1e6:.2f} M '
