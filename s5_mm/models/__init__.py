@@ -27,6 +27,7 @@ __getattr__, __dir__, LATE = lazy_exports(
             'SemiBaseSegmentor',
         ],
         # Oriented detection, on mmdet and mmrotate.
+        'dense_heads': ['OrientedRPNHead'],
         'detectors': ['MultiDatasetDetector', 'OrientedRCNN', 'SharedFeatures'],
         'roi_heads': ['EnlargedRoIExtractor'],
         'test_time_augs': ['OrientedTTAModel'],

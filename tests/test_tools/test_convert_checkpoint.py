@@ -49,6 +49,7 @@ def test_a_detector_with_its_classes(tmp_path, capsys, suffix):
     assert 'angles turned from counter-clockwise to clockwise' in out
     assert 'left out: backbone.cls_token' in out
     assert 'model.backbone.norm_eps=1e-5 model.backbone.img_size=1024' in out
+    assert 'model.detector.rpn_head.type=s5_mm.OrientedRPNHead' in out
 
 
 def test_what_was_converted_is_converted_no_more(tmp_path):

@@ -29,7 +29,11 @@ class OfficialDetector(Format):
 
     name = 'official-s5-det'
     title = 'S5 release: MoE-MDF Oriented R-CNN'
-    settings = ('model.backbone.norm_eps=1e-5', 'model.backbone.img_size=1024')
+    settings = (
+        'model.backbone.norm_eps=1e-5',
+        'model.backbone.img_size=1024',
+        'model.detector.rpn_head.type=s5_mm.OrientedRPNHead',
+    )
 
     def matches(self, names: Collection[str]) -> bool:
         """Match RoI heads that are named after their data sets."""
