@@ -1,0 +1,253 @@
+"""Compare a training step of this package with the same one driven as the release.
+
+python tools/analysis_tools/benchmark_step.py [--arch b] [--clock cpu]      # CPU
+python tools/analysis_tools/benchmark_step.py --arch b l h --case s4p moe   # GPU
+
+Both sides start from the same weights and see the same images, and their losses and
+gradients are compared first.  The other side (``plain_model.py``, ``plain_step.py``) is
+composed of mmcv's and mmseg's blocks with recomputation, its S4P teacher runs in fp32
+outside of autocast, as in the authors' code.  Dropout and stochastic depth are off.
+
+On a CPU everything is interleaved round by round in rotating order; our step runs twice
+a round, and if these two differ by more than 3 % the measurement is rejected (exit
+status 3).  ``--clock cpu`` is for machines that are busy with other work.  On a GPU,
+which is used where there is one, each side is alone on the card: ms per iteration by
+CUDA events, update included, images/s, share of the matrix peak measured in the same
+call, peak memory, idle time between kernels, and the wait for a loader of JPEG files.
+No GPU was at hand: that part is untested.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+
+import torch
+from gpu_figures import count_flops, matrix_peak, measure_step, quantile
+from jpeg_feed import time_feed
+from plain_step import Update
+from side_by_side import (
+    CLOCKS,
+    control_holds,
+    describe_machine,
+    measure,
+    print_table,
+)
+from step_cases import Case, MoECase, S4PCase
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from s5_mm.models.backbones import ARCHS
+
+OURS, AGAIN, PLAIN = 'ours', 'ours again (A/A)', 'as the release'
+DTYPES = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--case', nargs='+', default=['s4p'], choices=['s4p', 'moe'])
+    parser.add_argument('--arch', nargs='+', default=['b'], choices=sorted(ARCHS))
+    parser.add_argument('--img-size', type=int, default=512, help='pixels')
+    parser.add_argument(
+        '--batch',
+        type=int,
+        help='labelled images, of each data set, and as many unlabelled ones '
+        '(default: 1 on a CPU, 12 on a GPU)',
+    )
+    parser.add_argument('--partners', default='separate', choices=['separate', 'batch'])
+    parser.add_argument(
+        '--dtype',
+        nargs='+',
+        default=['fp32', 'bf16'],
+        choices=['fp32', 'bf16'],
+        help='of our step on a CPU; on a GPU it is bf16, and the release fp16',
+    )
+    parser.add_argument('--rounds', type=int, default=5, help='on a CPU')
+    parser.add_argument('--steps', type=int, default=50, help='timed on a GPU')
+    parser.add_argument('--threads', type=int, default=1, help='on a CPU')
+    parser.add_argument('--clock', default='wall', choices=sorted(CLOCKS))
+    parser.add_argument('--device', choices=['cpu', 'cuda'])
+    parser.add_argument(
+        '--store', action='store_true', help='the other side recomputes nothing'
+    )
+    parser.add_argument(
+        '--profile', action='store_true', help='print the operators of our step instead'
+    )
+    args = parser.parse_args(argv)
+    args.device = args.device or ('cuda' if torch.cuda.is_available() else 'cpu')
+    args.batch = args.batch or (12 if args.device == 'cuda' else 1)
+    return args
+
+
+def build_case(args: argparse.Namespace, case: str, arch: str) -> Case:
+    """Build what is measured."""
+    sizes = dict(
+        arch=arch, img_size=args.img_size, batch=args.batch, device=args.device
+    )
+    if case == 'moe':
+        return MoECase(**sizes)
+    return S4PCase(partners=args.partners, **sizes)
+
+
+def check_equal(case: Case, ours: nn.Module, plain: nn.Module) -> tuple[int, int]:
+    """Compare losses and gradients of both sides in fp32.
+
+    Args:
+        case: What is compared.
+        ours: This package's model, with its names.
+        plain: The other one.
+
+    Returns:
+        FLOPs of our step and of the other.
+
+    Raises:
+        SystemExit: Losses differ by more than 1e-4 of their value, or gradients by more
+            than 1e-2 of their norm.
+    """
+    logs, flops = [], []
+    for model, make in ((ours, case.our_step), (plain, case.plain_step)):
+        step = make(model, Update(model))
+        flops.append(count_flops(lambda step=step: logs.append(step())))
+    first, second = (float(log['loss']) for log in logs)
+    if not abs(first - second) <= 1e-4 * abs(second):
+        raise SystemExit(f'the losses differ: ours {first}, as the release {second}')
+    grads = {name.removeprefix('student.'): p.grad for name, p in _named(ours)}
+    pairs = [(grads[name], p.grad) for name, p in _named(plain)]
+    apart = sum((a - b).double().square().sum().item() for a, b in pairs) ** 0.5
+    norm = sum(b.double().square().sum().item() for _, b in pairs) ** 0.5
+    if not apart <= 1e-2 * norm:
+        raise SystemExit(f'the gradients differ by {apart:.1e}, their norm: {norm:.1e}')
+    print(
+        f'loss {first:.6f} and {second:.6f}, gradients differ by {apart / norm:.1e} of '
+        f'their norm\nTFLOP an iteration: ours {flops[0] / 1e12:.3f}, as the release '
+        f'{flops[1] / 1e12:.3f}, ratio {flops[1] / flops[0]:.3f}'
+    )
+    return flops[0], flops[1]
+
+
+def _named(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """List the parameters by name."""
+    return list(model.named_parameters())
+
+
+def compare_on_cpu(args: argparse.Namespace, name: str, arch: str) -> bool:
+    """Measure one case side by side and print it; returns whether to trust it."""
+    case = build_case(args, name, arch)
+    ours, plain = case.ours(), case.plain(recompute=not args.store)
+    check_equal(case, ours, plain)
+    trusted = True
+    for dtype in args.dtype:
+        our_step = case.our_step(ours, Update(ours, DTYPES[dtype]))
+        runs: dict[str, Callable[[], object]] = {OURS: our_step, AGAIN: our_step}
+        runs[PLAIN] = case.plain_step(plain, Update(plain, DTYPES[dtype]))
+        if dtype != 'fp32':
+            runs[f'{PLAIN}, all in fp32'] = case.plain_step(plain, Update(plain))
+        times = measure(runs, args.rounds, CLOCKS[args.clock])
+        print(
+            f'{title(case, name, arch)}, {dtype}, forward + backward, {args.rounds} '
+            f'rounds, {args.clock} time'
+        )
+        print_table(times, OURS)
+        trusted &= control_holds(times, OURS, AGAIN)
+    return trusted
+
+
+def title(case: Case, name: str, arch: str) -> str:
+    """Say what a table is of."""
+    kind = dict(s4p='step of S4P', moe='step of MoE-MDF')[name]
+    return (
+        f'{kind}, ViT-{arch.upper()}, {case.images_per_step} images of '
+        f'{case.img_size} px'
+    )
+
+
+def compare_on_gpu(args: argparse.Namespace, name: str, arch: str) -> bool:
+    """Measure both sides, each alone on the card; returns whether all went well."""
+    case, peak = build_case(args, name, arch), matrix_peak()
+    print(
+        f'{title(case, name, arch)}, update included; '
+        f'{torch.cuda.get_device_name()}, product of bf16 {peak:.0f} TFLOP/s, torch '
+        f'{torch.__version__}'
+    )
+    print(
+        f'{"":20}{"median [ms]":>12}{"p99 [ms]":>10}{"images/s":>10}{"TFLOP":>8}'
+        f'{"of peak":>9}{"GiB":>7}{"idle":>7}'
+    )
+    done, losses = True, {}
+    for row in (OURS, PLAIN, AGAIN):
+        try:
+            losses[row] = _print_row(case, row, peak, args)
+        except RuntimeError as error:  # out of memory, mostly: the others go on
+            print(f'{row:20} failed: {str(error).splitlines()[0]}')
+            done = False
+        torch.cuda.empty_cache()
+    print(
+        'loss after as many steps: ' + ', '.join(f'{k} {v}' for k, v in losses.items())
+    )
+    if name == 's4p':
+        whole, waits = time_feed(case, args.steps)
+        print(
+            f'from JPEG files: median {statistics.median(whole):.1f} ms, p99 '
+            f'{quantile(whole, 0.99):.1f} ms; wait for the loader: median '
+            f'{statistics.median(waits):.2f} ms, p99 {quantile(waits, 0.99):.2f} ms'
+        )
+    return done
+
+
+def _print_row(case: Case, row: str, peak: float, args: argparse.Namespace) -> float:
+    """Measure one side and print its row; returns its last loss."""
+    mine = row != PLAIN
+    # The first call of `ours` draws the weights of both.
+    model = case.ours() if mine else case.plain(recompute=not args.store)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=5e-5, weight_decay=0.01, fused=mine or None
+    )
+    update = Update(model, DTYPES['bf16' if mine else 'fp16'], optimizer)
+    step = (case.our_step if mine else case.plain_step)(model, update)
+    found = measure_step(step, steps=args.steps)
+    print(
+        f'{row:20}{found.median:12.1f}{found.p99:10.1f}'
+        f'{1e3 * case.images_per_step / found.median:10.0f}{found.flops / 1e12:8.2f}'
+        f'{found.flops / found.median / 1e9 / peak:9.1%}{found.memory:7.1f}'
+        f'{found.idle:7.1%}'
+    )
+    return round(float(step()['loss']), 4)
+
+
+def print_profile(args: argparse.Namespace, name: str, arch: str) -> None:
+    """Print the operators of our step by their own time."""
+    case = build_case(args, name, arch)
+    model, cuda = case.ours(), args.device == 'cuda'
+    step = case.our_step(model, Update(model, DTYPES[args.dtype[-1]]))
+    step()
+    kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
+    with profile(activities=kinds) as profiler:
+        step()
+    events = profiler.key_averages()
+    print(f'{title(case, name, arch)}, {args.dtype[-1]}')
+    order = 'self_cuda_time_total' if cuda else 'self_cpu_time_total'
+    print(events.table(sort_by=order, row_limit=30))
+    print(f'{sum(event.count for event in events)} operators')
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print; returns the exit status."""
+    args = parse_args(argv)
+    if args.device == 'cpu':
+        torch.set_num_threads(args.threads)
+    compare = compare_on_gpu if args.device == 'cuda' else compare_on_cpu
+    trusted = True
+    for name in args.case:
+        for arch in args.arch:
+            if args.profile:
+                print_profile(args, name, arch)
+            else:
+                trusted &= compare(args, name, arch)
+    print(describe_machine())
+    return 0 if trusted else 3
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
