@@ -20,13 +20,13 @@ No GPU was at hand: that part is untested.
 from __future__ import annotations
 
 import argparse
-import statistics
 from collections.abc import Callable
 
 import torch
-from gpu_figures import count_flops, matrix_peak, measure_step, quantile
-from jpeg_feed import time_feed
+from gpu_figures import count_flops
+from moe_case import MoECase
 from plain_step import Update
+from s4p_case import S4PCase
 from side_by_side import (
     CLOCKS,
     control_holds,
@@ -34,14 +34,14 @@ from side_by_side import (
     measure,
     print_table,
 )
-from step_cases import Case, MoECase, S4PCase
+from step_case import Case
+from step_on_gpu import AGAIN, OURS, PLAIN, compare_on_gpu
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from s5_mm.models.backbones import ARCHS
 
-OURS, AGAIN, PLAIN = 'ours', 'ours again (A/A)', 'as the release'
-DTYPES = {'fp32': None, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+DTYPES = {'fp32': None, 'bf16': torch.bfloat16}
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -91,16 +91,13 @@ def build_case(args: argparse.Namespace, case: str, arch: str) -> Case:
     return S4PCase(partners=args.partners, **sizes)
 
 
-def check_equal(case: Case, ours: nn.Module, plain: nn.Module) -> tuple[int, int]:
-    """Compare losses and gradients of both sides in fp32.
+def check_equal(case: Case, ours: nn.Module, plain: nn.Module) -> None:
+    """Compare losses and gradients of both sides in fp32, and print FLOPs.
 
     Args:
         case: What is compared.
         ours: This package's model, with its names.
         plain: The other one.
-
-    Returns:
-        FLOPs of our step and of the other.
 
     Raises:
         SystemExit: Losses differ by more than 1e-4 of their value, or gradients by more
@@ -113,8 +110,10 @@ def check_equal(case: Case, ours: nn.Module, plain: nn.Module) -> tuple[int, int
     first, second = (float(log['loss']) for log in logs)
     if not abs(first - second) <= 1e-4 * abs(second):
         raise SystemExit(f'the losses differ: ours {first}, as the release {second}')
-    grads = {name.removeprefix('student.'): p.grad for name, p in _named(ours)}
-    pairs = [(grads[name], p.grad) for name, p in _named(plain)]
+    grads = {
+        name.removeprefix('student.'): p.grad for name, p in ours.named_parameters()
+    }
+    pairs = [(grads[name], p.grad) for name, p in plain.named_parameters()]
     apart = sum((a - b).double().square().sum().item() for a, b in pairs) ** 0.5
     norm = sum(b.double().square().sum().item() for _, b in pairs) ** 0.5
     if not apart <= 1e-2 * norm:
@@ -124,17 +123,10 @@ def check_equal(case: Case, ours: nn.Module, plain: nn.Module) -> tuple[int, int
         f'their norm\nTFLOP an iteration: ours {flops[0] / 1e12:.3f}, as the release '
         f'{flops[1] / 1e12:.3f}, ratio {flops[1] / flops[0]:.3f}'
     )
-    return flops[0], flops[1]
 
 
-def _named(model: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    """List the parameters by name."""
-    return list(model.named_parameters())
-
-
-def compare_on_cpu(args: argparse.Namespace, name: str, arch: str) -> bool:
+def compare_on_cpu(case: Case, args: argparse.Namespace) -> bool:
     """Measure one case side by side and print it; returns whether to trust it."""
-    case = build_case(args, name, arch)
     ours, plain = case.ours(), case.plain(recompute=not args.store)
     check_equal(case, ours, plain)
     trusted = True
@@ -146,7 +138,7 @@ def compare_on_cpu(args: argparse.Namespace, name: str, arch: str) -> bool:
             runs[f'{PLAIN}, all in fp32'] = case.plain_step(plain, Update(plain))
         times = measure(runs, args.rounds, CLOCKS[args.clock])
         print(
-            f'{title(case, name, arch)}, {dtype}, forward + backward, {args.rounds} '
+            f'{case.title}, {dtype}, forward + backward, {args.rounds} '
             f'rounds, {args.clock} time'
         )
         print_table(times, OURS)
@@ -154,71 +146,8 @@ def compare_on_cpu(args: argparse.Namespace, name: str, arch: str) -> bool:
     return trusted
 
 
-def title(case: Case, name: str, arch: str) -> str:
-    """Say what a table is of."""
-    kind = dict(s4p='step of S4P', moe='step of MoE-MDF')[name]
-    return (
-        f'{kind}, ViT-{arch.upper()}, {case.images_per_step} images of '
-        f'{case.img_size} px'
-    )
-
-
-def compare_on_gpu(args: argparse.Namespace, name: str, arch: str) -> bool:
-    """Measure both sides, each alone on the card; returns whether all went well."""
-    case, peak = build_case(args, name, arch), matrix_peak()
-    print(
-        f'{title(case, name, arch)}, update included; '
-        f'{torch.cuda.get_device_name()}, product of bf16 {peak:.0f} TFLOP/s, torch '
-        f'{torch.__version__}'
-    )
-    print(
-        f'{"":20}{"median [ms]":>12}{"p99 [ms]":>10}{"images/s":>10}{"TFLOP":>8}'
-        f'{"of peak":>9}{"GiB":>7}{"idle":>7}'
-    )
-    done, losses = True, {}
-    for row in (OURS, PLAIN, AGAIN):
-        try:
-            losses[row] = _print_row(case, row, peak, args)
-        except RuntimeError as error:  # out of memory, mostly: the others go on
-            print(f'{row:20} failed: {str(error).splitlines()[0]}')
-            done = False
-        torch.cuda.empty_cache()
-    print(
-        'loss after as many steps: ' + ', '.join(f'{k} {v}' for k, v in losses.items())
-    )
-    if name == 's4p':
-        whole, waits = time_feed(case, args.steps)
-        print(
-            f'from JPEG files: median {statistics.median(whole):.1f} ms, p99 '
-            f'{quantile(whole, 0.99):.1f} ms; wait for the loader: median '
-            f'{statistics.median(waits):.2f} ms, p99 {quantile(waits, 0.99):.2f} ms'
-        )
-    return done
-
-
-def _print_row(case: Case, row: str, peak: float, args: argparse.Namespace) -> float:
-    """Measure one side and print its row; returns its last loss."""
-    mine = row != PLAIN
-    # The first call of `ours` draws the weights of both.
-    model = case.ours() if mine else case.plain(recompute=not args.store)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=5e-5, weight_decay=0.01, fused=mine or None
-    )
-    update = Update(model, DTYPES['bf16' if mine else 'fp16'], optimizer)
-    step = (case.our_step if mine else case.plain_step)(model, update)
-    found = measure_step(step, steps=args.steps)
-    print(
-        f'{row:20}{found.median:12.1f}{found.p99:10.1f}'
-        f'{1e3 * case.images_per_step / found.median:10.0f}{found.flops / 1e12:8.2f}'
-        f'{found.flops / found.median / 1e9 / peak:9.1%}{found.memory:7.1f}'
-        f'{found.idle:7.1%}'
-    )
-    return round(float(step()['loss']), 4)
-
-
-def print_profile(args: argparse.Namespace, name: str, arch: str) -> None:
+def print_profile(case: Case, args: argparse.Namespace) -> None:
     """Print the operators of our step by their own time."""
-    case = build_case(args, name, arch)
     model, cuda = case.ours(), args.device == 'cuda'
     step = case.our_step(model, Update(model, DTYPES[args.dtype[-1]]))
     step()
@@ -226,8 +155,8 @@ def print_profile(args: argparse.Namespace, name: str, arch: str) -> None:
     with profile(activities=kinds) as profiler:
         step()
     events = profiler.key_averages()
-    print(f'{title(case, name, arch)}, {args.dtype[-1]}')
-    order = 'self_cuda_time_total' if cuda else 'self_cpu_time_total'
+    print(f'{case.title}, {args.dtype[-1]}')
+    order = 'self_device_time_total' if cuda else 'self_cpu_time_total'
     print(events.table(sort_by=order, row_limit=30))
     print(f'{sum(event.count for event in events)} operators')
 
@@ -237,14 +166,18 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     if args.device == 'cpu':
         torch.set_num_threads(args.threads)
-    compare = compare_on_gpu if args.device == 'cuda' else compare_on_cpu
+    else:
+        torch.backends.cudnn.benchmark = True  # as the release
     trusted = True
     for name in args.case:
         for arch in args.arch:
+            case = build_case(args, name, arch)
             if args.profile:
-                print_profile(args, name, arch)
+                print_profile(case, args)
+            elif args.device == 'cuda':
+                trusted &= compare_on_gpu(case, args.steps, recompute=not args.store)
             else:
-                trusted &= compare(args, name, arch)
+                trusted &= compare_on_cpu(case, args)
     print(describe_machine())
     return 0 if trusted else 3
 

@@ -6,6 +6,7 @@ wait for data) is tested on a CPU.
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -40,7 +41,7 @@ class StepFigures(NamedTuple):
 def quantile(values: Iterable[float], share: float) -> float:
     """Return the smallest value that at least ``share`` of the values do not exceed."""
     ordered = sorted(values)
-    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def event_times(run: Callable[[], object], steps: int) -> list[float]:
@@ -111,7 +112,7 @@ def idle_share(step: Callable[[], object], steps: int = 3) -> float:
     kernels = [
         (event.time_range.start, event.time_range.end)
         for event in profiler.events()
-        if event.device_type == DeviceType.CUDA
+        if event.device_type == DeviceType.CUDA and not event.is_user_annotation
     ]
     if not kernels:
         return float('nan')

@@ -14,7 +14,8 @@ from gpu_figures import fed_times
 from mmengine.config import Config
 from mmengine.runner import Runner
 from plain_step import Update
-from step_cases import CONFIGS, S4PCase
+from s4p_case import S4PCase
+from step_case import CONFIGS
 from torch.utils.data import DataLoader
 
 

@@ -1,0 +1,145 @@
+"""The benchmark of the training steps compares equal steps and prints its tables."""
+
+import pytest
+import torch
+
+from .side_by_side_tools import SIDE_BY_SIDE, load_tool
+
+TOOL = load_tool('benchmark_step')
+GPU_TABLE = load_tool('step_on_gpu')
+FIGURES = load_tool('gpu_figures')
+FEED = load_tool('jpeg_feed')
+SMALL = dict(arch='t', img_size=32, batch=2)
+COMMAND = '--device cpu --arch t --img-size 32 --batch 2 --rounds 1'.split()
+
+
+@pytest.fixture(autouse=True)
+def _restore_threads():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ('case_type', 'options', 'recompute'),
+    [
+        (TOOL.S4PCase, {}, True),
+        (TOOL.S4PCase, dict(partners='batch'), False),
+        (TOOL.MoECase, {}, True),
+    ],
+)
+def test_both_steps_are_the_same_in_fp64(case_type, options, recompute):
+    case = case_type(**SMALL, **options, double=True)
+    ours, plain = case.ours(), case.plain(recompute)
+    log = case.our_step(ours, TOOL.Update(ours))()
+    other = case.plain_step(plain, TOOL.Update(plain))()
+    # Logged values are fp32.
+    assert float(log['loss']) == pytest.approx(other['loss'], rel=1e-6)
+    if case_type is TOOL.S4PCase:
+        assert float(log['mask_ratio']) == pytest.approx(other['mask_ratio'], rel=1e-6)
+        assert 0.1 < other['mask_ratio'] < 0.95  # else half of the loss is untested
+        assert float(log['loss_unsup']) > 0.1
+    grads = {n.removeprefix('student.'): p.grad for n, p in ours.named_parameters()}
+    top = max(p.grad.abs().max().item() for p in plain.parameters())
+    for name, param in plain.named_parameters():
+        # Biases before a batch normalisation have gradients of rounding only.
+        scale = max(param.grad.abs().max().item(), 1e-3 * top)
+        assert (grads.pop(name) - param.grad).abs().max().item() <= 1e-9 * scale, name
+    assert not grads
+
+
+def test_prints_the_tables_of_both_precisions(capsys, monkeypatch):
+    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', 100.0)
+    assert TOOL.main(COMMAND) == 0
+    out = capsys.readouterr().out
+    for line in (
+        'gradients differ by',
+        'TFLOP an iteration: ours',
+        'step of S4P, ViT-T, 4 images of 32 px, fp32, forward + backward, 1 rounds',
+        'step of S4P, ViT-T, 4 images of 32 px, bf16',
+        'as the release, all in fp32',
+        'load average',
+    ):
+        assert line in out
+
+
+def test_a_failed_control_rejects_the_measurement(capsys, monkeypatch):
+    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', -1.0)
+    assert TOOL.main([*COMMAND, '--dtype', 'fp32']) == 3
+    assert 'REJECTED' in capsys.readouterr().out
+
+
+def test_other_losses_and_gradients_are_refused():
+    case = TOOL.S4PCase(**SMALL)
+    ours, plain = case.ours(), case.plain()
+    for param in plain.parameters():
+        param.register_hook(lambda grad: 1.1 * grad)
+    with pytest.raises(SystemExit, match='the gradients differ by'):
+        TOOL.check_equal(case, ours, plain)
+    with torch.no_grad():
+        plain.decode_head.conv_seg.bias[0] += 5
+    with pytest.raises(SystemExit, match='the losses differ: ours'):
+        TOOL.check_equal(case, ours, plain)
+
+
+def test_prints_the_operators_of_our_step(capsys):
+    assert TOOL.main([*COMMAND, '--profile', '--dtype', 'fp32']) == 0
+    out = capsys.readouterr().out
+    assert 'Self CPU' in out
+    assert 'aten::_scaled_dot_product_flash_attention_for_cpu' in out
+    assert out.rstrip().splitlines()
+
+
+@pytest.mark.parametrize('failing', [None, 2])
+def test_the_table_of_a_gpu_outlives_what_fails(capsys, monkeypatch, failing):
+    case = TOOL.MoECase(**SMALL)
+    calls = []
+
+    def measured(step, steps):
+        calls.append(steps)
+        if len(calls) == failing:
+            raise torch.cuda.OutOfMemoryError('out of memory\nand more')
+        return FIGURES.StepFigures(20.0, 30.0, 10**12, 1.5, 0.25)
+
+    monkeypatch.setattr(GPU_TABLE, 'matrix_peak', lambda: 500.0)
+    monkeypatch.setattr(GPU_TABLE, 'measure_step', measured)
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'a card')
+    assert GPU_TABLE.compare_on_gpu(case, 7) == (failing is None)
+    assert calls == [7, 7, 7]
+    out = capsys.readouterr().out
+    # 8 images in 20 ms; 1 TFLOP in 20 ms are 50 TFLOP/s.
+    row = '20.0      30.0       400    1.00    10.0%    1.5  25.0%'
+    assert out.count(row) == (3 if failing is None else 2)
+    assert ('as the release       failed: out of memory\n' in out) == bool(failing)
+    assert ('A/A control 1.000' in out) == (failing is None)
+
+
+def test_a_loader_of_files_feeds_the_step(monkeypatch):
+    case = TOOL.S4PCase(**SMALL)
+    losses = []
+    fed = FEED.fed_times
+
+    def short(batches, step, wait, steps):
+        def watched(batch):
+            step(batch)
+            losses.append(sorted((k, len(v)) for k, v in batch['inputs'].items()))
+
+        return fed(batches, watched, wait, steps, warmup=1)
+
+    monkeypatch.setattr(FEED, 'fed_times', short)
+    whole, waits = FEED.time_feed(case, steps=2, workers=0)
+    assert losses == [[('sup', 2), ('unsup', 2), ('unsup_mix', 2)]] * 3
+    assert len(whole) == len(waits) == 2
+    assert all(0 < wait < total for wait, total in zip(waits, whole, strict=True))
+
+
+def test_busy_time_is_that_of_the_union():
+    assert FIGURES.busy_time([(5, 6), (0, 2), (1, 3), (1, 2)]) == 4
+    assert FIGURES.busy_time([]) == 0
+
+
+def test_quantile_is_one_of_the_values():
+    values = list(range(100, 0, -1))
+    assert FIGURES.quantile(values, 0.99) == 99
+    assert FIGURES.quantile(values, 0.0) == 1
+    assert FIGURES.quantile([3.0], 0.5) == 3.0
