@@ -257,8 +257,9 @@ class Demo:
             start = next(other for other in STAGES if other.name == stage.start)
             options['load_from'] = str(self.checkpoint(start))
         if stage.name == 'fixmatch':
-            shards = self.curation / 'shards'
-            options['train_dataloader.dataset.sources.unsup.shards'] = str(shards)
+            unlabelled = 'train_dataloader.dataset.sources.unsup'
+            options[f'{unlabelled}.shards'] = str(self.curation / 'shards')
+            options[f'{unlabelled}.data_dir'] = None
             options['custom_hooks.0.interval'] = min(25, quarter)
             options['custom_hooks.1.interval'] = quarter
         return options

@@ -56,7 +56,8 @@ labelled = dict(
 )
 unlabelled = dict(
     type='s5_mm.UnlabelledDataset',
-    shards='work_dirs/demo/curation/shards',  # what configs/curation/demo.py chose
+    data_root=data_root,
+    data_dir='unlabelled',  # tools/demo.py gives the shards of what it has chosen
     pipeline=[
         dict(type='s5_mm.LoadImage'),
         weak,

@@ -232,7 +232,7 @@ def test_depth_of_parameters_for_layer_wise_learning_rates():
         (dict(img_size=(64, 8)), r'img_size=\(64, 8\) must be whole patches'),
         (dict(out_indices=[1, 3]), r'out_indices=\[1, 3\] must name 4 layers'),
         (dict(patch_size=32), 'patch_size 4, 8 or 16, got 32'),
-        (dict(arch='g'), "arch='g' is unknown"),
+        (dict(arch='x'), "arch='x' is unknown"),
         (dict(drop_path_rate=1.5), r'drop_prob must be in \[0, 1\)'),
     ],
 )
