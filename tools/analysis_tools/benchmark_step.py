@@ -81,10 +81,12 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def build_case(args: argparse.Namespace, case: str, arch: str) -> Case:
-    """Build what is measured."""
+def build_case(
+    args: argparse.Namespace, case: str, arch: str, batch: int | None = None
+) -> Case:
+    """Build what is measured, or the same with another batch."""
     sizes = dict(
-        arch=arch, img_size=args.img_size, batch=args.batch, device=args.device
+        arch=arch, img_size=args.img_size, batch=batch or args.batch, device=args.device
     )
     if case == 'moe':
         return MoECase(**sizes)
@@ -123,6 +125,13 @@ def check_equal(case: Case, ours: nn.Module, plain: nn.Module) -> None:
         f'their norm\nTFLOP an iteration: ours {flops[0] / 1e12:.3f}, as the release '
         f'{flops[1] / 1e12:.3f}, ratio {flops[1] / flops[0]:.3f}'
     )
+
+
+def check_on_gpu(case: Case) -> None:
+    """Compare both sides as :func:`check_equal`, without TF32 in convolutions."""
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        check_equal(case, case.ours(), case.plain())
+    torch.cuda.empty_cache()
 
 
 def compare_on_cpu(case: Case, args: argparse.Namespace) -> bool:
@@ -171,6 +180,9 @@ def main(argv: list[str] | None = None) -> int:
     trusted = True
     for name in args.case:
         for arch in args.arch:
+            if args.device == 'cuda' and not args.profile:
+                # Two images: both models in fp32 beside each other fit any card.
+                check_on_gpu(build_case(args, name, arch, batch=2))
             case = build_case(args, name, arch)
             if args.profile:
                 print_profile(case, args)
