@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ def results(work_dir: Path) -> dict[str, bytes]:
     """What a run is for, byte by byte."""
     files = (file for pattern in RESULTS for file in work_dir.glob(pattern))
     return {str(file.relative_to(work_dir)): file.read_bytes() for file in files}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def server():
+    """A fork server for this module: its first child decides what is imported."""
+    forkserver._forkserver._stop()
+    yield
+    forkserver._forkserver._stop()
 
 
 @pytest.fixture(scope='module')
