@@ -15,13 +15,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from mmengine.config import DictAction
 
-from s5_mm.curation.manifest import ManifestError
 from s5_mm.curation.progress import outlook, status
 from s5_mm.curation.run import CurationRun
+from s5_mm.curation.scoring_run import ScoringError
 from s5_mm.curation.settings import load_settings
 from s5_mm.curation.stages import RUN_STAGE
 from s5_mm.curation.work_dir import STAGES, WorkDir
@@ -85,9 +86,15 @@ def main(argv: Sequence[str] | None = None) -> int:
                 work.forget(args.redo)
             for stage in stages:
                 RUN_STAGE[stage](run)
-    except (ManifestError, ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, ScoringError) as error:
         sys.stderr.write(f'\ncurate.py: {error}\n')
         return 2
+    except BrokenProcessPool:
+        sys.stderr.write(
+            '\ncurate.py: a process was killed, for lack of memory most often; start '
+            f'again with --jobs below {args.jobs} to go on\n'
+        )
+        return 1
     except OSError as error:
         sys.stderr.write(f'\ncurate.py: {error}; start again to go on\n')
         return 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,6 +46,16 @@ def write_whole(
         aside.unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
+
+
+def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write bytes to a file as :func:`write_whole` does."""
+    write_whole(path, partial(_put, data=data))
+
+
+def _put(file: BinaryIO, data: bytes) -> None:
+    """Write all of a file."""
+    file.write(data)
 
 
 def remove_leftovers(directory: str | os.PathLike[str]) -> list[str]:

@@ -14,7 +14,7 @@ from s5_mm.checkpoints.atomic_io import write_whole
 from s5_mm.datasets.image_io import read_image
 from s5_mm.datasets.patches.workers import map_unordered
 
-from .collections import Collection, read_collections
+from .collections import read_collections
 from .eval_crops import EvalCrops, cut_eval_images
 from .provenance import Origin
 
@@ -34,6 +34,11 @@ class Benchmarks:
     def __init__(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
         named: dict[str, Mapping[str, Any]] = {}
         for benchmark, splits in settings.items():
+            if _SEPARATOR in benchmark:
+                raise ValueError(
+                    f'check.benchmarks[{benchmark!r}]: the name of a benchmark has no '
+                    f'{_SEPARATOR!r}'
+                )
             if not splits:
                 raise ValueError(
                     f'check.benchmarks[{benchmark!r}] has no split, expected e.g. '
@@ -49,10 +54,9 @@ class Benchmarks:
     def images(self) -> Iterator[tuple[Origin, str]]:
         """Yield origin and file of every image, split by split."""
         for collection in self.collections:
-            benchmark, split = collection.name.split(_SEPARATOR, 1)
             for name in collection.names():
                 path = os.path.join(collection.root, name)
-                yield Origin(benchmark, split, name), path
+                yield self.origin(collection.name, name), path
 
     def identifiers(self) -> dict[str, dict[str, list[str]]]:
         """Identifiers of the images, file names without ending, by split."""
@@ -66,11 +70,10 @@ class Benchmarks:
         """What decides the images; where they lie does not."""
         return {collection.name: collection.drawn() for collection in self.collections}
 
-    def origin(self, collection: Collection | str, path: str) -> Origin:
+    @staticmethod
+    def origin(collection: str, path: str) -> Origin:
         """Name the origin of an image of one of :attr:`collections`."""
-        name = collection if isinstance(collection, str) else collection.name
-        benchmark, split = name.split(_SEPARATOR, 1)
-        return Origin(benchmark, split, path)
+        return Origin(*collection.split(_SEPARATOR, 1), path)
 
 
 def hash_benchmarks(

@@ -15,6 +15,7 @@ from .crops import read_crops
 from .manifest import Parts, read_table
 from .matches import Pixels, PoolCrops
 from .score_parts import feature_file
+from .source_files import SourceFiles
 from .work_dir import WorkDir
 
 _REMEMBERED = 256
@@ -27,7 +28,7 @@ class Candidates(NamedTuple):
         pool: Identifiers, sources, codes and features.
         entropy: float32 (n,).
         window: x, y, width, height, int64 (n, 4).
-        paths: File of every source.
+        paths: File of each of the pool's sources.
         reading: ``size``, ``small`` and ``high_byte`` of :func:`crop_reader`.
     """
 
@@ -92,7 +93,7 @@ def crop_reader(
 def read_candidates(
     work: WorkDir,
     crop_ids: np.ndarray,
-    paths: Sequence[str],
+    sources: SourceFiles,
     with_features: bool,
     reading: Mapping[str, Any],
 ) -> Candidates:
@@ -101,12 +102,12 @@ def read_candidates(
     Args:
         work: Directory of the run, scored.
         crop_ids: Their identifiers, uint64, sorted.
-        paths: File of every source.
+        sources: Sources of the plan.
         with_features: Read their features too.
         reading: ``size``, ``small`` and ``high_byte`` of :func:`crop_reader`.
 
     Returns:
-        The crops, in the order of the plan.
+        The crops, in the order of the plan, with the sources that they are of.
     """
     plan, parts = work.folder('plan'), []
     features: list[np.ndarray] = []
@@ -125,16 +126,18 @@ def read_candidates(
             stored = np.load(feature_file(work.folder('score') / name), mmap_mode='r')
             features.append(np.asarray(stored[rows]))
     table = pa.concat_tables(parts)
-    sources = read_table(plan / 'sources.parquet', ['collection', 'path'])
+    numbers, source = np.unique(table['source'].to_numpy(), return_inverse=True)
+    files = [*sources.find(numbers).values()]
     codes = b''.join(table['phash'].to_pylist())
     window = np.stack([table[k].to_numpy() for k in ('x', 'y', 'width', 'height')], 1)
     pool = PoolCrops(
         crop_id=table['crop_id'].to_numpy(),
-        source=table['source'].to_numpy(),
-        sources=list(zip(*(c.to_pylist() for c in sources.columns), strict=True)),
+        source=source,
+        sources=[(file.collection, file.name) for file in files],
         codes=np.frombuffer(codes, np.uint8).reshape(-1, 32),
         quality=table['phash_quality'].to_numpy(),
         features=np.concatenate(features) if with_features else None,
     )
     entropy = table['entropy'].to_numpy()
+    paths = [file.path for file in files]
     return Candidates(pool, entropy, window.astype(np.int64), paths, reading)

@@ -47,6 +47,7 @@ def feature_pairs(
     pixels: Pixels,
     min_similarity: float,
     min_overlap: float = MIN_OVERLAP,
+    fresh: np.ndarray | None = None,
 ) -> np.ndarray:
     """Find crops with similar features whose pixels show the same ground.
 
@@ -55,6 +56,8 @@ def feature_pairs(
         pixels: Gives a crop by its row.
         min_similarity: Cosine from which pixels are compared.
         min_overlap: Share of ground that makes a near-duplicate.
+        fresh: bool (n,); pairs of crops that are not are known to be none and are left
+            out, for their pixels are what takes time.  None: all are.
 
     Returns:
         int64, (p, 2), the first row below the second, sorted.
@@ -64,7 +67,7 @@ def feature_pairs(
     pairs = [
         (a, b)
         for a, b in zip(found.first.tolist(), found.second.tolist(), strict=True)
-        if same(b, a) is not None
+        if (fresh is None or fresh[a] or fresh[b]) and same(b, a) is not None
     ]
     return np.array(pairs, np.int64).reshape(-1, 2)
 

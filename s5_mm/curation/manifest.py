@@ -25,6 +25,7 @@ VERSION_KEY = b's5_mm.manifest_version'
 """Metadata that every table of a run has."""
 
 _COMPRESSION = 'zstd'
+_GROUP = 2**16
 
 SOURCES = pa.schema(
     [
@@ -90,18 +91,21 @@ def versioned(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata(metadata)
 
 
-def write_table(path: str | os.PathLike[str], table: pa.Table) -> None:
+def write_table(
+    path: str | os.PathLike[str], table: pa.Table, row_group_size: int = _GROUP
+) -> None:
     """Write a table whole or not at all; the same rows give the same bytes.
 
     Args:
         path: The file.
         table: Its rows.
+        row_group_size: Rows that can be read without the others.
 
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
     table = table.replace_schema_metadata(versioned(table.schema).metadata)
-    write_whole(path, partial(_put, table=table))
+    write_whole(path, partial(_put, table=table, row_group_size=row_group_size))
 
 
 def open_table(path: str | os.PathLike[str]) -> pq.ParquetFile:
@@ -199,6 +203,6 @@ def part_name(number: int) -> str:
     return f'part-{number:06d}.parquet'
 
 
-def _put(file: BinaryIO, table: pa.Table) -> None:
+def _put(file: BinaryIO, table: pa.Table, row_group_size: int) -> None:
     """Write a table into an open file."""
-    pq.write_table(table, file, compression=_COMPRESSION, write_statistics=True)
+    pq.write_table(table, file, row_group_size, compression=_COMPRESSION)

@@ -21,12 +21,13 @@ from .manifest import (
     CROPS,
     SOURCES,
     ManifestError,
+    open_table,
     part_name,
     read_table,
     write_table,
 )
+from .source_files import SOURCES_FILE
 
-SOURCES_FILE = 'sources.parquet'
 _NAMES_FILE = 'names.parquet'
 _HEADERS = 'headers-{:06d}.parquet'
 # Names whose headers are read before they are written down: what a kill costs.
@@ -63,13 +64,12 @@ def plan(
     Raises:
         ManifestError: If there is no crop at all, or two have the same identifier.
     """
-    names = _list_names(collections, folder)
-    total = len(names)
+    total = _list_names(collections, folder)
     starts = range(0, total, _CHUNK)
     files = {start: folder / _HEADERS.format(start // _CHUNK) for start in starts}
     missing = [start for start in starts if not files[start].exists()]
     done = total - sum(min(_CHUNK, total - start) for start in missing)
-    read = partial(_read_chunk, collections, names, folder, high_byte)
+    read = partial(_read_chunk, collections, folder, high_byte)
     for count in map_unordered(read, missing, jobs):
         done += count
         if progress is not None:
@@ -82,59 +82,8 @@ def plan(
         leftover.unlink(missing_ok=True)
 
 
-def source_paths(folder: Path, collections: Sequence[Collection]) -> list[str]:
-    """Give the files of the sources of a plan.
-
-    Args:
-        folder: Folder of the plan.
-        collections: The collections that were planned.
-
-    Returns:
-        Full paths, by the number of the source.
-
-    Raises:
-        ManifestError: If a collection of the plan is not given.
-    """
-    table = read_table(folder / SOURCES_FILE, ['collection', 'path'])
-    roots = {collection.name: collection.root for collection in collections}
-    found = zip(*(table[name].to_pylist() for name in table.column_names), strict=True)
-    try:
-        return [os.path.join(roots[collection], path) for collection, path in found]
-    except KeyError as error:
-        raise ManifestError(
-            f'{folder / SOURCES_FILE}: has images of the collection {error}, the '
-            f'config has {sorted(roots)}'
-        ) from error
-
-
-def check_unchanged(path: str, num_bytes: int, mtime_ns: int) -> None:
-    """Refuse a source that is not the file that was planned.
-
-    Args:
-        path: The file.
-        num_bytes: Its size when it was planned.
-        mtime_ns: Its time of change when it was planned.
-
-    Raises:
-        ManifestError: If it vanished or changed.
-    """
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise ManifestError(
-            f'{path}: the source has vanished since it was planned '
-            f'({error.strerror}); bring it back, or plan again (--redo plan)'
-        ) from error
-    if (status.st_size, status.st_mtime_ns) != (num_bytes, mtime_ns):
-        raise ManifestError(
-            f'{path}: the source has changed since it was planned: {num_bytes} bytes '
-            f'of {mtime_ns} ns then, {status.st_size} bytes of {status.st_mtime_ns} ns '
-            'now; plan again (--redo plan)'
-        )
-
-
-def _list_names(collections: Sequence[Collection], folder: Path) -> pa.Table:
-    """List all images, or read the list of the run that was killed."""
+def _list_names(collections: Sequence[Collection], folder: Path) -> int:
+    """List all images, unless a run that was killed has; returns their number."""
     path = folder / _NAMES_FILE
     if not path.exists():
         numbers, names = [], []
@@ -143,19 +92,16 @@ def _list_names(collections: Sequence[Collection], folder: Path) -> pa.Table:
             numbers.append(np.full(len(own), number, np.int32))
             names += [os.fsencode(name) for name in own]
         columns = {'collection': np.concatenate(numbers), 'path': names}
-        write_table(path, pa.table(columns))
-    return read_table(path)
+        # A chunk is read without the others.
+        write_table(path, pa.table(columns), row_group_size=_CHUNK)
+    return open_table(path).metadata.num_rows
 
 
 def _read_chunk(
-    collections: Sequence[Collection],
-    names: pa.Table,
-    folder: Path,
-    high_byte: bool,
-    start: int,
+    collections: Sequence[Collection], folder: Path, high_byte: bool, start: int
 ) -> int:
     """Read the headers of some images and write them down."""
-    chunk = names.slice(start, _CHUNK)
+    chunk = open_table(folder / _NAMES_FILE).read_row_group(start // _CHUNK)
     rows = []
     pairs = zip(chunk['collection'].to_pylist(), chunk['path'].to_pylist(), strict=True)
     for number, (which, name) in enumerate(pairs, start):

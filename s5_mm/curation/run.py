@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s5_mm.checkpoints.atomic_io import write_whole
 from s5_mm.datasets.patches.workers import map_unordered
 from s5_mm.utils.progress import ProgressLine
 
@@ -107,9 +105,3 @@ class CurationRun:
             ),
             hook,
         )
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write a JSON file whole."""
-    text = json.dumps(values, indent=2, sort_keys=True) + '\n'
-    write_whole(path, lambda file: file.write(text.encode()))

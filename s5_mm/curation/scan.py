@@ -7,8 +7,7 @@ most confident background there is, has an entropy near 0 and would be chosen fi
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -21,11 +20,12 @@ from s5_mm.datasets.filling import SmallPolicy
 from s5_mm.datasets.image_header import ImageError
 
 from .crops import read_crops
+from .hashing import hash_file, hash_pixels
 from .manifest import read_table, write_table
 from .perceptual_hash import perceptual_hash
-from .plan import check_unchanged
 from .quality import QUALITY_COLUMNS, measure_quality
 from .quality_gate import QualityGate
+from .source_files import SourceFile, SourceFiles
 
 _HASHES = {
     'source_sha256': pa.binary(32),
@@ -44,29 +44,6 @@ QUALITY = pa.schema(
 )
 """Columns of ``scan/part-*.parquet``; null where a crop could not be read."""
 
-_BLOCK = 2**20
-
-
-def hash_pixels(crop: np.ndarray) -> bytes:
-    """Name the pixels of a crop.
-
-    Args:
-        crop: uint8, (size, size, 3), RGB.
-
-    Returns:
-        16 bytes, BLAKE2b.
-    """
-    return hashlib.blake2b(np.ascontiguousarray(crop), digest_size=16).digest()
-
-
-def hash_file(path: str) -> bytes:
-    """SHA-256 of a file, 32 bytes."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.digest()
-
 
 @dataclass(frozen=True)
 class PartScanner:
@@ -75,8 +52,7 @@ class PartScanner:
     Attributes:
         plan: Folder of the plan.
         out: Folder of the result.
-        paths: File of every source.
-        stamps: int64, (sources, 2): size in bytes and time of change in ns.
+        sources: Its sources.
         size: Side of a crop in pixels.
         small: What fills crops of small images.
         high_byte: Take the upper byte of 16-bit samples.
@@ -85,8 +61,7 @@ class PartScanner:
 
     plan: Path
     out: Path
-    paths: Sequence[str]
-    stamps: np.ndarray
+    sources: SourceFiles
     size: int
     small: SmallPolicy
     high_byte: bool
@@ -107,8 +82,9 @@ class PartScanner:
         """
         crops = read_table(self.plan / name)
         rows: list[tuple[Any, ...]] = []
+        files = self.sources.find(crops['source'].to_numpy())
         for source, windows in _by_source(crops):
-            rows += self._scan_source(source, windows)
+            rows += self._scan_source(files[source], windows)
         columns = [list(column) for column in zip(*rows, strict=True)]
         figures = dict(zip(QUALITY_COLUMNS, columns[len(_HASHES) :], strict=False))
         numbers = {key: np.array(values, np.float32) for key, values in figures.items()}
@@ -120,11 +96,12 @@ class PartScanner:
         write_table(self.out / name, table)
         return len(table)
 
-    def _scan_source(self, source: int, windows: np.ndarray) -> list[tuple[Any, ...]]:
+    def _scan_source(
+        self, source: SourceFile, windows: np.ndarray
+    ) -> list[tuple[Any, ...]]:
         """Give a row, without its identifier, for every crop of a source."""
-        path = self.paths[source]
-        check_unchanged(path, *self.stamps[source].tolist())
-        digest = hash_file(path)
+        source.check_unchanged()
+        path, digest = source.path, hash_file(source.path)
         rows: list[tuple[Any, ...]] = []
         try:
             for window, crop in zip(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -30,15 +29,6 @@ _SCORER_KEY = b's5_mm.scorer'
 def feature_file(path: str | os.PathLike[str]) -> Path:
     """Name the file of the features beside a table of scores."""
     return Path(path).with_suffix('.npy')
-
-
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """Hash a file, hex."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(2**24):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def write_scores(

@@ -25,9 +25,9 @@ from s5_mm.datasets.shard_table import (
     shards_record,
 )
 
+from .hashing import hash_pixels
 from .manifest import open_table, read_table
 from .row_groups import read_group
-from .scan import hash_pixels
 from .selected import read_selected
 from .shard_writer import tar_header
 from .shards import Progress

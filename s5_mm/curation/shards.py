@@ -14,14 +14,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers, write_whole
+from s5_mm.checkpoints.atomic_io import remove_leftovers
 from s5_mm.datasets.patches.workers import map_unordered
 from s5_mm.datasets.shard_table import (
     INDEX_FILE,
@@ -37,6 +36,7 @@ from .shard_layout import INDEX, lay_out, write_work
 from .shard_options import ShardOptions
 from .shard_writer import ShardWriter, unwritten_shards
 from .spool import WORK_FILE, SpoolWriter, finished_chunks
+from .work_dir import write_json
 
 _RECORD_FILE = 'shards.json'
 # Crops of a chunk of the first pass: what a kill costs, some 15 s.
@@ -95,7 +95,7 @@ def materialize(
     for place in (folder, spool):
         place.mkdir(parents=True, exist_ok=True)
         remove_leftovers(place)
-    write_whole(spool / _RECORD_FILE, partial(_put_json, values=record))
+    write_json(spool / _RECORD_FILE, record)
     total = 2 * len(table)
     chunks = write_work(spool / WORK_FILE, table, crops_per_chunk)
     finished = finished_chunks(spool, len(chunks))
@@ -204,8 +204,3 @@ def _clear(folder: Path, spool: Path, record: dict[str, Any]) -> None:
     shutil.rmtree(spool, ignore_errors=True)
     for shard in folder.glob('shard-*.tar'):
         shard.unlink()
-
-
-def _put_json(file: BinaryIO, values: Any) -> None:
-    """Write a record."""
-    file.write((json.dumps(values, indent=2, sort_keys=True) + '\n').encode())

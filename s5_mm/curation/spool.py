@@ -22,9 +22,9 @@ from s5_mm.datasets.image_io import decode_image
 from s5_mm.datasets.patches.image_rows import read_image_header
 
 from .crops import read_crops
+from .hashing import hash_file, hash_pixels
 from .manifest import ManifestError, write_table
 from .row_groups import read_group
-from .scan import hash_file, hash_pixels
 from .selected import windows_of
 from .shard_options import ShardOptions
 

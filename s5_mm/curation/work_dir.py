@@ -11,11 +11,10 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers, write_whole
+from s5_mm.checkpoints.atomic_io import remove_leftovers, write_bytes
 
 from .manifest import ManifestError
 
@@ -33,6 +32,11 @@ STAGES = (
 """The stages of a run, in order; each has a folder of its name."""
 
 _LOCK, _RECORD = 'run.lock', 'stage.json'
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write a JSON file whole, its keys in order."""
+    write_bytes(path, (json.dumps(values, indent=2, sort_keys=True) + '\n').encode())
 
 
 class WorkDir:
@@ -103,7 +107,7 @@ class WorkDir:
                 'finished': False,
                 'seconds': 0.0,
             }
-            _write_json(self.folder(stage) / _RECORD, record)
+            write_json(self.folder(stage) / _RECORD, record)
         remove_leftovers(self.folder(stage))
         return StageRecord(self.folder(stage) / _RECORD, record)
 
@@ -183,7 +187,7 @@ class StageRecord:
         finally:
             self.values.update(results)
             self.values['seconds'] += time.time() - start
-            _write_json(self.path, self.values)
+            write_json(self.path, self.values)
 
 
 def before(stage: str) -> Sequence[str]:
@@ -206,14 +210,3 @@ def _difference(old: Any, new: Any, name: str = '') -> str:
                 return _difference(old.get(key), new.get(key), below)
         return 'an earlier stage was made with other settings'
     return f'made with {name}={old!r}, now it is {new!r}'
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a record whole."""
-    text = json.dumps(values, indent=2, sort_keys=True) + '\n'
-    write_whole(path, partial(_put, data=text.encode()))
-
-
-def _put(file: BinaryIO, data: bytes) -> None:
-    """Write all of a file."""
-    file.write(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from s5_mm.curation.collections import read_collections
 from s5_mm.curation.crops import read_crops
 from s5_mm.curation.manifest import ManifestError, Parts, read_table
-from s5_mm.curation.plan import SOURCES_FILE, check_unchanged, source_paths
+from s5_mm.curation.source_files import SourceFiles
 from s5_mm.registry import DATASETS
 
 from .filling import SMALL_POLICIES, SmallPolicy
@@ -84,7 +83,8 @@ class CropStream(IterableDataset):
         self.batch_size, self.size = batch_size, size
         self.small, self.high_byte = small, high_byte
         self.metainfo = dict(metainfo or {})
-        self._paths = source_paths(self.plan, read_collections(collections))
+        sources = SourceFiles(self.plan, read_collections(collections))
+        self._sources = sources.check_collections()
         names = list(Parts(self.plan))
         # Others may be writing: all ranks must share out the same list.
         agreed = [[name for name in names if not (self.output / name).exists()]]
@@ -183,13 +183,11 @@ class CropStream(IterableDataset):
         sources = table['source'].to_numpy()
         columns = [table[key].to_numpy() for key in ('x', 'y', 'width', 'height')]
         windows = np.stack(columns, 1)
-        known = read_table(self.plan / SOURCES_FILE, ['num_bytes', 'mtime_ns'])
-        for source in np.unique(sources):
-            path = self._paths[source]
-            check_unchanged(path, *(column[source].as_py() for column in known))
-            chosen = windows[sources == source]
+        for number, source in self._sources.find(sources).items():
+            source.check_unchanged()
+            chosen = windows[sources == number]
             yield from read_crops(
-                os.fspath(path), chosen, self.size, self.small, self.high_byte
+                source.path, chosen, self.size, self.small, self.high_byte
             )
 
 

@@ -14,6 +14,7 @@ import torch
 from s5_mm.checkpoints import CheckpointError
 from s5_mm.curation.collections import read_collections
 from s5_mm.curation.crops import read_crops
+from s5_mm.curation.hashing import file_sha256
 from s5_mm.curation.manifest import (
     ManifestError,
     Parts,
@@ -21,10 +22,10 @@ from s5_mm.curation.manifest import (
     scores_schema,
     write_table,
 )
-from s5_mm.curation.plan import source_paths
 from s5_mm.curation.prototypes import PrototypesError, fit_prototypes
 from s5_mm.curation.prototypes_file import save_prototypes
-from s5_mm.curation.score_parts import file_sha256, read_features, read_scorer
+from s5_mm.curation.score_parts import read_features, read_scorer
+from s5_mm.curation.source_files import SourceFiles
 from s5_mm.datasets import CropStream
 from s5_mm.engine.hooks import PatchScoringHook
 from s5_mm.registry import MODELS
@@ -74,7 +75,7 @@ def test_scores_are_those_of_the_plain_formulas(run) -> None:
     root, collections, checkpoint, prototypes = run
     student = load_model(checkpoint)
     work_dir = root / 'run'
-    paths = source_paths(work_dir / 'plan', read_collections(collections))
+    sources = SourceFiles(work_dir / 'plan', read_collections(collections))
     seen = 0
     assert len(Parts(work_dir / 'plan')) > 2
     for name in Parts(work_dir / 'plan'):
@@ -91,7 +92,9 @@ def test_scores_are_those_of_the_plain_formulas(run) -> None:
                 continue
             seen += 1
             window = [crop[key] for key in ('x', 'y', 'width', 'height')]
-            (pixels,) = read_crops(paths[crop['source']], np.array([window]), SIZE)
+            number = crop['source']
+            path = sources.find([number])[number].path
+            (pixels,) = read_crops(path, np.array([window]), SIZE)
             image = (torch.from_numpy(pixels).float() - torch.tensor(MEAN)) / (
                 torch.tensor(STD)
             )

@@ -22,9 +22,9 @@ import numpy as np
 import pyarrow as pa
 
 from s5_mm.curation.crop_grid import crop_ids
+from s5_mm.curation.hashing import hash_pixels
 from s5_mm.curation.manifest import write_table
 from s5_mm.curation.row_groups import write_groups
-from s5_mm.curation.scan import hash_pixels
 from s5_mm.curation.shard_layout import INDEX
 from s5_mm.curation.shard_options import ShardOptions
 from s5_mm.curation.shards import materialize

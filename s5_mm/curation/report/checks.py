@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..hashing import file_sha256
 from .run_record import MANIFEST_FILE, SOURCES_FILE, RunRecord
 from .tally import SELECTED, Key, Rows
-
-_CHUNK = 2**20
 
 
 class CutCheck:
@@ -43,11 +41,7 @@ def file_hashes(folder: Path) -> dict[str, str]:
     found = {}
     for name, path in files.items():
         if path.exists():
-            digest = hashlib.sha256()
-            with open(path, 'rb') as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
-            found[name] = digest.hexdigest()
+            found[name] = file_sha256(path)
     return found
 
 

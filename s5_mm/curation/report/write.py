@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.checkpoints.atomic_io import write_bytes
 
 from . import charts, histograms, summary
 from .collect import Pass, read_manifest, summarise
@@ -127,4 +127,4 @@ def _write_all(
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    write_whole(path, lambda file: file.write(content))
+    write_bytes(path, content)

@@ -7,6 +7,7 @@ round is written down, so a run that is killed goes on with the next one.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,12 @@ from ..eval_crops import EvalCrops
 from ..leakage import match_features, match_hashes, match_names
 from ..manifest import Parts, read_table, write_table
 from ..matches import MATCHES, Pixels, Policies, dropped_crops
-from ..plan import SOURCES_FILE, plan, source_paths
+from ..plan import plan
 from ..provenance import Provenance
 from ..run import CurationRun
 from ..score_parts import read_features
 from ..selection import Selection
+from ..source_files import SOURCES_FILE, SourceFiles
 from ..tables import join_manifest, scored_crops
 from .choosing import choose, write_choice
 
@@ -87,7 +89,7 @@ class _Check:
             run.settings.provenance, benchmarks.identifiers() if benchmarks else {}
         )
         self.folder, self.size = run.folder('check'), run.settings.grid.size
-        self.paths = source_paths(run.folder('plan'), run.settings.collections)
+        self.sources = SourceFiles(run.folder('plan'), run.settings.collections)
         self.reading = dict(
             size=self.size,
             small=run.settings.grid.filling,
@@ -102,7 +104,7 @@ class _Check:
         Args:
             number: Number of the round.
             kept: Identifiers of what is chosen, uint64, sorted.
-            fresh: Those that no round has compared with the benchmarks.
+            fresh: Those that no round has looked at.
 
         Returns:
             Matches and duplicates.
@@ -112,15 +114,15 @@ class _Check:
             crops = read_candidates(
                 self.run.work,
                 kept,
-                self.paths,
+                self.sources,
                 self.settings['features'] is not None,
                 self.reading,
             )
             new = crops.take(np.flatnonzero(np.isin(crops.pool.crop_id, fresh)))
             write_table(files[0], self._matches(new))
             leaking = dropped_crops(read_table(files[0]))
-            clean = ~np.isin(crops.pool.crop_id, leaking)
-            write_table(files[1], self._duplicates(crops.take(np.flatnonzero(clean))))
+            clean = np.flatnonzero(~np.isin(crops.pool.crop_id, leaking))
+            write_table(files[1], self._duplicates(crops.take(clean), fresh))
         return read_table(files[0]), read_table(files[1])
 
     def _matches(self, crops: Candidates) -> pa.Table:
@@ -128,21 +130,18 @@ class _Check:
         if not self.benchmarks:
             return MATCHES.empty_table()
         pool, settings = crops.pool, self.settings
-        hashed = hash_benchmarks(
-            self.benchmarks, self.size, self.folder / 'benchmarks.npz', self.run.jobs
-        )
         tables = [
             match_names(pool, self.provenance, self.policies),
             match_hashes(
                 pool,
-                hashed,
+                self._hashed,
                 self.policies,
                 settings['radius'],
                 settings['min_quality'],
             ),
         ]
         if settings['features'] is not None:
-            evals, pixels = self._features()
+            evals, pixels = self._featured
             tables.append(
                 match_features(
                     pool,
@@ -155,7 +154,15 @@ class _Check:
             )
         return pa.concat_tables(tables)
 
-    def _features(self) -> tuple[EvalCrops, Pixels]:
+    @cached_property
+    def _hashed(self) -> EvalCrops:
+        """Codes of the benchmarks' crops."""
+        return hash_benchmarks(
+            self.benchmarks, self.size, self.folder / 'benchmarks.npz', self.run.jobs
+        )
+
+    @cached_property
+    def _featured(self) -> tuple[EvalCrops, Pixels]:
         """Features of the benchmarks' crops, which lie as those of the pool."""
         folder, run = self.folder / 'benchmarks', self.run
         planned = folder / 'plan'
@@ -179,24 +186,25 @@ class _Check:
         )
         _, features, _ = read_features(planned, folder / 'score')
         crops = pa.concat_tables([read_table(planned / n) for n in Parts(planned)])
-        sources = read_table(planned / SOURCES_FILE, ['collection', 'path'])
-        pairs = zip(*(column.to_pylist() for column in sources.columns), strict=True)
+        numbers, image = np.unique(crops['source'].to_numpy(), return_inverse=True)
+        sources = SourceFiles(planned, self.benchmarks.collections)
+        files = [*sources.find(numbers).values()]
         window = np.stack(
             [crops[key].to_numpy() for key in ('x', 'y', 'width', 'height')], 1
         )
         evals = EvalCrops(
-            origins=[self.benchmarks.origin(*pair) for pair in pairs],
-            image=crops['source'].to_numpy(),
+            origins=[self.benchmarks.origin(f.collection, f.name) for f in files],
+            image=image,
             window=window.astype(np.int64),
             codes=np.zeros((len(crops), 0, 32), np.uint8),
             quality=np.zeros(len(crops), np.float32),
             features=features[:, None],
         )
-        paths = source_paths(planned, self.benchmarks.collections)
-        return evals, crop_reader(paths, evals.image, evals.window, **self.reading)
+        paths = [file.path for file in files]
+        return evals, crop_reader(paths, image, evals.window, **self.reading)
 
-    def _duplicates(self, crops: Candidates) -> pa.Table:
-        """Find near-duplicates among crops."""
+    def _duplicates(self, crops: Candidates, fresh: np.ndarray) -> pa.Table:
+        """Find near-duplicates among crops, of which those not fresh are known."""
         settings, pool = self.settings, crops.pool
         if not settings['duplicates']:
             return DUPLICATES.empty_table()
@@ -207,7 +215,12 @@ class _Check:
         ]
         if settings['features'] is not None:
             pairs.append(
-                feature_pairs(pool.features, crops.pixels(), settings['features'])
+                feature_pairs(
+                    pool.features,
+                    crops.pixels(),
+                    settings['features'],
+                    fresh=np.isin(pool.crop_id, fresh),
+                )
             )
         return resolve_duplicates(np.concatenate(pairs), crops.entropy, pool.crop_id)
 

@@ -10,9 +10,10 @@ import pyarrow as pa
 from ..manifest import write_table
 from ..prototypes_file import load_prototypes
 from ..ranking import Crops
-from ..run import CurationRun, write_json
+from ..run import CurationRun
 from ..selection import Selection, select
 from ..tables import scored_crops
+from ..work_dir import write_json
 from .scoring import PROTOTYPES_FILE
 
 QUOTAS_FILE = 'quotas.json'

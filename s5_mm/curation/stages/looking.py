@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from ..manifest import read_table
-from ..plan import SOURCES_FILE, plan, source_paths
+from ..plan import plan
 from ..quality_gate import QualityGate
 from ..run import CurationRun
 from ..scan import PartScanner
+from ..source_files import SourceFiles
 
 
 def run_plan(run: CurationRun) -> None:
@@ -44,12 +42,10 @@ def run_scan(run: CurationRun) -> None:
     if record.finished:
         return
     plan_folder = run.folder('plan')
-    sources = read_table(plan_folder / SOURCES_FILE, ['num_bytes', 'mtime_ns'])
     scanner = PartScanner(
         plan=plan_folder,
         out=run.folder('scan'),
-        paths=source_paths(plan_folder, settings.collections),
-        stamps=np.stack([column.to_numpy() for column in sources.columns], 1),
+        sources=SourceFiles(plan_folder, settings.collections),
         size=settings.grid.size,
         small=settings.grid.filling,
         high_byte=settings['plan']['high_byte'],

@@ -9,12 +9,12 @@ from mmengine.config import Config
 
 from s5_mm.version import __version__
 
-from ..plan import SOURCES_FILE
+from ..hashing import file_sha256
 from ..report import write_report
-from ..run import CurationRun, write_json
-from ..score_parts import file_sha256
+from ..run import CurationRun
+from ..source_files import SOURCES_FILE
 from ..tables import MANIFEST_FILE
-from ..work_dir import before
+from ..work_dir import before, write_json
 
 
 def run_report(run: CurationRun) -> None:

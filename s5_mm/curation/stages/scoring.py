@@ -10,11 +10,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..plan import SOURCES_FILE, plan
+from ..hashing import file_sha256
+from ..plan import plan
 from ..prototypes import fit_prototypes
 from ..prototypes_file import save_prototypes
 from ..run import CurationRun
-from ..score_parts import file_sha256, read_features
+from ..score_parts import read_features
+from ..source_files import SOURCES_FILE
 
 PROTOTYPES_FILE = 'prototypes.npz'
 """File of the prototypes in the folder of the stage ``cluster``."""

@@ -54,12 +54,12 @@ class Job(Protocol):
 
 
 @dataclass(frozen=True)
-class CopyFile:
-    """Takes a file over as it is.
+class OneFile:
+    """Makes one file of another.
 
     Attributes:
         source: The file.
-        output: Where it goes.
+        output: Where the new one goes.
     """
 
     source: SourceFile
@@ -74,6 +74,11 @@ class CopyFile:
     def outputs(self) -> tuple[str, ...]:
         """The file it makes."""
         return (self.output,)
+
+
+@dataclass(frozen=True)
+class CopyFile(OneFile):
+    """Takes a file over as it is."""
 
     def make(self, wanted: Collection[str], scratch: Path) -> Made:
         """See :class:`Job`."""
@@ -81,26 +86,11 @@ class CopyFile:
 
 
 @dataclass(frozen=True)
-class ReencodeImage:
-    """Stores an 8-bit RGB image in another lossless format, without metadata.
+class ReencodeImage(OneFile):
+    """Stores an 8-bit RGB image in the format that the suffix of ``output`` names.
 
-    Attributes:
-        source: The image.
-        output: Where it goes; the suffix is the format.
+    The format is lossless, and metadata stay behind.
     """
-
-    source: SourceFile
-    output: str
-
-    @property
-    def name(self) -> str:
-        """What it works on."""
-        return self.source.name
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        """The file it makes."""
-        return (self.output,)
 
     def make(self, wanted: Collection[str], scratch: Path) -> Made:
         """See :class:`Job`."""

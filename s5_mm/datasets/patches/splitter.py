@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
-from typing import BinaryIO
 
 import cv2
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.checkpoints.atomic_io import write_bytes
 
 from ..image_header import ImageError
 from ..image_io import read_header
@@ -119,7 +117,7 @@ class PatchSplitter(PatchPlanner):
             (self.image_path(patch.name), encoded),
             (self.ann_path(patch.name), text),
         ):
-            write_whole(path, partial(_put, data=data))
+            write_bytes(path, data)
 
     def _patch_size(
         self, window: np.ndarray, width: int, height: int
@@ -156,8 +154,3 @@ class PatchSplitter(PatchPlanner):
                 f'{path}: line {row + 1} is {found[row]!r}, expected {wanted[row]!r}'
             )
         return problems
-
-
-def _put(file: BinaryIO, data: bytes) -> None:
-    """Write all of a file."""
-    file.write(data)
