@@ -21,22 +21,14 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import cv2
-import numpy as np
+from demo_summary import Outcome, Stage
 
-from s5_mm.testing import METAINFO, write_dataset
+from s5_mm.curation.hashing import file_sha256
+from s5_mm.testing import write_dataset
 from s5_mm.utils.config import load_config
 from s5_mm.utils.processes import die_with_parent
-from s5_mm.visualization import (
-    colorize,
-    grid,
-    legend,
-    plot_runs,
-    prediction_panel,
-    read_scalars,
-)
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = 128
@@ -44,20 +36,6 @@ SIZE = 128
 BROKEN = dict(flat=5, no_data=8, stripes=5, truncated=3, empty=3)
 LINE = re.compile(r'Iter\((train|val|test)\) \[ *(\d+)/(\d+)\]\s*(.*)')
 VALUE = re.compile(r'(\w+): +([\d.:e+-]+)')
-
-
-class Stage(NamedTuple):
-    """One training of the demo.
-
-    Attributes:
-        name: Name of its config and of its folder.
-        title: What it is called in the tables.
-        start: Name of the stage whose model it starts from, '' for a random start.
-    """
-
-    name: str
-    title: str
-    start: str
 
 
 STAGES = (
@@ -98,7 +76,18 @@ class Demo:
             self.train(stage, 5 + 2 * number)
             self.test(stage, 6 + 2 * number)
         self.say(self.steps, 'pictures, curves and summary')
-        self.show()
+        args = self.args
+        Outcome(
+            work_dir=self.work_dir,
+            data=self.data,
+            stages=STAGES,
+            state=self.state,
+            scenes=args.scenes,
+            chosen=self.num_chosen,
+            iters=args.iters,
+            seed=args.seed,
+            size=SIZE,
+        ).show()
 
     # -- stages ---------------------------------------------------------------
     def draw(self, step: int) -> None:
@@ -205,16 +194,22 @@ class Demo:
         Args:
             step: Number of the step, for the user.
         """
-        number, clusters = self.args.scenes[1] // 2, max(self.args.scenes[0] // 4, 1)
+        number, clusters = self.num_chosen, max(self.args.scenes[0] // 4, 1)
+        known = self.state.get('curation', {})
+        fingerprint = self.state[STAGES[0].name]['fingerprint']
+        if known.get('fingerprint') != fingerprint:
+            known = {}
+        elif known.get('done'):
+            self.say(step, f'curation: {number} scenes chosen before')
+            return
         self.say(step, f'curation: choose {number} of {self.args.scenes[1]} scenes')
         start = time.time()
         checkpoint = self.checkpoint(STAGES[0])
         command = ['data_curation/curate.py', 'run', ROOT / 'configs/curation/demo.py']
         command += ['--work-dir', self.curation]
-        known = self.state.get('curation', {}).get('fingerprint')
-        fingerprint = self.state[STAGES[0].name]['fingerprint']
-        if known not in (None, fingerprint):
-            command += ['--redo', 'plan']
+        if not known:
+            command += ['--redo', 'plan']  # what is there is another model's choice
+            self.remember('curation', fingerprint=fingerprint, seconds=0.0, done=False)
         self.call(
             [
                 *command,
@@ -229,9 +224,13 @@ class Demo:
         shutil.copyfile(
             self.curation / 'report/report.html', self.work_dir / 'curation.html'
         )
-        if known != fingerprint:
-            seconds = time.time() - start
-            self.remember('curation', fingerprint=fingerprint, seconds=seconds)
+        seconds = self.state['curation']['seconds'] + time.time() - start
+        self.remember('curation', seconds=seconds, done=True)
+
+    @property
+    def num_chosen(self) -> int:
+        """Number of unlabelled scenes that curation chooses."""
+        return self.args.scenes[1] // 2
 
     # -- settings of a stage ----------------------------------------------------
     def iterations(self, stage: Stage) -> int:
@@ -273,7 +272,9 @@ class Demo:
         cfg = load_config(str(config), options)
         stamp = (self.data / 'dataset.json').read_text(encoding='utf-8')
         before = self.state.get(stage.start, {}).get('fingerprint', '')
-        text = '\n'.join([cfg.pretty_text, stamp, before])
+        manifest = self.curation / 'manifest.parquet'
+        choice = file_sha256(manifest) if stage.name == 'fixmatch' else ''
+        text = '\n'.join([cfg.pretty_text, stamp, before, choice])
         return hashlib.sha256(text.encode()).hexdigest()
 
     # -- processes ----------------------------------------------------------------
@@ -338,93 +339,6 @@ class Demo:
         aside.write_text(json.dumps(self.state, indent=2) + '\n', encoding='utf-8')
         aside.replace(self.state_file)
 
-    def show(self) -> None:
-        """Write pictures, curves and the summary, and print the table."""
-        self.show_scenes()
-        self.show_predictions()
-        drawn = (self.work_dir / 'fixmatch').rglob('vis_image/pseudo_labels_*.png')
-        if found := sorted(drawn, key=lambda path: int(path.stem.split('_')[-1])):
-            shutil.copyfile(found[-1], self.pictures / 'pseudo_labels.png')
-        runs = {
-            stage.title: [self.work_dir / stage.name] for stage in STAGES if stage.start
-        }
-        keys = ['loss_sup', 'mask_ratio', 'mIoU']
-        plot_runs(runs, keys, self.pictures / 'curves.png', window=3)
-        text = self.summary()
-        (self.work_dir / 'summary.md').write_text(text, encoding='utf-8')
-        print(f'\n{text}\nwritten to {self.work_dir}/summary.md and {self.pictures}/')
-
-    def show_scenes(self, count: int = 8) -> None:
-        """Draw some labelled scenes above their masks and boxes."""
-        cells: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-        for path in sorted((self.data / 'img_dir/train').iterdir())[:count]:
-            image = read(path)
-            name = path.name
-            boxes = self.data / 'annfiles/train' / name.replace('.png', '.txt')
-            for line in boxes.read_text(encoding='utf-8').splitlines():
-                corners = np.array(line.split()[:8], dtype=float).reshape(4, 2)
-                outline = [np.rint(corners * 16).astype(np.int32)]
-                cv2.polylines(image, outline, True, (255, 60, 60), 1, cv2.LINE_AA, 4)
-            cells[0].append(image)
-            mask = read(self.data / 'ann_dir/train' / name, gray=True)
-            cells[1].append(colorize(mask, METAINFO['palette']))
-        footer = legend(METAINFO['classes'], METAINFO['palette'], SIZE * count)
-        write(self.pictures / 'scenes.png', grid(cells, tile_size=SIZE, footer=footer))
-
-    def show_predictions(self, count: int = 6) -> None:
-        """Draw the first validation scenes beside truth and predictions."""
-        names = sorted(p.name for p in (self.data / 'img_dir/val').iterdir())[:count]
-        images = [read(self.data / 'img_dir/val' / name) for name in names]
-        folders = [self.data / 'ann_dir/val']
-        folders += [self.work_dir / stage.name / 'test/masks' for stage in STAGES]
-        masks = [
-            [read(folder / name, gray=True) for folder in folders] for name in names
-        ]
-        titles = ['image', 'truth', *(stage.title for stage in STAGES)]
-        panel = prediction_panel(images, masks, titles, **METAINFO)
-        write(self.pictures / 'predictions.png', panel)
-
-    def summary(self) -> str:
-        """Put the results into words, as Markdown."""
-        labelled, unlabelled, val = self.args.scenes
-        names = METAINFO['classes']
-        head = ['', 'mIoU', *names, 'seconds']
-        rows = [head, ['---'] * len(head)]
-        for stage in STAGES:
-            metrics = self.state[stage.name]['metrics']
-            numbers = [metrics['mIoU'], *(metrics.get(f'IoU/{n}', 0.0) for n in names)]
-            seconds = self.state[stage.name]['seconds']
-            rows.append([stage.title, *(f'{n:.1f}' for n in numbers), f'{seconds:.0f}'])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        table = '\n'.join(
-            '| ' + ' | '.join(map(str.ljust, row, widths)) + ' |' for row in rows
-        )
-        ours, theirs = (
-            self.state[name]['metrics']['mIoU'] for name in ('fixmatch', 'supervised')
-        )
-        ratios = read_scalars(self.work_dir / 'fixmatch').get('mask_ratio', {})
-        half = self.args.iters[1] / 2
-        late = [ratio for step, ratio in ratios.items() if step > half]
-        ratio = sum(late) / max(len(late), 1)
-        alive = 'alive' if ratio > 0.2 else 'NOT alive (0.2 or less)'
-        return f"""# Supervised-only and FixMatch at equal iterations
-
-Both start from the same initial model ({self.args.iters[0]} iterations) and see
-{labelled} labelled scenes for {self.args.iters[1]} iterations more; FixMatch sees
-{unlabelled} unlabelled scenes as well. IoU in per cent on {val} validation scenes,
-seed {self.args.seed}:
-
-{table}
-
-**Supervised-only {theirs:.2f} mIoU, FixMatch {ours:.2f} mIoU ({ours - theirs:+.2f}).**
-Mask ratio in the second half {ratio:.2f}: the unlabelled branch is {alive}.
-
-![validation scenes](pictures/predictions.png)
-![pseudo-labels](pictures/pseudo_labels.png)
-![curves](pictures/curves.png)
-![labelled scenes](pictures/scenes.png)
-"""
-
 
 def condense(line: str) -> str:
     """Shorten a line of the log to what a user wants to see.
@@ -454,17 +368,6 @@ def condense(line: str) -> str:
 def pairs(options: dict[str, Any]) -> list[str]:
     """Write settings as arguments of ``--cfg-options``."""
     return [f'{key}={value}' for key, value in options.items()]
-
-
-def read(path: Path, gray: bool = False) -> np.ndarray:
-    """Read a PNG as uint8 RGB (H, W, 3), or a mask (H, W)."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED if gray else cv2.IMREAD_COLOR)
-    return image if gray else np.ascontiguousarray(image[..., ::-1])
-
-
-def write(path: Path, image: np.ndarray) -> None:
-    """Write uint8 RGB (H, W, 3) as PNG."""
-    cv2.imwrite(str(path), image[..., ::-1])
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

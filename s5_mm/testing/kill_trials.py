@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import random
@@ -81,6 +82,7 @@ class TrainingChild:
         context = multiprocessing.get_context('forkserver')
         context.set_forkserver_preload([*_PRELOAD, __name__, *preload])
         self._ready, theirs = context.Pipe(duplex=False)
+        self._log = Path(work_dir, 'child.log')
         self.process = context.Process(
             target=_train,
             args=(config, str(work_dir), overrides or {}, environment or {}, theirs),
@@ -119,12 +121,15 @@ class TrainingChild:
             The exit status; minus the signal's number where one killed it.
 
         Raises:
-            TimeoutError: The process is still running.
+            TimeoutError: The process is still running; says where it stands.
         """
         self.process.join(timeout)
         if self.process.exitcode is None:
+            self.send(signal.SIGABRT)  # faulthandler writes where every thread stands
+            time.sleep(1)
             self.send(signal.SIGKILL)
-            raise TimeoutError(f'training did not end within {timeout} s')
+            log = self._log.read_text()[-4000:] if self._log.exists() else 'no log'
+            raise TimeoutError(f'training did not end within {timeout} s:\n{log}')
         return self.process.exitcode
 
 
@@ -271,6 +276,7 @@ def _train(
     log = os.open(Path(work_dir, 'child.log'), os.O_CREAT | os.O_APPEND | os.O_WRONLY)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    faulthandler.enable()
     torch.set_num_threads(1)
     install_safe_loader()
     # Formatting the config takes a tenth of a second in every checkpoint.

@@ -88,7 +88,8 @@ def test_demo_goes_on_where_it_was_interrupted(tmp_path):
 
     # Nothing is repeated, unless what it depends on has changed.
     again = subprocess.run(**_command(work_dir))
-    assert again.stdout.count('before') == 6
+    assert again.stdout.count('before') == 7
+    assert 'chosen before' in again.stdout
     assert 'Iter' not in again.stdout
 
 
