@@ -60,6 +60,7 @@ def _child(parent: Registry, *locations: str) -> Registry:
 
 
 MODELS = _child(_root.MODELS, 'models')
+TASK_UTILS = _child(_root.TASK_UTILS, 'models')
 DATASETS = _child(_root.DATASETS, 'datasets')
 DATA_SAMPLERS = _child(_root.DATA_SAMPLERS, 'datasets.samplers')
 TRANSFORMS = _child(_root.TRANSFORMS, 'datasets.transforms')
@@ -85,6 +86,7 @@ __all__ = [
     'MODELS',
     'OPTIM_WRAPPERS',
     'OPTIM_WRAPPER_CONSTRUCTORS',
+    'TASK_UTILS',
     'TRANSFORMS',
     'VISUALIZERS',
 ]

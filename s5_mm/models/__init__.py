@@ -27,9 +27,11 @@ __getattr__, __dir__, LATE = lazy_exports(
             'SemiBaseSegmentor',
         ],
         # Oriented detection, on mmdet and mmrotate.
-        'dense_heads': ['OrientedRPNHead'],
+        'dense_heads': ['DeviceOrientedRPNHead', 'OrientedRPNHead'],
         'detectors': ['MultiDatasetDetector', 'OrientedRCNN', 'SharedFeatures'],
-        'roi_heads': ['EnlargedRoIExtractor'],
+        'roi_heads': ['EnlargedRoIExtractor', 'Shared2FCBBoxHead'],
+        'box_losses': ['SmoothL1Loss'],
+        'task_modules': ['MaxIoUAssigner', 'MidpointOffsetCoder'],
         'test_time_augs': ['OrientedTTAModel'],
     },
 )

@@ -76,7 +76,7 @@ def toy_detector(num_classes: int = 3, **kwargs: Any) -> dict[str, Any]:
         nms=dict(type='nms', iou_threshold=0.8),
         min_bbox_size=0,
     )
-    assigner = dict(type='mmdet.MaxIoUAssigner', ignore_iof_thr=-1)
+    assigner = dict(type='s5_mm.MaxIoUAssigner', ignore_iof_thr=-1)
     sampler = dict(type='mmdet.RandomSampler', neg_pos_ub=-1)
     config = dict(
         type='s5_mm.OrientedRCNN',
@@ -90,7 +90,7 @@ def toy_detector(num_classes: int = 3, **kwargs: Any) -> dict[str, Any]:
         backbone=toy_backbone(64),
         neck=dict(type='mmdet.FPN', in_channels=[32] * 4, out_channels=32, num_outs=5),
         rpn_head=dict(
-            type='OrientedRPNHead',
+            type='s5_mm.DeviceOrientedRPNHead',
             in_channels=32,
             feat_channels=32,
             anchor_generator=dict(
@@ -101,12 +101,12 @@ def toy_detector(num_classes: int = 3, **kwargs: Any) -> dict[str, Any]:
                 use_box_type=True,
             ),
             bbox_coder=dict(
-                type='MidpointOffsetCoder',
+                type='s5_mm.MidpointOffsetCoder',
                 angle_version='le90',
                 target_stds=[1.0, 1.0, 1.0, 1.0, 0.5, 0.5],
             ),
             loss_cls=dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True),
-            loss_bbox=dict(type='mmdet.SmoothL1Loss', beta=1 / 9),
+            loss_bbox=dict(type='s5_mm.SmoothL1Loss', beta=1 / 9),
         ),
         roi_head=dict(
             type='mmdet.StandardRoIHead',
@@ -119,7 +119,7 @@ def toy_detector(num_classes: int = 3, **kwargs: Any) -> dict[str, Any]:
                 featmap_strides=[4, 8, 16, 32],
             ),
             bbox_head=dict(
-                type='mmdet.Shared2FCBBoxHead',
+                type='s5_mm.Shared2FCBBoxHead',
                 predict_box_type='rbox',
                 in_channels=32,
                 fc_out_channels=64,
@@ -137,7 +137,7 @@ def toy_detector(num_classes: int = 3, **kwargs: Any) -> dict[str, Any]:
                 ),
                 reg_class_agnostic=True,
                 loss_cls=dict(type='mmdet.CrossEntropyLoss', use_sigmoid=False),
-                loss_bbox=dict(type='mmdet.SmoothL1Loss', beta=1.0),
+                loss_bbox=dict(type='s5_mm.SmoothL1Loss', beta=1.0),
             ),
         ),
         train_cfg=dict(

@@ -12,10 +12,16 @@ from s5_mm.utils.lazy import lazy_exports
 PACKAGES = ('models', 'datasets', 'datasets.transforms', 'evaluation')
 NEEDS_MMROTATE = {
     'DotaTextDataset',
+    'DeviceOrientedRPNHead',
     'EnlargedRoIExtractor',
+    'MaxIoUAssigner',
+    'MidpointOffsetCoder',
     'MultiDatasetDetector',
     'OrientedMetric',
+    'OrientedRPNHead',
     'OrientedTTAModel',
+    'Shared2FCBBoxHead',
+    'SmoothL1Loss',
     'VocXmlDataset',
 }
 #: Fails on import of a package, as if it were not installed.
@@ -84,6 +90,9 @@ def test_unknown_names():
                 ('MODELS', 's5_mm.MultiDatasetDetector'),
                 ('MODELS', 's5_mm.EnlargedRoIExtractor'),
                 ('MODELS', 's5_mm.OrientedTTAModel'),
+                ('MODELS', 's5_mm.OrientedRPNHead'),
+                ('MODELS', 's5_mm.SmoothL1Loss'),
+                ('TASK_UTILS', 's5_mm.MaxIoUAssigner'),
                 ('DATASETS', 's5_mm.MultiSourceDataset'),
                 ('DATASETS', 's5_mm.DotaTextDataset'),
                 ('TRANSFORMS', 's5_mm.LoadImage'),

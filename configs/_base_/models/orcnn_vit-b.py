@@ -29,7 +29,7 @@ model = dict(
         num_outs=5,
     ),
     rpn_head=dict(
-        type='OrientedRPNHead',
+        type='s5_mm.DeviceOrientedRPNHead',
         in_channels=256,
         feat_channels=256,
         anchor_generator=dict(
@@ -40,13 +40,13 @@ model = dict(
             use_box_type=True,
         ),
         bbox_coder=dict(
-            type='MidpointOffsetCoder',
+            type='s5_mm.MidpointOffsetCoder',
             angle_version=angle_version,
             target_means=[0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
             target_stds=[1.0, 1.0, 1.0, 1.0, 0.5, 0.5],
         ),
         loss_cls=dict(type='mmdet.CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
-        loss_bbox=dict(type='mmdet.SmoothL1Loss', beta=1 / 9, loss_weight=1.0),
+        loss_bbox=dict(type='s5_mm.SmoothL1Loss', beta=1 / 9, loss_weight=1.0),
     ),
     roi_head=dict(
         type='mmdet.StandardRoIHead',
@@ -61,7 +61,7 @@ model = dict(
             featmap_strides=[4, 8, 16, 32],
         ),
         bbox_head=dict(
-            type='mmdet.Shared2FCBBoxHead',
+            type='s5_mm.Shared2FCBBoxHead',
             predict_box_type='rbox',
             in_channels=256,
             fc_out_channels=1024,
@@ -82,13 +82,13 @@ model = dict(
             loss_cls=dict(
                 type='mmdet.CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0
             ),
-            loss_bbox=dict(type='mmdet.SmoothL1Loss', beta=1.0, loss_weight=1.0),
+            loss_bbox=dict(type='s5_mm.SmoothL1Loss', beta=1.0, loss_weight=1.0),
         ),
     ),
     train_cfg=dict(
         rpn=dict(
             assigner=dict(
-                type='mmdet.MaxIoUAssigner',
+                type='s5_mm.MaxIoUAssigner',
                 pos_iou_thr=0.7,
                 neg_iou_thr=0.3,
                 min_pos_iou=0.3,
@@ -116,7 +116,7 @@ model = dict(
         ),
         rcnn=dict(
             assigner=dict(
-                type='mmdet.MaxIoUAssigner',
+                type='s5_mm.MaxIoUAssigner',
                 pos_iou_thr=0.5,
                 neg_iou_thr=0.5,
                 min_pos_iou=0.5,

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import mmrotate.models.dense_heads as host
 from mmengine.structures import InstanceData
 from mmrotate.structures.bbox import RotatedBoxes
 
 from s5_mm.registry import MODELS
+
+from .device_oriented_rpn_head import DeviceOrientedRPNHead
 
 # Radians; minAreaRect gives angles of upright boxes to about 1e-6.
 _TOLERANCE = 1e-4
 
 
 @MODELS.register_module()
-class OrientedRPNHead(host.OrientedRPNHead):
+class OrientedRPNHead(DeviceOrientedRPNHead):
     """``OrientedRPNHead`` for weights of the S5 release.
 
     A proposal whose long side is upright has an angle at the very end of le90's range,

@@ -33,6 +33,24 @@ def config(moe: bool = True, names: str = 'abc', **kwargs) -> ConfigDict:
     return ConfigDict({**cfg, **kwargs})
 
 
+#: What ours stand in for.
+HOSTS = {
+    's5_mm.OrientedRCNN': 'mmdet.FasterRCNN',
+    's5_mm.DeviceOrientedRPNHead': 'OrientedRPNHead',
+    's5_mm.MidpointOffsetCoder': 'MidpointOffsetCoder',
+    's5_mm.MaxIoUAssigner': 'mmdet.MaxIoUAssigner',
+    's5_mm.Shared2FCBBoxHead': 'mmdet.Shared2FCBBoxHead',
+    's5_mm.SmoothL1Loss': 'mmdet.SmoothL1Loss',
+}
+
+
+def hosted(cfg, keep=()):
+    """The config with the classes of mmdet and mmrotate, but for those to keep."""
+    if isinstance(cfg, dict):
+        return {key: hosted(value, keep) for key, value in cfg.items()}
+    return cfg if cfg in keep or not isinstance(cfg, str) else HOSTS.get(cfg, cfg)
+
+
 def build(cfg=None, seed=0, **kwargs):
     """Build and initialise a model."""
     torch.manual_seed(seed)
