@@ -22,6 +22,14 @@ class OrientedRCNN(FasterRCNN):
     Got unsupported ScalarType BFloat16``), mmcv's rotated ops have none either, and in
     its 8 bits of fraction a coordinate of 1024 pixels is good to 4.
 
+    With the heads, coder, assigner and loss of s5_mm (``configs/_base_/models``) an
+    iteration between two log points makes one host synchronisation, for one data set
+    as for several: mmengine's ``stack_batch`` compares the sizes of the images, which
+    lie on the CPU.  What else waits for a GPU are sizes that hang on the data
+    (``nonzero``, NMS): anchors inside the image, samples, proposals, RoIs of a level.
+    An image of more than ``gpu_assign_thr`` boxes adds three, see
+    :class:`s5_mm.models.task_modules.MaxIoUAssigner`.
+
     Arguments and names of parameters as for ``mmdet.FasterRCNN``.
     """
 

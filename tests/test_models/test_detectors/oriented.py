@@ -44,11 +44,11 @@ HOSTS = {
 }
 
 
-def hosted(cfg, keep=()):
-    """The config with the classes of mmdet and mmrotate, but for those to keep."""
+def hosted(cfg):
+    """The config with the classes of mmdet and mmrotate in the place of ours."""
     if isinstance(cfg, dict):
-        return {key: hosted(value, keep) for key, value in cfg.items()}
-    return cfg if cfg in keep or not isinstance(cfg, str) else HOSTS.get(cfg, cfg)
+        return {key: hosted(value) for key, value in cfg.items()}
+    return HOSTS.get(cfg, cfg) if isinstance(cfg, str) else cfg
 
 
 def build(cfg=None, seed=0, **kwargs):

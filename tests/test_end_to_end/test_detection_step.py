@@ -1,0 +1,47 @@
+"""What a training step of an oriented detector asks the device."""
+
+import pytest
+
+pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
+pytest.importorskip('mmrotate', reason='make ops installs it')
+
+from mmengine.runner import Runner  # noqa: E402
+
+from ..test_models.test_detectors.oriented import hosted  # noqa: E402
+from .boxes import config, draw  # noqa: E402
+from .host_syncs import count_host_syncs  # noqa: E402
+
+FIRST, STOP = 1, 3
+
+
+@pytest.fixture(scope='module')
+def two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('two')
+    return {name: draw(folder / name, 4, seed) for seed, name in enumerate('ab')}
+
+
+def _count(monkeypatch, roots, work_dir, name, change=None):
+    """Calls by name in two iterations without log, checkpoint or validation."""
+    counts = count_host_syncs(monkeypatch, FIRST, STOP)
+    cfg = config(roots, work_dir, STOP + 1, moe=len(roots) > 1)
+    cfg.default_hooks.checkpoint.interval = STOP + 1
+    cfg.experiment_name = name
+    if change:
+        cfg.model = change(cfg.model.to_dict())
+    Runner.from_cfg(cfg).train()
+    return counts
+
+
+@pytest.mark.parametrize('names', ['a', 'ab'])
+def test_host_synchronisations_between_log_points(two, tmp_path, monkeypatch, names):
+    """One, of the sizes of the images (``stack_batch``), which lie on the CPU."""
+    roots = {name: two[name] for name in names}
+    counts = _count(monkeypatch, roots, tmp_path, f'syncs-{names}')
+    assert counts == {'__bool__': STOP - FIRST}
+
+
+def test_the_hosts_classes_have_many(two, tmp_path, monkeypatch):
+    """The counter counts: boxes, levels, images, and what is logged."""
+    counts = _count(monkeypatch, {'a': two['a']}, tmp_path, 'syncs-host', hosted)
+    assert sum(counts.values()) >= 30 * (STOP - FIRST)
+    assert counts['item'] and counts['cpu'] and counts['numpy']
