@@ -24,7 +24,8 @@ class OrientedRPNHead(DeviceOrientedRPNHead):
     and offsets that are clamped to a corner make such proposals often.  The release
     counts counter-clockwise: its -90 degrees are +90 here, but le90 turns +90 into -90,
     and the RoI head would see the same box turned by 180 degrees.  This head gives
-    them +90.  Arguments and parameters are the host's.
+    them +90.  All else is :class:`DeviceOrientedRPNHead`'s; arguments and parameters
+    are the host's.
     """
 
     def _bbox_post_process(self, *args: Any, **kwargs: Any) -> InstanceData:
