@@ -22,8 +22,10 @@ class MidpointOffsetCoder(HostCoder):
     ``cv2.minAreaRect`` once for each: a wait for every image, a Python loop of
     thousands of turns, and fp32 only.  The corners are those of a rectangle already,
     so that its sides are their differences.  Centre, sides and angle agree with the
-    host's to its rounding, but for the sides' order where they are equal; the box has
-    a gradient and any floating type.
+    host's to its rounding, but for the sides' order where they are equal, and upright
+    boxes, at the end of le90's range, have -90 degrees always (of 768 of them the
+    host's rounding gave 10 an angle of +90).  The box has a gradient and any floating
+    type.
 
     Arguments as for mmrotate's ``MidpointOffsetCoder``.
     """
