@@ -1,6 +1,6 @@
 """Reading and writing weights: whole or not at all, as data and never as code."""
 
-from .atomic_io import remove_leftovers, write_whole
+from .atomic_io import remove_leftovers, whole_file, write_whole
 from .class_lists import match_classes
 from .class_order import class_permutation, reorder_classes
 from .errors import CheckpointError
@@ -47,6 +47,7 @@ __all__ = [
     'to_plain',
     'to_segmentor_names',
     'unwrap',
+    'whole_file',
     'write_safetensors',
     'write_whole',
 ]

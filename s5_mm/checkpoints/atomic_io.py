@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -31,21 +32,41 @@ def write_whole(
     Raises:
         OSError: The disk is full or failed; the old file is untouched.
     """
+    with whole_file(path, check) as aside, open(aside, 'wb') as file:
+        write(file)
+
+
+@contextmanager
+def whole_file(
+    path: str | os.PathLike[str], check: Callable[[str], None] | None = None
+) -> Iterator[Path]:
+    """Write a file by its name, for libraries that take no open file.
+
+    Args:
+        path: See :func:`write_whole`.
+        check: See :func:`write_whole`.
+
+    Yields:
+        The name to write to, beside the target.  The file takes the target's name when
+        the block ends, and is removed where the block raises.
+
+    Raises:
+        OSError: The disk is full or failed; the old file is untouched.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f'{path.name}.tmp-{os.getpid()}')
     try:
-        with open(aside, 'wb') as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        yield aside
+        _sync(aside, os.O_RDWR)
         if check is not None:
             check(str(aside))
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    _sync_directory(path.parent)
+    if os.name == 'posix':  # directories cannot be opened elsewhere
+        _sync(path.parent, os.O_RDONLY)
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
@@ -77,11 +98,9 @@ def remove_leftovers(directory: str | os.PathLike[str]) -> list[str]:
     return sorted(removed)
 
 
-def _sync_directory(directory: Path) -> None:
-    """Force a rename in a directory to the disk."""
-    if os.name != 'posix':  # directories cannot be opened elsewhere
-        return
-    handle = os.open(directory, os.O_RDONLY)
+def _sync(path: Path, flags: int) -> None:
+    """Force a file, or a rename in a directory, to the disk."""
+    handle = os.open(path, flags)
     try:
         os.fsync(handle)
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any
 
@@ -174,8 +174,8 @@ def slide(
     height, width = inputs.shape[-2:]
     crop, stride = test_cfg['crop_size'], test_cfg['stride']
     number = test_cfg.get('windows')
-    rows = _starts(height, crop[0], stride[0], number)
-    columns = _starts(width, crop[1], stride[1], number)
+    rows = window_starts(height, crop[0], stride[0], number)
+    columns = window_starts(width, crop[1], stride[1], number)
     # A window is never larger than the image; all have the same size.
     h, w = min(crop[0], height), min(crop[1], width)
     corners = list(product(rows, columns))
@@ -199,10 +199,23 @@ def slide(
     return mean.logit() if probable and mean.shape[1] == 1 else mean
 
 
-def _starts(
+def window_starts(
     length: int, crop: int, stride: int, number: int | None = None
-) -> Sequence[int]:
-    """Offsets of the windows along one side; the last ones are shifted back."""
+) -> list[int]:
+    """Give the offsets of the windows along one side, the last ones shifted back.
+
+    Args:
+        length: Pixels of the side.
+        crop: Pixels of a window.
+        stride: Pixels from one window to the next.
+        number: Of windows; None takes as many as are needed.
+
+    Returns:
+        Offsets, ascending, the last ones equal if there are more than are needed.
+
+    Raises:
+        ValueError: ``number`` is too small to see every pixel.
+    """
     needed = max(length - crop + stride - 1, 0) // stride + 1
     number = number or needed
     if number < needed:
