@@ -1,0 +1,68 @@
+"""Segment an image of any size into a GeoTIFF of labels.
+
+    python tools/segment_raster.py CONFIG CHECKPOINT IN OUT
+
+IN is a PNG, JPEG, TIFF, GeoTIFF or COG, OUT a tiled GeoTIFF with the georeference of IN
+and the palette of the classes.  Windows are those of the config's ``test_cfg`` or of
+``--crop-size`` and ``--stride``.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import DictAction
+
+from s5_mm.inference import load_network, segment_raster
+from s5_mm.utils.config import load_config
+from s5_mm.utils.progress import ProgressLine
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config of a segmentor')
+    parser.add_argument('checkpoint', help='its weights')
+    parser.add_argument('image', metavar='IN', help='the image')
+    parser.add_argument('out', metavar='OUT', help='the GeoTIFF')
+    parser.add_argument('--dataset', help='whose classes, of a model for several')
+    parser.add_argument(
+        '--crop-size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help="windows instead of the config's protocol; with --stride",
+    )
+    parser.add_argument('--stride', type=int, nargs=2, metavar=('H', 'W'))
+    parser.add_argument(
+        '--high-byte', action='store_true', help='upper 8 of 16-bit samples'
+    )
+    parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE'
+    )
+    args = parser.parse_args()
+    if (args.crop_size is None) != (args.stride is None):
+        parser.error('--crop-size and --stride go together')
+    return args
+
+
+def main() -> None:
+    """Segment the image."""
+    args = parse_args()
+    windows = args.crop_size and (args.crop_size, args.stride)
+    network = load_network(
+        load_config(args.config, args.cfg_options),
+        args.checkpoint,
+        args.dataset,
+        args.device,
+        windows,
+    )
+    progress = ProgressLine('segment', 'rows')
+    segment_raster(network, args.image, args.out, args.high_byte, progress)
+
+
+if __name__ == '__main__':
+    main()
