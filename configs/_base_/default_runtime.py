@@ -23,7 +23,7 @@ resume = False
 
 default_hooks = dict(
     runtime_info=dict(type='s5_mm.DeferredRuntimeInfoHook'),
-    timer=dict(type='IterTimerHook'),
+    timer=dict(type='s5_mm.DataWaitTimerHook'),
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(

@@ -24,6 +24,7 @@ from s5_mm.checkpoints import from_plain, load_data_only
 _INCIDENTAL = (
     'time',
     'data_time',
+    'data_wait',
     'eta',
     'cfg',
     'mmengine_version',  # holds the commit of the working directory
