@@ -1,0 +1,66 @@
+"""The benchmark of sliding windows prints what it measured and rejects what it must."""
+
+import re
+
+import pytest
+import torch
+
+from .side_by_side_tools import SIDE_BY_SIDE, load_tool
+
+TOOL = load_tool('benchmark_slide')
+SMALL = ['--sides', '48', '64', '--classes', '3', '--crop', '16', '--stride', '12']
+SMALL += ['--rounds', '1', '--tall', '0']
+
+
+@pytest.fixture(autouse=True)
+def _restore_threads():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_prints_both_sizes(capsys, monkeypatch):
+    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', 100.0)
+    assert TOOL.main(SMALL) == 0
+    out = capsys.readouterr().out
+    for line in ('3 classes, windows of 16 px every 12', 'ours, 48 px', 'mmseg, 64 px'):
+        assert line in out
+    assert 'peak memory' not in out
+
+
+def test_a_failed_control_rejects_the_measurement(capsys, monkeypatch):
+    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', -1.0)
+    assert TOOL.main(SMALL) == 3
+    assert 'REJECTED' in capsys.readouterr().out
+
+
+def test_time_is_that_of_one_window():
+    ticks = iter(range(1000))
+    args = TOOL.parse_args(SMALL)
+    # The clock ticks at every window: one tick a window.
+    assert TOOL.mmseg(args, 48, lambda: float(next(ticks))) == 1.0
+    # 16 windows and the clock is read twice.
+    assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 1 / 16
+    args.host_windows = 100
+    with pytest.raises(SystemExit, match='48 px have 16 windows, --host-windows=100'):
+        TOOL.mmseg(args, 48, lambda: 0.0)
+
+
+def test_memory_is_that_of_other_processes(monkeypatch):
+    calls = []
+
+    def run(command, **_):
+        calls.append([int(value) for value in command[-5:]])
+        return type('', (), dict(stdout=f'10.0 {100 + len(calls)}.0\n'))
+
+    monkeypatch.setattr(TOOL.subprocess, 'run', run)
+    args = TOOL.parse_args([*SMALL, '--tall', '4'])
+    assert TOOL.peak_growth(args, 64) == (101.0, 102.0)
+    assert calls == [[64, 64, 3, 16, 12], [256, 64, 3, 16, 12]]
+
+
+def test_measuring_process_runs(monkeypatch, capsys):
+    monkeypatch.setattr(TOOL.sys, 'argv', ['-c', '40', '20', '2', '16', '12'])
+    exec(TOOL.MEASURE, {})
+    before, after = map(float, re.findall(r'[\d.]+', capsys.readouterr().out))
+    assert 0 < before <= after

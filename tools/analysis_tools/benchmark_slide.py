@@ -1,0 +1,193 @@
+"""Time the stitching of sliding windows against mmseg's, and measure its memory.
+
+python tools/analysis_tools/benchmark_slide.py [--sides 1024 4096] [--classes 16]
+
+1. Milliseconds a window, by a network that costs nothing: mmseg's ``slide`` and
+   :func:`s5_mm.inference.banded_slide` on square images.  mmseg pads the scores of each
+   window to the image, so only its first windows are run; making the canvas and the
+   division at its end are left out there, while ours includes all of it.
+2. Peak memory of a process that segments a tall image, and one of ``--tall`` times the
+   height, whose rows are made when they are read.
+
+One process, interleaved round by round in rotating order; ours runs twice a round, and
+if these two differ by more than 3 % the measurement is rejected (exit status 3).
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import mmseg.models.segmentors as host
+import torch
+from mmengine.config import ConfigDict
+from side_by_side import CLOCKS, Clock, control_holds, describe_machine, ratios
+from torch import Tensor
+
+from s5_mm.inference import banded_slide
+from s5_mm.models.segmentors.inference import window_starts
+
+#: Segments rows that are made when they are read, and prints the largest memory in MB
+#: before and after.
+MEASURE = """
+import sys
+from pathlib import Path
+import numpy as np, torch
+from s5_mm.inference import banded_slide
+def peak():
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return int(dict(line.split(':') for line in lines)['VmHWM'].split()[0]) / 1024
+height, width, classes, crop, stride = map(int, sys.argv[1:])
+class Rows:
+    def read(self, start, stop):
+        return np.zeros((min(stop, height) - start, width, 3), np.uint8)
+scores = torch.randn(1, classes, min(crop, height), min(crop, width))
+cfg = dict(mode='slide', crop_size=(crop, crop), stride=(stride, stride))
+before, rows = peak(), 0
+for labels in banded_slide(
+    lambda images, metas: scores.expand(len(images), -1, -1, -1),
+    Rows(), cfg, (height, width), prepare=lambda windows: windows.float(),
+):
+    rows += len(labels)
+assert rows == height
+print(before, peak())
+"""
+
+
+class _EnoughError(Exception):
+    """Ends mmseg's loop after the windows that are timed."""
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--sides', type=int, nargs='+', default=[1024, 4096])
+    parser.add_argument('--classes', type=int, default=16)
+    parser.add_argument('--crop', type=int, default=512, help='pixels')
+    parser.add_argument('--stride', type=int, default=341, help='pixels')
+    parser.add_argument('--host-windows', type=int, default=2, help="of mmseg's")
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--tall', type=int, default=8, help='times the height')
+    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--clock', default='cpu', choices=sorted(CLOCKS))
+    return parser.parse_args(argv)
+
+
+def ours(args: argparse.Namespace, side: int, clock: Clock) -> float:
+    """Return the seconds a window of :func:`banded_slide` on a square image."""
+    scores, image = _stub(args, side)
+    pair = (args.crop,) * 2
+    cfg = dict(mode='slide', crop_size=pair, stride=(args.stride,) * 2)
+    start, rows = clock(), 0
+    for labels in banded_slide(
+        lambda images, _: scores.expand(len(images), -1, -1, -1), image, cfg
+    ):
+        rows += len(labels)
+    seconds = clock() - start
+    if rows != side:
+        raise SystemExit(f'{rows} rows of labels for an image of {side}')
+    return seconds / len(window_starts(side, args.crop, args.stride)) ** 2
+
+
+def mmseg(args: argparse.Namespace, side: int, clock: Clock) -> float:
+    """Return the seconds a window of mmseg's ``slide`` on a square image."""
+    scores, image = _stub(args, side)
+    seen: list[float] = []
+
+    def network(*_: object) -> Tensor:
+        seen.append(clock())
+        # The first window meets pages of the canvas that are not there yet.
+        if len(seen) == args.host_windows + 2:
+            raise _EnoughError
+        return scores
+
+    stub = SimpleNamespace(
+        test_cfg=ConfigDict(
+            crop_size=(args.crop,) * 2, stride=(args.stride,) * 2, mode='slide'
+        ),
+        out_channels=args.classes,
+        encode_decode=network,
+    )
+    try:
+        host.EncoderDecoder.slide_inference(stub, image[None], [{}])
+    except _EnoughError:
+        return (seen[-1] - seen[1]) / args.host_windows
+    raise SystemExit(
+        f'{side} px have {len(seen)} windows, --host-windows={args.host_windows} '
+        'needs two more than it times'
+    )
+
+
+def peak_growth(args: argparse.Namespace, side: int) -> tuple[float, float]:
+    """Return the peak memory in MB for ``side`` rows, and for ``--tall`` times."""
+    peaks = []
+    for height in (side, side * args.tall):
+        sizes = (height, side, args.classes, args.crop, args.stride)
+        done = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', MEASURE, *map(str, sizes)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        peaks.append(float(done.stdout.split()[1]))
+    return peaks[0], peaks[1]
+
+
+def _stub(args: argparse.Namespace, side: int) -> tuple[Tensor, Tensor]:
+    """Make the scores of a window and an image that takes no memory."""
+    window = min(args.crop, side)
+    scores = torch.randn(1, args.classes, window, window)
+    return scores, torch.zeros(3, 1, 1).expand(3, side, side)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print; returns the exit status."""
+    args = parse_args(argv)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    clock = CLOCKS[args.clock]
+    runs: dict[str, Callable[[], float]] = {}
+    for side in args.sides:
+        for name, run in (('ours', ours), ('ours again (A/A)', ours), ('mmseg', mmseg)):
+            runs[f'{name}, {side} px'] = lambda run=run, side=side: run(
+                args, side, clock
+            )
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    order = list(runs)
+    for index in range(args.rounds + 1):
+        for name in order:
+            seconds = runs[name]()
+            if index:
+                times[name].append(seconds)
+        order.append(order.pop(0))
+    print(
+        f'{args.classes} classes, windows of {args.crop} px every {args.stride}, fp32, '
+        f'{args.rounds} rounds, {args.clock} time a window'
+    )
+    trusted, first = True, f'ours, {args.sides[0]} px'
+    print(f'{"":28}{"min [ms]":>10}{f"/ {first}":>20}{"/ ours":>10}')
+    for side in args.sides:
+        own = f'ours, {side} px'
+        for name in (own, f'ours again (A/A), {side} px', f'mmseg, {side} px'):
+            print(
+                f'{name:28}{min(times[name]) * 1e3:10.2f}'
+                f'{ratios(times[first], times[name])[0]:20.2f}'
+                f'{ratios(times[own], times[name])[0]:10.2f}'
+            )
+        trusted &= control_holds(times, own, f'ours again (A/A), {side} px')
+    if args.tall:
+        side = args.sides[-1]
+        low, high = peak_growth(args, side)
+        print(
+            f'peak memory: {low:.0f} MB for {side} rows, {high:.0f} MB for '
+            f'{side * args.tall} rows of {side} px: {high / low - 1:+.1%}'
+        )
+    print(describe_machine())
+    return 0 if trusted else 3
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
