@@ -10,7 +10,7 @@ from mmengine.config import ConfigDict
 from mmseg.models.segmentors.base import BaseSegmentor
 from torch.nn import functional as F
 
-from s5_mm.inference import ScoreBand, banded_slide
+from s5_mm.inference import ScoreBand, banded_scores, banded_slide
 from s5_mm.models.segmentors.inference import slide
 
 
@@ -98,6 +98,15 @@ def test_labels_are_those_of_the_whole_canvas(size, crop, stride, classes, avera
     assert got.equal(want)
 
 
+@pytest.mark.parametrize('average', ['logits', 'probabilities'])
+def test_scores_are_those_of_the_whole_canvas(average):
+    image, net = _image(150, 41), Net(3)
+    cfg = dict(mode='slide', crop_size=(80, 40), stride=(70, 13), average=average)
+    want = slide(net, image[None], [dict()], cfg)[0]
+    got = [mean.clone() for mean in banded_scores(Net(3), image, cfg)]
+    assert torch.cat(got, dim=1).equal(want)
+
+
 def test_average_of_probabilities_is_not_that_of_logits():
     image = _image(37, 53)
     args = Net(4), image, (16, 24), (11, 7)
@@ -176,7 +185,7 @@ def test_memory_does_not_grow_with_the_height(monkeypatch):
             super().__init__(*args)
             bands.append(tuple(self.sums.shape))
 
-    monkeypatch.setitem(banded_slide.__globals__, 'ScoreBand', Noted)
+    monkeypatch.setitem(banded_scores.__globals__, 'ScoreBand', Noted)
     for height in (40, 4000):
         largest, net = 0, Net(3)
         image = np.zeros((height, 24, 3), np.float32)
