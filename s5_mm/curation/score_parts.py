@@ -46,7 +46,7 @@ def write_scores(
         crop_ids: uint64, (n,), all crops of the part.
         passed: bool, (n,), those that were scored, m of them.
         scores: Columns of :func:`scores_schema`, (m,) or (m, K), missing ones null; and
-            perhaps ``features``, (m, D).
+            perhaps ``features``, (m, D) or (m, W, D) in W orientations.
         scorer: What made the scores, JSON; kept in the table.
 
     Raises:
@@ -59,7 +59,7 @@ def write_scores(
     for field in list(schema)[1:]:
         columns.append(_column(field.type, passed, scores.get(field.name)))
     if features is not None:
-        table = np.zeros((len(crop_ids), features.shape[1]), np.float16)
+        table = np.zeros((len(crop_ids), *features.shape[1:]), np.float16)
         table[passed] = features
         write_whole(feature_file(path), partial(np.save, arr=table))
     text = json.dumps(scorer, sort_keys=True).encode()
@@ -114,8 +114,8 @@ def read_features(plan: Path, scored: Path) -> tuple[np.ndarray, np.ndarray, str
         scored: Folder of its scores and features.
 
     Returns:
-        ``crop_id``, uint64 (n,), and feature, float16 (n, D), of the crops that passed
-        the gate; SHA-256 of the checkpoint they are of.
+        ``crop_id``, uint64 (n,), and feature, float16 (n, D) or (n, W, D), of the crops
+        that passed the gate; SHA-256 of the checkpoint they are of.
 
     Raises:
         ManifestError: If a part is missing, or has no features.

@@ -95,6 +95,9 @@ def test_leaks_are_dropped_and_refilled(world, tmp_path, features) -> None:
     assert not set(leaking) & set(after)
     matches = read_table(run / 'check/matches.parquet').to_pandas()
     assert 'hash' in set(matches.layer)
+    if features:  # of turned copies too
+        found = matches[matches.layer == 'features']
+        assert set(found.eval_image) == {'0.jpg', '1.jpg', '2.jpg'}
     assert (matches.verdict == 'drop').all()
     filled = json.loads((run / 'check' / QUOTAS_FILE).read_text())
     assert sum(row['filled'] for row in filled) == 12

@@ -21,6 +21,7 @@ from ..eval_crops import EvalCrops
 from ..leakage import match_features, match_hashes, match_names
 from ..manifest import Parts, read_table, write_table
 from ..matches import MATCHES, Pixels, Policies, dropped_crops
+from ..perceptual_hash import NUM_ORIENTATIONS
 from ..plan import plan
 from ..provenance import Provenance
 from ..run import CurationRun
@@ -163,7 +164,10 @@ class _Check:
 
     @cached_property
     def _featured(self) -> tuple[EvalCrops, Pixels]:
-        """Features of the benchmarks' crops, which lie as those of the pool."""
+        """Features of the benchmarks' crops in eight orientations.
+
+        They lie on the grid of the pool's crops.
+        """
         folder, run = self.folder / 'benchmarks', self.run
         planned = folder / 'plan'
         if not (planned / SOURCES_FILE).exists():
@@ -182,7 +186,7 @@ class _Check:
                 gate=None,
                 output='check/benchmarks/score',
             ),
-            dict(prototypes=None, features=True),
+            dict(prototypes=None, features=True, orientations=NUM_ORIENTATIONS),
         )
         _, features, _ = read_features(planned, folder / 'score')
         crops = pa.concat_tables([read_table(planned / n) for n in Parts(planned)])
@@ -198,7 +202,7 @@ class _Check:
             window=window.astype(np.int64),
             codes=np.zeros((len(crops), 0, 32), np.uint8),
             quality=np.zeros(len(crops), np.float32),
-            features=features[:, None],
+            features=features,
         )
         paths = [file.path for file in files]
         return evals, crop_reader(paths, image, evals.window, **self.reading)

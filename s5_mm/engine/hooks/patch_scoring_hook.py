@@ -33,6 +33,7 @@ class PatchScoringHook(Hook):
         prototypes: File of the prototypes, relative to the run's directory
             (``cluster/prototypes.npz``); None for the pass that makes their features.
         features: Write the features too, float16.
+        orientations: Of the features, 1 or 8.
 
     Raises:
         ValueError: Before the test, if model or data are no scorer and no crop stream.
@@ -41,8 +42,14 @@ class PatchScoringHook(Hook):
         ManifestError: If there are parts that something else has scored.
     """
 
-    def __init__(self, prototypes: str | None = None, features: bool = False) -> None:
+    def __init__(
+        self,
+        prototypes: str | None = None,
+        features: bool = False,
+        orientations: int = 1,
+    ) -> None:
         self.prototypes, self.features = prototypes, features
+        self.orientations = orientations
         self._scorer: dict[str, Any] = {}
         self._open: dict[str, dict[int, tuple[int, dict[str, Tensor]]]] = {}
 
@@ -77,6 +84,7 @@ class PatchScoringHook(Hook):
         if not runner._load_from:
             raise ValueError('there is no checkpoint to score with (load_from)')
         checkpoint = file_sha256(runner._load_from)
+        model.set_orientations(self.orientations)
         self._scorer = {
             'checkpoint': checkpoint,
             'batch_size': stream.batch_size,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from s5_mm.checkpoints import CheckpointError
 from s5_mm.curation.entropy import check_background, pixel_scores
+from s5_mm.curation.perceptual_hash import NUM_ORIENTATIONS
 from s5_mm.curation.pooling import last_tap, pooled_feature
 from s5_mm.curation.prototypes import similarities
 from s5_mm.registry import MODELS
@@ -61,11 +62,12 @@ class PatchScorer(SemiBaseSegmentor):
         self.background, self.mode = background, mode
         self.amp_dtype, self.network = amp_dtype, network
         self.prototypes: Tensor | None = None
+        self.orientations = 1
         self.eval()
 
     def settings(self) -> dict[str, Any]:
         """What the scores depend on beside weights and pixels, JSON."""
-        names = ('background', 'mode', 'amp_dtype', 'network')
+        names = ('background', 'mode', 'amp_dtype', 'network', 'orientations')
         return {name: getattr(self, name) for name in names}
 
     def set_prototypes(self, prototypes: Tensor) -> None:
@@ -75,6 +77,19 @@ class PatchScorer(SemiBaseSegmentor):
             prototypes: float32, (M, D), rows of length 1.
         """
         self.prototypes = prototypes
+
+    def set_orientations(self, number: int) -> None:
+        """Give features of so many orientations of a crop from now on.
+
+        Args:
+            number: 1, or 8 for copies that are turned or mirrored.
+
+        Raises:
+            ValueError: If it is another number.
+        """
+        if number not in (1, NUM_ORIENTATIONS):
+            raise ValueError(f'orientations={number}, allowed are 1 and 8')
+        self.orientations = number
 
     def forward(
         self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor'
@@ -108,8 +123,9 @@ class PatchScorer(SemiBaseSegmentor):
 
         Returns:
             One dictionary of the batch: ``entropy``, ``foreground``, ``confidence``
-            (B,), ``class_areas`` (B, K), ``features`` (B, D) and, with prototypes,
-            ``cluster``, ``similarity``, ``margin`` (B,); all on the device.
+            (B,), ``class_areas`` (B, K), ``features`` (B, D), or (B, 8, D) in eight
+            orientations, and, with prototypes, ``cluster``, ``similarity``, ``margin``
+            (B,); all on the device.
         """
         logits, feature = self._logits(inputs)
         scores = pixel_scores(
@@ -124,13 +140,14 @@ class PatchScorer(SemiBaseSegmentor):
             nearest = similarities(feature, self.prototypes)
             names = ('cluster', 'similarity', 'margin')
             scores.update(zip(names, nearest, strict=True))
+        if self.orientations > 1:
+            turned = (self._feature(crops) for crops in _orientations(inputs)[1:])
+            feature = torch.stack([feature, *turned], 1)
         return [dict(scores, features=feature)]
 
     def _logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, K, h, w) and pooled features (B, D) of one pass."""
-        dtype = self.amp_dtype and getattr(torch, self.amp_dtype)
-        device = inputs.device.type
-        with torch.autocast(device, dtype, enabled=dtype is not None):
+        with self._autocast(inputs):
             with last_tap(self.predictor.backbone) as kept:
                 features: Sequence[Tensor] = self.predictor.extract_feat(inputs)
             logits = self.predictor.decode_head(features)
@@ -140,6 +157,17 @@ class PatchScorer(SemiBaseSegmentor):
                 f'{type(logits).__name__}, expected logits (B, K, h, w)'
             )
         return logits, pooled_feature(kept, features)
+
+    def _feature(self, inputs: Tensor) -> Tensor:
+        """Pooled features (B, D) without logits."""
+        with self._autocast(inputs), last_tap(self.predictor.backbone) as kept:
+            features = self.predictor.extract_feat(inputs)
+        return pooled_feature(kept, features)
+
+    def _autocast(self, inputs: Tensor) -> torch.autocast:
+        """Precision of the network."""
+        dtype = self.amp_dtype and getattr(torch, self.amp_dtype)
+        return torch.autocast(inputs.device.type, dtype, enabled=dtype is not None)
 
     def translate_checkpoint(
         self, state: dict[str, Tensor], prefix: str, mismatch: str
@@ -168,3 +196,10 @@ class PatchScorer(SemiBaseSegmentor):
         for key in keys:
             state[student + key[len(teacher) :]] = state.pop(key)
         return ['the weights of the teacher are taken']
+
+
+def _orientations(inputs: Tensor) -> list[Tensor]:
+    """Turn square crops, in the order of ``NUM_ORIENTATIONS``."""
+    return [
+        crops.rot90(k, (2, 3)) for crops in (inputs, inputs.flip(3)) for k in range(4)
+    ]

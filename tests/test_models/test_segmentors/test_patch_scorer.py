@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
@@ -12,6 +13,7 @@ from s5_mm.checkpoints import CheckpointError
 from s5_mm.curation.entropy import pixel_scores
 from s5_mm.engine.hooks import CheckpointFitHook
 from s5_mm.models.segmentors import FixMatch, PatchScorer
+from s5_mm.testing.attacks import orient
 from s5_mm.testing.toy import toy_segmentor
 
 
@@ -56,6 +58,27 @@ def test_prototypes(images) -> None:
     assert (again['similarity'] - 1).abs().max() < 1e-6
     cosine = (scores['features'][0] @ scores['features'][1]).item()
     assert again['margin'][0].item() == pytest.approx(1 - cosine, abs=1e-6)
+
+
+def test_features_of_eight_orientations_are_those_of_turned_crops(images) -> None:
+    model = scorer()
+    (upright,) = model.predict(images)
+    model.set_orientations(8)
+    (scores,) = model.predict(images)
+    assert scores['features'].shape == (2, 8, upright['features'].shape[1])
+    assert torch.equal(scores['entropy'], upright['entropy'])
+    for number in range(8):
+        turned = np.stack(
+            [orient(image.transpose(1, 2, 0), number) for image in images.numpy()]
+        )
+        (wanted,) = scorer().predict(torch.from_numpy(turned).permute(0, 3, 1, 2))
+        assert torch.allclose(
+            scores['features'][:, number], wanted['features'], atol=1e-6
+        )
+    assert (scores['features'][:, 1] - scores['features'][:, 0]).abs().max() > 1e-4
+    assert model.settings()['orientations'] == 8
+    with pytest.raises(ValueError, match='orientations=4, allowed are 1 and 8'):
+        model.set_orientations(4)
 
 
 def test_other_backbones_give_their_last_map() -> None:
