@@ -5,7 +5,7 @@ import torch
 
 from s5_mm.testing.kill_trials import differences, last_checkpoint
 
-from .toy import READS, Interrupted, ToyStopHook, toy_runner
+from .toy import Interrupted, ToyStopHook, toy_runner
 
 STOP = 11  # between two checkpoints, two log points and two validations
 
@@ -88,12 +88,12 @@ def test_resume_at_a_million_reads_nothing_before(tmp_path, workers):
         val_cfg=None,
         default_hooks__checkpoint__save_best=None,
         train_dataloader__num_workers=workers,
+        train_dataloader__dataset__reads=str(tmp_path / 'reads'),
     )
-    READS.value = 0
     runner.train()
     assert runner.iter == 1_000_002
     prefetched = workers * 2 * 4
-    assert 8 <= READS.value <= 8 + prefetched
+    assert 8 <= (tmp_path / 'reads').stat().st_size <= 8 + prefetched
 
 
 def _val_iterations(runner):

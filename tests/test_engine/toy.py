@@ -6,7 +6,6 @@ import os
 import random
 import time
 import uuid
-from multiprocessing import Value
 
 import numpy as np
 import torch
@@ -24,22 +23,23 @@ from s5_mm.utils.randomness import SampleKey, StreamIndex, sample_generator
 PRELOAD = ['tests.test_engine.toy']
 IMPORTS = dict(imports=['tests.test_engine.toy'])
 
-READS = Value('l', 0)  # images read by this process and its workers
-
 
 @DATASETS.register_module()
 class ToyDataset(Dataset):
-    def __init__(self, length, delay=0.0):
+    def __init__(self, length, delay=0.0, reads=None):
         self.length = length
         self.delay = delay
+        self.reads = reads  # file that gets a byte for every image read
         self.metainfo = dict(classes=('a', 'b'))
 
     def __len__(self):
         return self.length
 
     def __getitem__(self, index):
-        with READS.get_lock():
-            READS.value += 1
+        if self.reads:
+            # A lock shared by processes would stay locked when its holder is killed.
+            with open(self.reads, 'ab') as file:
+                file.write(b'.')
         time.sleep(self.delay)
         image = np.random.default_rng(int(index)).normal(size=(3, 8, 8))
         key = getattr(index, 'key', SampleKey(0, 0, int(index)))
