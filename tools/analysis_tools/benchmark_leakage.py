@@ -8,30 +8,37 @@ for copies that share half of the ground, and the false positives among pairs of
 of different folders, so folders must not show the same ground.  Tiles that are named
 ``*-x-y-z.*`` are also compared with the tile of the next coarser zoom level.
 
-Features come from a backbone in a curation run.  Here a stand-in takes its place: means
-of random projections of SIFT descriptors.  It decides which pixels are compared.
+Features decide which pixels are compared.  With ``--scorer CONFIG CHECKPOINT`` they
+come from the backbone of a scoring config, as in a curation run; without, from a
+stand-in: means of random projections of SIFT descriptors.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
+from s5_mm.checkpoints import load_data_only, load_into
 from s5_mm.curation.alignment import find_key_points, same_ground
 from s5_mm.curation.eval_crops import EvalCrops, cut_eval_images
 from s5_mm.curation.leakage import MIN_QUALITY, RADIUS, match_hashes
 from s5_mm.curation.matches import Policies, PoolCrops
-from s5_mm.curation.perceptual_hash import perceptual_hash
+from s5_mm.curation.perceptual_hash import NUM_ORIENTATIONS, perceptual_hash
 from s5_mm.curation.provenance import Origin
 from s5_mm.datasets.image_io import read_image
+from s5_mm.registry import MODELS
 from s5_mm.testing.attacks import ATTACKS
+from s5_mm.utils.config import load_config
 
 _PROJECTION = np.random.default_rng(0).normal(size=(128, 512)).astype(np.float32)
+Describe = Callable[[np.ndarray, int], np.ndarray]
+"""Takes a crop and a number of orientations and gives features, float32 (W, D)."""
 _TILE_NAME = re.compile(r'.*-(\d+)-(\d+)-(\d+)')
 
 
@@ -85,25 +92,68 @@ class Described:
 
     Args:
         image: uint8, (H, W, 3), RGB.
+        describe: Gives features.
+        orientations: Of the features: 8 of a benchmark's crop, 1 of the pool's.
     """
 
-    def __init__(self, image: np.ndarray) -> None:
+    def __init__(
+        self, image: np.ndarray, describe: Describe, orientations: int = 1
+    ) -> None:
         self.points = find_key_points(image)
         self.mirrored = find_key_points(np.ascontiguousarray(np.fliplr(image)))
-        # A backbone sees crops of one size, too.
-        small = cv2.resize(image, (192, 192), interpolation=cv2.INTER_AREA)
-        flipped = np.ascontiguousarray(np.fliplr(small))
-        self.feature = _pooled(small) + _pooled(flipped)
+        self.features = describe(image, orientations)
 
-    def similarity(self, other: Described, mean: np.ndarray) -> float:
-        """Cosine of the features without what all tiles have in common."""
-        first, second = self.feature - mean, other.feature - mean
-        norm = np.linalg.norm(first) * np.linalg.norm(second)
-        return float(first @ second / norm) if norm > 0 else 0.0
+    def similarity(self, other: Described) -> float:
+        """Largest cosine with the features of a crop of a benchmark."""
+        norms = np.linalg.norm(other.features, axis=1) * np.linalg.norm(
+            self.features[0]
+        )
+        return float(
+            (other.features @ self.features[0] / np.maximum(norms, 1e-9)).max()
+        )
 
     def confirmed(self, other: Described) -> bool:
         """Tell whether the pixels show the same ground."""
         return same_ground(self.points, other.points, other.mirrored) is not None
+
+
+def stand_in(image: np.ndarray, orientations: int) -> np.ndarray:
+    """Describe a crop without a backbone, whatever its orientation."""
+    small = cv2.resize(image, (192, 192), interpolation=cv2.INTER_AREA)
+    flipped = np.ascontiguousarray(np.fliplr(small))
+    return (_pooled(small) + _pooled(flipped))[None]
+
+
+def centred(describe: Describe, tiles: list[np.ndarray]) -> Describe:
+    """Take away from features what all tiles have in common."""
+    mean = np.mean([describe(tile, 1) for tile in tiles], axis=0)
+    return lambda image, orientations: describe(image, orientations) - mean
+
+
+def backbone_features(config: str, checkpoint: str, size: int) -> Describe:
+    """Make the backbone of a scoring config describe crops.
+
+    Args:
+        config: One of ``configs/curation/score_*.py``.
+        checkpoint: Its checkpoint.
+        size: Side in pixels to which crops are brought, as a run brings them.
+
+    Returns:
+        Gives its pooled features.
+    """
+    cfg = load_config(config)
+    model = MODELS.build(cfg.model)
+    load_into(model, load_data_only(checkpoint), checkpoint)
+
+    def describe(image: np.ndarray, orientations: int) -> np.ndarray:
+        side = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
+        inputs = torch.from_numpy(side).permute(2, 0, 1)
+        batch = model.data_preprocessor(dict(inputs=[inputs]), False)
+        model.set_orientations(orientations)
+        features = model.predict(batch['inputs'])[0]['features']
+        return features.reshape(orientations, -1).float().numpy()
+
+    return describe
 
 
 def _pooled(image: np.ndarray) -> np.ndarray:
@@ -149,9 +199,10 @@ def pyramid(names: list[str]) -> list[tuple[int, int]]:
 
 
 class Features:
-    """The third layer with its stand-in for a backbone.
+    """The third layer.
 
     Args:
+        describe: Gives features.
         tiles: Tiles of the benchmarks.
         folders: Number of each tile's folder.
         rng: Draws pairs of unrelated tiles.
@@ -160,18 +211,27 @@ class Features:
 
     def __init__(
         self,
+        describe: Describe,
         tiles: list[np.ndarray],
         folders: np.ndarray,
         rng: np.random.Generator,
         pairs: int,
     ) -> None:
-        self.tiles = [Described(tile) for tile in tiles]
-        self.mean = np.mean([tile.feature for tile in self.tiles], axis=0)
+        self.describe = describe
+        self.tiles = [self.of_benchmark(tile) for tile in tiles]
         drawn = rng.integers(0, len(tiles), (4 * pairs, 2))
         drawn = drawn[folders[drawn[:, 0]] != folders[drawn[:, 1]]][:pairs]
         self.drawn = [(self.tiles[a], self.tiles[b]) for a, b in drawn]
-        cosines = [a.similarity(b, self.mean) for a, b in self.drawn]
+        cosines = [a.similarity(b) for a, b in self.drawn]
         self.least = float(np.quantile(cosines, 0.99)) if cosines else 0.0
+
+    def of_benchmark(self, tile: np.ndarray) -> Described:
+        """Describe a crop of a benchmark."""
+        return Described(tile, self.describe, NUM_ORIENTATIONS)
+
+    def of_pool(self, copy: np.ndarray) -> Described:
+        """Describe a crop of the pool."""
+        return Described(copy, self.describe)
 
     def false_positives(self) -> tuple[int, int]:
         """Count unrelated pairs, and those whose pixels agree, similar or not."""
@@ -179,7 +239,7 @@ class Features:
 
     def found(self, copy: Described, tile: Described) -> tuple[bool, bool]:
         """Tell whether a pair is similar, and whether its pixels agree."""
-        similar = copy.similarity(tile, self.mean) >= self.least
+        similar = copy.similarity(tile) >= self.least
         return similar, copy.confirmed(tile)
 
 
@@ -209,7 +269,11 @@ def measure_attacks(
         matches = hash_matches(copies, evals)
         hashed = [(row, row) in matches for row in range(len(tiles))]
         pairs = zip(copies[:count], features.tiles[:count], strict=True)
-        show(name, hashed, [features.found(Described(c), tile) for c, tile in pairs])
+        show(
+            name,
+            hashed,
+            [features.found(features.of_pool(c), tile) for c, tile in pairs],
+        )
     kinds: dict[str, tuple[list, list]] = {}
     for tile in tiles[:count]:
         for name, (first, second) in half_overlaps(tile).items():
@@ -217,7 +281,8 @@ def measure_attacks(
                 copy = ATTACKS[after](second)
                 hashed, found = kinds.setdefault(f'{name}, {after[:8]}', ([], []))
                 hashed.append(bool(hash_matches([copy], cut([first]))))
-                found.append(features.found(Described(copy), Described(first)))
+                pair = features.of_pool(copy), features.of_benchmark(first)
+                found.append(features.found(*pair))
     for name, (hashed, found) in kinds.items():
         show(name, hashed, found)
 
@@ -251,8 +316,10 @@ def measure_pyramid(
     same = {(c, p) for c, p in matches if level[c] == level[p]}
     other = matches - set(pairs) - same
     some = [pairs[i] for i in rng.permutation(len(pairs))[:count]]
-    described = {row: Described(tiles[row]) for row in sorted({*sum(some, ())})}
-    kinds = [features.found(described[c], described[p]) for c, p in some]
+    kinds = [
+        features.found(features.of_pool(tiles[c]), features.of_benchmark(tiles[p]))
+        for c, p in some
+    ]
     similar, confirmed = np.array(kinds, bool).T
     print(
         f'  {len(pairs)} tiles of which a quarter of a coarser tile shows the ground; '
@@ -281,6 +348,12 @@ def main() -> None:
     parser.add_argument(
         '--pairs', type=int, default=5000, help='unrelated pairs of that layer'
     )
+    parser.add_argument(
+        '--scorer',
+        nargs=2,
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='whose backbone gives the features',
+    )
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
     cv2.setNumThreads(1)
@@ -302,7 +375,10 @@ def main() -> None:
     tiles, owners = [chosen[i] for i in order], np.array(folders)[order]
     print(f'{len(tiles)} tiles with structure, {flat} flat ones are not hashed')
     count = min(args.max_features, len(tiles))
-    features = Features(tiles[:count], owners[:count], rng, args.pairs)
+    describe = centred(stand_in, tiles[:count])
+    if args.scorer:
+        describe = backbone_features(*args.scorer, args.size)
+    features = Features(describe, tiles[:count], owners[:count], rng, args.pairs)
     evals = cut(tiles)
     found = hash_matches(tiles, evals)
     unrelated = int((owners[:, None] != owners[None]).sum())
