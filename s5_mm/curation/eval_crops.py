@@ -18,6 +18,10 @@ GAINS = (1.0, 1.3)
 bright parts at 255, which moves 43 bits of the 99th percentile; hashed beside the
 original, the brighter one is found too, and needs no larger radius."""
 
+FEATURE_GAINS = (1.0, 0.7, 1.3)
+"""Brightness of the copies whose features are compared: a backbone need not be
+indifferent to it."""
+
 # Below this side in pixels there is less detail than a code has bits.
 _MIN_SIDE = 64
 
@@ -32,8 +36,8 @@ class EvalCrops(NamedTuple):
         window: x, y, width, height in pixels of the image, int64 (m, 4).
         codes: Codes in eight orientations for every gain, uint8 (m, V, 32).
         quality: Of the codes, 0 to 1, float32 (m,).
-        features: Pooled features of unit length, float16 (m, W, D) in W orientations,
-            or None.
+        features: Pooled features of unit length, float16 (m, W, D) of W copies, or
+            None.
     """
 
     origins: Sequence[Origin]

@@ -46,7 +46,7 @@ def write_scores(
         crop_ids: uint64, (n,), all crops of the part.
         passed: bool, (n,), those that were scored, m of them.
         scores: Columns of :func:`scores_schema`, (m,) or (m, K), missing ones null; and
-            perhaps ``features``, (m, D) or (m, W, D) in W orientations.
+            perhaps ``features``, (m, D) or (m, W, D) of W copies.
         scorer: What made the scores, JSON; kept in the table.
 
     Raises:

@@ -26,10 +26,10 @@ import torch
 
 from s5_mm.checkpoints import load_data_only, load_into
 from s5_mm.curation.alignment import find_key_points, same_ground
-from s5_mm.curation.eval_crops import EvalCrops, cut_eval_images
+from s5_mm.curation.eval_crops import FEATURE_GAINS, EvalCrops, cut_eval_images
 from s5_mm.curation.leakage import MIN_QUALITY, RADIUS, match_hashes
 from s5_mm.curation.matches import Policies, PoolCrops
-from s5_mm.curation.perceptual_hash import NUM_ORIENTATIONS, perceptual_hash
+from s5_mm.curation.perceptual_hash import perceptual_hash
 from s5_mm.curation.provenance import Origin
 from s5_mm.datasets.image_io import read_image
 from s5_mm.registry import MODELS
@@ -37,8 +37,8 @@ from s5_mm.testing.attacks import ATTACKS
 from s5_mm.utils.config import load_config
 
 _PROJECTION = np.random.default_rng(0).normal(size=(128, 512)).astype(np.float32)
-Describe = Callable[[np.ndarray, int], np.ndarray]
-"""Takes a crop and a number of orientations and gives features, float32 (W, D)."""
+Describe = Callable[[np.ndarray, tuple[float, ...]], np.ndarray]
+"""Takes a crop and gains of its copies and gives features, float32 (W, D)."""
 _TILE_NAME = re.compile(r'.*-(\d+)-(\d+)-(\d+)')
 
 
@@ -93,15 +93,15 @@ class Described:
     Args:
         image: uint8, (H, W, 3), RGB.
         describe: Gives features.
-        orientations: Of the features: 8 of a benchmark's crop, 1 of the pool's.
+        gains: Of the copies that are described too, those of a benchmark.
     """
 
     def __init__(
-        self, image: np.ndarray, describe: Describe, orientations: int = 1
+        self, image: np.ndarray, describe: Describe, gains: tuple[float, ...] = ()
     ) -> None:
         self.points = find_key_points(image)
         self.mirrored = find_key_points(np.ascontiguousarray(np.fliplr(image)))
-        self.features = describe(image, orientations)
+        self.features = describe(image, gains)
 
     def similarity(self, other: Described) -> float:
         """Largest cosine with the features of a crop of a benchmark."""
@@ -117,7 +117,7 @@ class Described:
         return same_ground(self.points, other.points, other.mirrored) is not None
 
 
-def stand_in(image: np.ndarray, orientations: int) -> np.ndarray:
+def stand_in(image: np.ndarray, gains: tuple[float, ...]) -> np.ndarray:
     """Describe a crop without a backbone, whatever its orientation."""
     small = cv2.resize(image, (192, 192), interpolation=cv2.INTER_AREA)
     flipped = np.ascontiguousarray(np.fliplr(small))
@@ -126,8 +126,8 @@ def stand_in(image: np.ndarray, orientations: int) -> np.ndarray:
 
 def centred(describe: Describe, tiles: list[np.ndarray]) -> Describe:
     """Take away from features what all tiles have in common."""
-    mean = np.mean([describe(tile, 1) for tile in tiles], axis=0)
-    return lambda image, orientations: describe(image, orientations) - mean
+    mean = np.mean([describe(tile, ()) for tile in tiles], axis=0)
+    return lambda image, gains: describe(image, gains) - mean
 
 
 def backbone_features(config: str, checkpoint: str, size: int) -> Describe:
@@ -145,13 +145,13 @@ def backbone_features(config: str, checkpoint: str, size: int) -> Describe:
     model = MODELS.build(cfg.model)
     load_into(model, load_data_only(checkpoint), checkpoint)
 
-    def describe(image: np.ndarray, orientations: int) -> np.ndarray:
+    def describe(image: np.ndarray, gains: tuple[float, ...]) -> np.ndarray:
         side = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
         inputs = torch.from_numpy(side).permute(2, 0, 1)
         batch = model.data_preprocessor(dict(inputs=[inputs]), False)
-        model.set_orientations(orientations)
+        model.set_gains(gains)
         features = model.predict(batch['inputs'])[0]['features']
-        return features.reshape(orientations, -1).float().numpy()
+        return features.reshape(-1, features.shape[-1]).float().numpy()
 
     return describe
 
@@ -227,7 +227,7 @@ class Features:
 
     def of_benchmark(self, tile: np.ndarray) -> Described:
         """Describe a crop of a benchmark."""
-        return Described(tile, self.describe, NUM_ORIENTATIONS)
+        return Described(tile, self.describe, FEATURE_GAINS)
 
     def of_pool(self, copy: np.ndarray) -> Described:
         """Describe a crop of the pool."""

@@ -17,11 +17,10 @@ import pyarrow.compute as pc
 from ..benchmarks import Benchmarks, hash_benchmarks
 from ..candidates import Candidates, crop_reader, read_candidates
 from ..duplicates import DUPLICATES, feature_pairs, hash_pairs, resolve_duplicates
-from ..eval_crops import EvalCrops
+from ..eval_crops import FEATURE_GAINS, EvalCrops
 from ..leakage import match_features, match_hashes, match_names
 from ..manifest import Parts, read_table, write_table
 from ..matches import MATCHES, Pixels, Policies, dropped_crops
-from ..perceptual_hash import NUM_ORIENTATIONS
 from ..plan import plan
 from ..provenance import Provenance
 from ..run import CurationRun
@@ -164,10 +163,7 @@ class _Check:
 
     @cached_property
     def _featured(self) -> tuple[EvalCrops, Pixels]:
-        """Features of the benchmarks' crops in eight orientations.
-
-        They lie on the grid of the pool's crops.
-        """
+        """Features of the benchmarks' crops, which lie as those of the pool."""
         folder, run = self.folder / 'benchmarks', self.run
         planned = folder / 'plan'
         if not (planned / SOURCES_FILE).exists():
@@ -186,7 +182,7 @@ class _Check:
                 gate=None,
                 output='check/benchmarks/score',
             ),
-            dict(prototypes=None, features=True, orientations=NUM_ORIENTATIONS),
+            dict(prototypes=None, features=True, gains=FEATURE_GAINS),
         )
         _, features, _ = read_features(planned, folder / 'score')
         crops = pa.concat_tables([read_table(planned / n) for n in Parts(planned)])

@@ -33,7 +33,8 @@ class PatchScoringHook(Hook):
         prototypes: File of the prototypes, relative to the run's directory
             (``cluster/prototypes.npz``); None for the pass that makes their features.
         features: Write the features too, float16.
-        orientations: Of the features, 1 or 8.
+        gains: Of the copies that have features too, see
+            :meth:`s5_mm.PatchScorer.set_gains`.
 
     Raises:
         ValueError: Before the test, if model or data are no scorer and no crop stream.
@@ -46,10 +47,10 @@ class PatchScoringHook(Hook):
         self,
         prototypes: str | None = None,
         features: bool = False,
-        orientations: int = 1,
+        gains: Sequence[float] = (),
     ) -> None:
         self.prototypes, self.features = prototypes, features
-        self.orientations = orientations
+        self.gains = tuple(gains)
         self._scorer: dict[str, Any] = {}
         self._open: dict[str, dict[int, tuple[int, dict[str, Tensor]]]] = {}
 
@@ -84,7 +85,7 @@ class PatchScoringHook(Hook):
         if not runner._load_from:
             raise ValueError('there is no checkpoint to score with (load_from)')
         checkpoint = file_sha256(runner._load_from)
-        model.set_orientations(self.orientations)
+        model.set_gains(self.gains)
         self._scorer = {
             'checkpoint': checkpoint,
             'batch_size': stream.batch_size,

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from s5_mm.checkpoints import CheckpointError
 from s5_mm.curation.entropy import check_background, pixel_scores
-from s5_mm.curation.perceptual_hash import NUM_ORIENTATIONS
 from s5_mm.curation.pooling import last_tap, pooled_feature
 from s5_mm.curation.prototypes import similarities
 from s5_mm.registry import MODELS
@@ -62,13 +61,13 @@ class PatchScorer(SemiBaseSegmentor):
         self.background, self.mode = background, mode
         self.amp_dtype, self.network = amp_dtype, network
         self.prototypes: Tensor | None = None
-        self.orientations = 1
+        self.gains: list[float] = []  # a list, as JSON gives it back
         self.eval()
 
     def settings(self) -> dict[str, Any]:
         """What the scores depend on beside weights and pixels, JSON."""
-        names = ('background', 'mode', 'amp_dtype', 'network', 'orientations')
-        return {name: getattr(self, name) for name in names}
+        names = ('background', 'mode', 'amp_dtype', 'network')
+        return {name: getattr(self, name) for name in names} | {'gains': self.gains}
 
     def set_prototypes(self, prototypes: Tensor) -> None:
         """Compare crops with prototypes from now on.
@@ -78,18 +77,19 @@ class PatchScorer(SemiBaseSegmentor):
         """
         self.prototypes = prototypes
 
-    def set_orientations(self, number: int) -> None:
-        """Give features of so many orientations of a crop from now on.
+    def set_gains(self, gains: Sequence[float]) -> None:
+        """Give features of copies too that a crop may have, from now on.
 
         Args:
-            number: 1, or 8 for copies that are turned or mirrored.
+            gains: Factors of the brightness; each gives eight orientations.  None for
+                features of the crop alone.
 
         Raises:
-            ValueError: If it is another number.
+            ValueError: If the first gain, which gives the crop itself, is not 1.
         """
-        if number not in (1, NUM_ORIENTATIONS):
-            raise ValueError(f'orientations={number}, allowed are 1 and 8')
-        self.orientations = number
+        if gains and gains[0] != 1:
+            raise ValueError(f'gains={tuple(gains)}, the first one must be 1')
+        self.gains = list(gains)
 
     def forward(
         self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor'
@@ -123,9 +123,9 @@ class PatchScorer(SemiBaseSegmentor):
 
         Returns:
             One dictionary of the batch: ``entropy``, ``foreground``, ``confidence``
-            (B,), ``class_areas`` (B, K), ``features`` (B, D), or (B, 8, D) in eight
-            orientations, and, with prototypes, ``cluster``, ``similarity``, ``margin``
-            (B,); all on the device.
+            (B,), ``class_areas`` (B, K), ``features`` (B, D), or (B, W, D) of W copies
+            (:meth:`set_gains`), and, with prototypes, ``cluster``, ``similarity``,
+            ``margin`` (B,); all on the device.
         """
         logits, feature = self._logits(inputs)
         scores = pixel_scores(
@@ -140,9 +140,10 @@ class PatchScorer(SemiBaseSegmentor):
             nearest = similarities(feature, self.prototypes)
             names = ('cluster', 'similarity', 'margin')
             scores.update(zip(names, nearest, strict=True))
-        if self.orientations > 1:
-            turned = (self._feature(crops) for crops in _orientations(inputs)[1:])
-            feature = torch.stack([feature, *turned], 1)
+        if self.gains:
+            copies = [crops for g in self.gains for crops in self._copies(inputs, g)]
+            others = (self._feature(crops) for crops in copies[1:])
+            feature = torch.stack([feature, *others], 1)
         return [dict(scores, features=feature)]
 
     def _logits(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,6 +158,15 @@ class PatchScorer(SemiBaseSegmentor):
                 f'{type(logits).__name__}, expected logits (B, K, h, w)'
             )
         return logits, pooled_feature(kept, features)
+
+    def _copies(self, inputs: Tensor, gain: float) -> list[Tensor]:
+        """Brighten square crops and turn them, in the order of NUM_ORIENTATIONS."""
+        if gain != 1:
+            mean, std = self.data_preprocessor.mean, self.data_preprocessor.std
+            brighter = ((inputs * std + mean) * gain).clamp(0, 255)
+            inputs = (brighter - mean) / std
+        both = inputs, inputs.flip(3)
+        return [crops.rot90(turn, (2, 3)) for crops in both for turn in range(4)]
 
     def _feature(self, inputs: Tensor) -> Tensor:
         """Pooled features (B, D) without logits."""
@@ -196,10 +206,3 @@ class PatchScorer(SemiBaseSegmentor):
         for key in keys:
             state[student + key[len(teacher) :]] = state.pop(key)
         return ['the weights of the teacher are taken']
-
-
-def _orientations(inputs: Tensor) -> list[Tensor]:
-    """Turn square crops, in the order of ``NUM_ORIENTATIONS``."""
-    return [
-        crops.rot90(k, (2, 3)) for crops in (inputs, inputs.flip(3)) for k in range(4)
-    ]

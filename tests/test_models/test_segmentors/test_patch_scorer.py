@@ -22,6 +22,13 @@ def scorer(**kwargs):
     return PatchScorer(ConfigDict(toy_segmentor(6)), **kwargs)
 
 
+def brightness_scorer():
+    config = dict(
+        type='ImgDataPreprocessor', mean=[120.0, 110, 100], std=[60.0, 55, 50]
+    )
+    return scorer(data_preprocessor=config)
+
+
 @pytest.fixture
 def images():
     return torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
@@ -60,25 +67,35 @@ def test_prototypes(images) -> None:
     assert again['margin'][0].item() == pytest.approx(1 - cosine, abs=1e-6)
 
 
-def test_features_of_eight_orientations_are_those_of_turned_crops(images) -> None:
-    model = scorer()
-    (upright,) = model.predict(images)
-    model.set_orientations(8)
-    (scores,) = model.predict(images)
-    assert scores['features'].shape == (2, 8, upright['features'].shape[1])
+def test_features_of_copies_are_those_of_turned_and_brighter_crops() -> None:
+    images = torch.from_numpy(np.random.default_rng(1).integers(0, 256, (2, 3, 32, 32)))
+    images = images.to(torch.uint8)
+    model, plain = brightness_scorer(), brightness_scorer()
+    inputs = model.data_preprocessor(dict(inputs=images), False)['inputs']
+    (upright,) = model.predict(inputs)
+    model.set_gains((1, 1.5))
+    (scores,) = model.predict(inputs)
+    assert scores['features'].shape == (2, 16, upright['features'].shape[1])
     assert torch.equal(scores['entropy'], upright['entropy'])
-    for number in range(8):
-        turned = np.stack(
-            [orient(image.transpose(1, 2, 0), number) for image in images.numpy()]
-        )
-        (wanted,) = scorer().predict(torch.from_numpy(turned).permute(0, 3, 1, 2))
+    for number in range(16):
+        gain, turn = (1, 1.5)[number // 8], number % 8
+        copies = [
+            orient(image.transpose(1, 2, 0).clip(0, 255 / gain) * gain, turn)
+            for image in images.numpy().astype(np.float32)
+        ]
+        crops = torch.from_numpy(np.stack(copies)).permute(0, 3, 1, 2)
+        inputs = plain.data_preprocessor(dict(inputs=crops), False)['inputs']
+        (wanted,) = plain.predict(inputs)
         assert torch.allclose(
-            scores['features'][:, number], wanted['features'], atol=1e-6
+            scores['features'][:, number], wanted['features'], atol=1e-5
         )
-    assert (scores['features'][:, 1] - scores['features'][:, 0]).abs().max() > 1e-4
-    assert model.settings()['orientations'] == 8
-    with pytest.raises(ValueError, match='orientations=4, allowed are 1 and 8'):
-        model.set_orientations(4)
+    for number in (1, 8):
+        assert (
+            scores['features'][:, number] - scores['features'][:, 0]
+        ).abs().max() > (1e-4)
+    assert model.settings()['gains'] == [1, 1.5]
+    with pytest.raises(ValueError, match=r'gains=\(0.7, 1\), the first one must be 1'):
+        model.set_gains((0.7, 1))
 
 
 def test_other_backbones_give_their_last_map() -> None:
