@@ -30,6 +30,11 @@ class OrientedRCNN(FasterRCNN):
     An image of more than ``gpu_assign_thr`` boxes adds three, see
     :class:`s5_mm.models.task_modules.MaxIoUAssigner`.
 
+    Ground truth is brought into the representation of the box coder (``le90``: the width
+    is the longer side) first.  RoIs of the RPN have it, and ground truth is pooled beside
+    them, while mmrotate's pipeline gives the boxes of OpenCV: half of them would be seen
+    turned by 90 degrees and enlarged along the other side.
+
     Arguments and names of parameters as for ``mmdet.FasterRCNN``.
     """
 
@@ -51,11 +56,17 @@ class OrientedRCNN(FasterRCNN):
 
         Args:
             batch_inputs: Images (N, 3, H, W), or what the backbone takes.
-            batch_data_samples: N samples with ``gt_instances``.
+            batch_data_samples: N samples with ``gt_instances``, whose boxes change
+                their representation.
 
         Returns:
             Losses by name.
         """
+        version = self.roi_head.bbox_head.bbox_coder.angle_version
+        for sample in batch_data_samples:
+            for name in ('gt_instances', 'ignored_instances'):
+                if name in sample:
+                    sample.get(name).bboxes.regularize_boxes(version)
         features, off = self._features(batch_inputs)
         with off:
             return super().loss(features, batch_data_samples)
