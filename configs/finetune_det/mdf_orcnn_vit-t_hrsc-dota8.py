@@ -41,12 +41,12 @@ val_dataloader = dict(
 val_evaluator = dict(metrics={name: own['metric'] for name, own in datasets.items()})
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
-# 12 epochs of 150 iterations, in which an image of DOTA comes 75 times as often.
-max_epochs = 12
+# 6 epochs of 150 iterations, in which an image of DOTA comes 75 times as often.
+max_epochs = 6
 warmup, steps = _base_.param_scheduler
-steps.update(milestones=[8, 11], end=max_epochs)
+steps.update(milestones=[4], end=max_epochs)
 param_scheduler = [warmup, steps]
-train_cfg = dict(max_epochs=max_epochs, val_interval=4)
+train_cfg = dict(max_epochs=max_epochs, val_interval=3)
 default_hooks = dict(
     logger=dict(interval=25), checkpoint=dict(interval=300, max_keep_ckpts=1)
 )

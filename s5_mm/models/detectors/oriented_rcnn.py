@@ -30,10 +30,10 @@ class OrientedRCNN(FasterRCNN):
     An image of more than ``gpu_assign_thr`` boxes adds three, see
     :class:`s5_mm.models.task_modules.MaxIoUAssigner`.
 
-    Ground truth is brought into the representation of the box coder (``le90``: the width
-    is the longer side) first.  RoIs of the RPN have it, and ground truth is pooled beside
-    them, while mmrotate's pipeline gives the boxes of OpenCV: half of them would be seen
-    turned by 90 degrees and enlarged along the other side.
+    Ground truth is brought into the representation of the box coder (``le90``: the
+    width is the longer side) first.  RoIs of the RPN have it, and ground truth is
+    pooled beside them, while mmrotate's pipeline gives the boxes of OpenCV: half of
+    them would be seen turned by 90 degrees and enlarged along the other side.
 
     Arguments and names of parameters as for ``mmdet.FasterRCNN``.
     """

@@ -125,7 +125,8 @@ def test_losses_do_not_depend_on_how_ground_truth_is_written():
         for sample in samples:
             boxes = sample.gt_instances.bboxes
             boxes.regularize_boxes('le90')
-            assert len(boxes) and (boxes.tensor[:, 2] > boxes.tensor[:, 3]).all()
+            assert len(boxes)
+            assert (boxes.tensor[:, 2] > boxes.tensor[:, 3]).all()
             if swap:  # the same boxes: sides swapped, a quarter turn
                 boxes.tensor = boxes.tensor[:, [0, 1, 3, 2, 4]]
                 boxes.tensor[:, 4] -= torch.pi / 2
