@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 
@@ -170,6 +171,26 @@ def test_pixels_decide_between_crops_with_similar_features() -> None:
     assert not len(match_features(away, cut, *options, min_similarity=0.5))
     with pytest.raises(ValueError, match='needs features of pool and benchmarks'):
         match_features(pool._replace(features=None), cut, *options, min_similarity=0.5)
+
+
+def test_similar_features_are_confirmed_by_close_codes_too() -> None:
+    """Copies of which nothing but low frequencies is left; others stay unconfirmed."""
+    names = [Origin('bench', 'test', f'{n}.png') for n in range(2)]
+    tests = [scene(0), scene(1)]
+    whole = cut_eval_images(zip(names, tests, strict=True), SIZE, shares=(1.0,))
+    units = np.eye(3, 16, dtype=np.float16)
+    cut = whole._replace(features=units[:2, None])
+    blurred = [cv2.GaussianBlur(orient(t, 3), (0, 0), 4) for t in (*tests, scene(3))]
+    pool = make_pool(blurred, units[[0, 1, 0]])
+    far = [match_hashes(pool, whole, Policies(), radius=r)['crop_id'] for r in (0, 64)]
+    assert [len(found) for found in far] == [0, 2]
+    options = (Policies(), blurred.__getitem__, tests.__getitem__)
+    blind = dict(min_similarity=0.5, min_correlation=1.01)  # no alignment is enough
+    table = match_features(pool, cut, *options, **blind)
+    assert table['crop_id'].to_pylist() == [100, 101]
+    assert table['correlation'].to_pylist() == [None, None]
+    none = pool._replace(quality=np.full(3, 0.04, np.float32))
+    assert not len(match_features(none, cut, *options, **blind))
 
 
 @pytest.mark.parametrize('factor', [0.6, 1.7])
