@@ -7,6 +7,7 @@ from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .bad_sample_hook import BadSampleHook, TooManyBadImagesError
 from .box_panel_hook import BoxPanelHook
 from .checkpoint_fit_hook import CheckpointFitHook
+from .compile_hook import CompileHook
 from .data_wait_timer_hook import DataWaitTimerHook
 from .dataset_check_hook import DatasetCheckHook
 from .deferred_runtime_info_hook import DeferredRuntimeInfoHook
@@ -27,6 +28,7 @@ __all__ = [
     'BadSampleHook',
     'BoxPanelHook',
     'CheckpointFitHook',
+    'CompileHook',
     'DataWaitTimerHook',
     'DatasetCheckHook',
     'DeferredRuntimeInfoHook',

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from s5_mm.models.process_sum import sum_over_processes
 from s5_mm.registry import MODELS
 
 
@@ -37,24 +37,25 @@ class SyncBatchNorm(_BatchNorm):
             Features of the same shape and dtype.
         """
         together = self.training and dist.is_initialized() and dist.get_world_size() > 1
-        if input.device.type == 'cpu' and together:
-            return self._forward_cpu(input)
         if not together:
             return super().forward(input)
+        # torch's own code selects by a boolean mask, where a compiled graph breaks.
+        if input.device.type == 'cpu' or torch.compiler.is_compiling():
+            return self._forward_composed(input)
         return nn.SyncBatchNorm.forward(self, input)
 
-    def _forward_cpu(self, input: Tensor) -> Tensor:
+    def _forward_composed(self, input: Tensor) -> Tensor:
         """Normalise with the statistics of all processes, in fp32 at least."""
         features = input.to(torch.promote_types(input.dtype, torch.float32))
         axes = [axis for axis in range(input.dim()) if axis != 1]
         shape = [1, -1] + [1] * (input.dim() - 2)
         count = features.new_tensor([input.numel() / input.shape[1]])
         # Two passes: the sum of squares alone would lose digits to cancellation.
-        totals = all_reduce(torch.cat([features.sum(dim=axes), count]))
+        totals = sum_over_processes(torch.cat([features.sum(dim=axes), count]))
         total = totals[-1].detach()
         mean = totals[:-1] / total
         centred = features - mean.view(shape)
-        var = all_reduce(centred.square().sum(dim=axes)) / total
+        var = sum_over_processes(centred.square().sum(dim=axes)) / total
         if self.track_running_stats:
             self._track(mean.detach(), var.detach() * total / (total - 1))
         normed = centred * torch.rsqrt(var + self.eps).view(shape)

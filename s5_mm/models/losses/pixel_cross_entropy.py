@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from s5_mm.registry import MODELS
 
+from ..process_sum import sum_over_processes
+
 IGNORE = 255
 
 
@@ -68,7 +70,11 @@ def mean_over_pixels(total: Tensor, counted: Tensor, sync: bool = True) -> Tenso
     count = counted.sum().to(total.dtype)
     world = get_world_size() if sync else 1
     if world > 1:
-        all_reduce(count)
+        # mmengine's moves data between devices, which a compiled graph cannot.
+        if torch.compiler.is_compiling():
+            count = sum_over_processes(count)
+        else:
+            all_reduce(count)
     return total * world / count.clamp(min=1)
 
 

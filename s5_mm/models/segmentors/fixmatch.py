@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from s5_mm.registry import MODELS
 
 from ..data_preprocessors import MixPlan
-from .semi_base import SemiBaseSegmentor
+from .semi_base import SemiBaseSegmentor, stacked_labels
 
 
 class PseudoLabels(NamedTuple):
@@ -76,6 +76,7 @@ class FixMatch(SemiBaseSegmentor):
         burn_in=0,
         ema_momentum=None,
     )
+    compiled_steps = ('labelled_step', 'student_step', 'teacher_step')
 
     def __init__(
         self, segmentor: dict, semi_train_cfg: dict | None = None, **kwargs: Any
@@ -125,17 +126,15 @@ class FixMatch(SemiBaseSegmentor):
         self.update_teacher()
         if self._burning_in():
             return super().loss(inputs, data_samples)
+        labels = stacked_labels(data_samples['sup'])
         pseudo = self.pseudo_labels(inputs['unsup_weak'], mix)
-        x_l, x_s = inputs['sup'], inputs['unsup_strong']
-        features = self.student.extract_feat(torch.cat([x_l, x_s]))
-        logits_l, logits_s = self.student.decode_head(features).split(
-            [len(x_l), len(x_s)]
+        loss_sup, loss_unsup, features = self.student_step(
+            inputs['sup'], inputs['unsup_strong'], labels, pseudo
         )
-        labelled = [feature[: len(x_l)] for feature in features]
-
-        losses = self.loss_by_labels(logits_l, labelled, data_samples['sup'])
-        losses['loss_unsup'] = self.train_cfg['unsup_weight'] * self.unsupervised_loss(
-            logits_s, pseudo
+        losses = dict(
+            loss_sup=loss_sup,
+            **self.auxiliary_losses(features, labels),
+            loss_unsup=self.train_cfg['unsup_weight'] * loss_unsup,
         )
         if self.train_cfg['average_losses']:
             losses = {
@@ -148,6 +147,32 @@ class FixMatch(SemiBaseSegmentor):
         )
         self._count(pseudo, confident)
         return losses
+
+    def student_step(
+        self, x_l: Tensor, x_s: Tensor, labels: Tensor, pseudo: PseudoLabels
+    ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+        """One call of the student on both branches, and both losses.
+
+        Args:
+            x_l: Labelled images, (B_l, 3, H, W).
+            x_s: Strong views, (B_u, 3, H, W).
+            labels: Class ids, long, (B_l, H, W).
+            pseudo: The teacher's pseudo-labels of the strong views.
+
+        Returns:
+            L_s and L_us (Eq. 6, 7), scalars, and the features of the labelled images
+            that :meth:`auxiliary_losses` takes.
+        """
+        features = self.student.extract_feat(torch.cat([x_l, x_s]))
+        logits_l, logits_s = self.student.decode_head(features).split(
+            [len(x_l), len(x_s)]
+        )
+        labelled = [feature[: len(x_l)] for feature in features]
+        return (
+            self.labelled_loss(logits_l, labels),
+            self.unsupervised_loss(logits_s, pseudo),
+            self.auxiliary_inputs(labelled),
+        )
 
     def _burning_in(self) -> bool:
         """Whether this iteration still trains on labels alone."""
@@ -169,12 +194,24 @@ class FixMatch(SemiBaseSegmentor):
         """
         teacher = self.student if self.teacher is None else self.teacher
         with _evaluating(teacher):
-            logits = teacher.decode_head(teacher.extract_feat(x_weak))
-        p_weak = self.upsample(logits, x_weak.shape[-2:]).softmax(dim=1)
-        confidence, labels = p_weak.max(dim=1)
+            confidence, labels = self.teacher_step(x_weak)
         count = len(mix.partner)
         mixed = (mix.mix(own[:count], own) for own in (labels, confidence, mix.valid))
         return PseudoLabels(*mixed)
+
+    def teacher_step(self, x_weak: Tensor) -> tuple[Tensor, Tensor]:
+        """Call of the teacher, which is in eval mode.
+
+        Args:
+            x_weak: Weak views, (M, 3, H, W).
+
+        Returns:
+            max p^uw and argmax p^uw, (M, H, W) each.
+        """
+        teacher = self.student if self.teacher is None else self.teacher
+        logits = teacher.decode_head(teacher.extract_feat(x_weak))
+        p_weak = self.upsample(logits, x_weak.shape[-2:]).softmax(dim=1)
+        return tuple(p_weak.max(dim=1))
 
     def confident(self, pseudo: PseudoLabels) -> Tensor:
         """1(max p >= tau) on pixels that are no padding, bool, (B_u, H, W)."""

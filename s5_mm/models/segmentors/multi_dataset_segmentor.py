@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from s5_mm.registry import MODELS
 from s5_mm.utils.routing import DatasetSlice, contiguous_slices, dataset_names
 
+from ..compiled_steps import CompiledSteps
 from ..hand_over import hand_over
 from ..logged_losses import LoggedLosses
 from ..losses import upsample
@@ -24,7 +25,10 @@ from .inference import infer
 
 @MODELS.register_module()
 class MultiDatasetSegmentor(
-    MultiDatasetModel[SegmentationSettings], LoggedLosses, BaseSegmentor
+    CompiledSteps,
+    MultiDatasetModel[SegmentationSettings],
+    LoggedLosses,
+    BaseSegmentor,
 ):
     """Shared backbone, one decode head for each data set (the paper's Figure 3).
 
@@ -56,6 +60,7 @@ class MultiDatasetSegmentor(
     """
 
     part_prefix = 'decode_heads'
+    compiled_steps = ('losses_by_slice',)
 
     def __init__(
         self,
@@ -106,14 +111,32 @@ class MultiDatasetSegmentor(
             RoutingError: A sample's data set is unknown, or they are not contiguous.
         """
         inputs, data_samples, slices = self.started(inputs, data_samples)
+        labels = [
+            torch.cat([sample.gt_sem_seg.data for sample in part_samples]).long()
+            for part_samples in (data_samples[p.start : p.stop] for p in slices)
+        ]
+        losses = self.losses_by_slice(inputs, labels, slices)
+        self.connect_absent(losses, {part.name for part in slices})
+        return losses
+
+    def losses_by_slice(
+        self, inputs: Tensor, labels: Sequence[Tensor], slices: Sequence[DatasetSlice]
+    ) -> dict[str, Tensor]:
+        """One call of the backbone, then each head and its losses on its slice.
+
+        Args:
+            inputs: Normalised images, contiguous by data set, (N, 3, H, W).
+            labels: Of each slice, class ids, long, (N_t, H, W).
+            slices: Which samples are whose.
+
+        Returns:
+            Weighted losses by ``<data set>.<loss>``.
+        """
         features = self.extract_feat(inputs, slices)
         losses: dict[str, Tensor] = {}
-        for part in slices:
+        for part, truth in zip(slices, labels, strict=True):
             own = [feature[part.start : part.stop] for feature in features]
-            samples = data_samples[part.start : part.stop]
-            labels = torch.cat([sample.gt_sem_seg.data for sample in samples]).long()
-            losses.update(self.loss_by_dataset(part.name, own, labels))
-        self.connect_absent(losses, {part.name for part in slices})
+            losses.update(self.loss_by_dataset(part.name, own, truth))
         return losses
 
     def loss_by_dataset(

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from s5_mm.registry import MODELS
 
+from ..compiled_steps import CompiledSteps
 from ..data_preprocessors import MixPlan
 from ..logged_losses import LoggedLosses
 from ..losses import mean_over_pixels, pixel_cross_entropy, upsample
 
 
 @MODELS.register_module()
-class SemiBaseSegmentor(LoggedLosses, BaseSegmentor):
+class SemiBaseSegmentor(CompiledSteps, LoggedLosses, BaseSegmentor):
     """Wraps any mmseg segmentor; alone it trains on the labelled branch only.
 
     It is the supervised-only twin of its children: same data path, same loss L_s
@@ -43,6 +44,7 @@ class SemiBaseSegmentor(LoggedLosses, BaseSegmentor):
     #: Keys of ``semi_train_cfg`` with their defaults.
     TRAIN_DEFAULTS: dict[str, Any] = dict(sync_normalizer=True)
     ignore_index = 255
+    compiled_steps = ('labelled_step',)
 
     def __init__(
         self,
@@ -110,37 +112,70 @@ class SemiBaseSegmentor(LoggedLosses, BaseSegmentor):
         Returns:
             ``loss_sup`` and the losses of auxiliary heads.
         """
-        features = self.student.extract_feat(inputs['sup'])
-        logits = self.student.decode_head(features)
-        return self.loss_by_labels(logits, features, data_samples['sup'])
+        labels = stacked_labels(data_samples['sup'])
+        loss_sup, features = self.labelled_step(inputs['sup'], labels)
+        return dict(loss_sup=loss_sup, **self.auxiliary_losses(features, labels))
 
-    def loss_by_labels(
-        self, logits: Tensor, features: Sequence[Tensor], samples: Sequence
-    ) -> dict[str, Tensor]:
+    def labelled_step(
+        self, images: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Sequence[Tensor]]:
+        """Student and L_s of the labelled branch alone.
+
+        Args:
+            images: Normalised, (B_l, 3, H, W).
+            labels: Class ids, long, (B_l, H, W).
+
+        Returns:
+            L_s, scalar, and the features that :meth:`auxiliary_losses` takes.
+        """
+        features = self.student.extract_feat(images)
+        logits = self.student.decode_head(features)
+        return self.labelled_loss(logits, labels), self.auxiliary_inputs(features)
+
+    def labelled_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy with the labels (Eq. 6), padding and 255 ignored.
 
         Args:
             logits: Of the labelled images, at the head's size, (B_l, K, h, w).
-            features: Of the labelled images, for auxiliary heads.
-            samples: Samples with ``gt_sem_seg`` uint8 (1, H, W).
+            labels: Class ids, long, (B_l, H, W).
 
         Returns:
-            ``loss_sup``, mean over all pixels that are not ignored, and
-            ``aux.*`` of the auxiliary heads' own losses.
+            Mean over all pixels that are not ignored, scalar.
         """
-        labels = torch.cat([sample.gt_sem_seg.data for sample in samples]).long()
         entropy = self.pixel_cross_entropy(logits, labels)
-        losses = dict(
-            loss_sup=self.normalize(entropy.sum(), labels != self.ignore_index)
-        )
-        if self.student.with_auxiliary_head:
-            # mmseg's losses want labels as int64.
-            truth = [
-                SegDataSample(gt_sem_seg=PixelData(data=label.unsqueeze(0)))
-                for label in labels
-            ]
-            losses.update(self.student._auxiliary_head_forward_train(features, truth))
-        return losses
+        return self.normalize(entropy.sum(), labels != self.ignore_index)
+
+    def auxiliary_inputs(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Features that auxiliary heads need; none without such heads.
+
+        Args:
+            features: Of the labelled images, (B_l, C, h, w) each.
+
+        Returns:
+            The features, or nothing, so that a compiled step need not hand them out.
+        """
+        return features if self.student.with_auxiliary_head else ()
+
+    def auxiliary_losses(
+        self, features: Sequence[Tensor], labels: Tensor
+    ) -> dict[str, Tensor]:
+        """Losses of the auxiliary heads by mmseg's own code, never compiled.
+
+        Args:
+            features: What :meth:`auxiliary_inputs` gave.
+            labels: Class ids, long, (B_l, H, W).
+
+        Returns:
+            ``aux.*``, empty without auxiliary heads.
+        """
+        if not self.student.with_auxiliary_head:
+            return {}
+        # mmseg's losses want labels as int64.
+        truth = [
+            SegDataSample(gt_sem_seg=PixelData(data=label.unsqueeze(0)))
+            for label in labels
+        ]
+        return self.student._auxiliary_head_forward_train(features, truth)
 
     def pixel_cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy of each pixel at full resolution, in fp32.
@@ -249,6 +284,18 @@ class SemiBaseSegmentor(LoggedLosses, BaseSegmentor):
         for key in [key for key in state_dict if key.startswith(tuple(own))]:
             renamed = f'{prefix}student.{key[len(prefix) :]}'
             state_dict.setdefault(renamed, state_dict.pop(key))
+
+
+def stacked_labels(samples: Sequence[SegDataSample]) -> Tensor:
+    """Take the labels out of samples.
+
+    Args:
+        samples: N samples with ``gt_sem_seg`` uint8 (1, H, W).
+
+    Returns:
+        Class ids, long, (N, H, W).
+    """
+    return torch.cat([sample.gt_sem_seg.data for sample in samples]).long()
 
 
 def _checked(name: str, defaults: dict, given: dict | None) -> dict:
