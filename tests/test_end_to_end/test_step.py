@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from .host_syncs import count_host_syncs
 from .toy_s4p import toy_config, train
@@ -59,3 +60,30 @@ def _watched(cfg, work_dir, seen):
         return train(cfg, work_dir)
     finally:
         FixMatch.pixel_cross_entropy = plain
+
+
+def test_a_compiled_run_is_the_eager_run(scenes, tmp_path):
+    """One line of the config: the same log and checkpoint, EMA and burn-in on."""
+    short = dict(train_cfg__max_iters=5, default_hooks__checkpoint__interval=5)
+    line = dict(type='s5_mm.CompileHook', backend='eager')
+    torch._dynamo.reset()
+    counters.clear()
+    runs = [
+        train(toy_config(scenes, **short), tmp_path / 'eager'),
+        train(
+            toy_config(scenes, default_hooks__compile=line, **short),
+            tmp_path / 'compiled',
+        ),
+    ]
+    # The probe, the burn-in's step, the teacher's and the student's.
+    assert counters['stats']['unique_graphs'] == 4
+    assert not counters['graph_break']
+    losses = [run.message_hub.get_scalar('train/loss').data[0] for run in runs]
+    assert len(losses[0]) == 5
+    torch.testing.assert_close(*map(torch.tensor, losses), rtol=1e-5, atol=1e-6)
+    saved = [
+        torch.load(tmp_path / name / 'iter_5.pth', weights_only=True)['state_dict']
+        for name in ('eager', 'compiled')
+    ]
+    assert list(saved[0]) == list(saved[1])
+    torch.testing.assert_close(saved[1], saved[0], rtol=1e-4, atol=1e-5)

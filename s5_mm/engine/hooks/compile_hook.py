@@ -119,6 +119,7 @@ def _problem(model: nn.Module, options: dict[str, Any]) -> str | None:
         probe(torch.ones(2, device=device, requires_grad=True)).backward()
     # A backend may raise anything: a missing compiler, a driver, an import.
     except Exception as error:
-        first, *_ = str(error).strip().splitlines() or ['']
-        return f'{type(error).__name__}: {first}'
+        # torch's first line names the backend, the second what went wrong in it.
+        said = ' '.join(str(error).split('\n')[:2])
+        return f'{type(error).__name__}: {said}'
     return None

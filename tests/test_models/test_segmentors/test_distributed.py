@@ -12,6 +12,7 @@ from s5_mm.utils import SampleKey
 
 from ...distributed import run_ranks
 from ..toys import toy_segmentor
+from .compiled import Graphs
 
 SIZE = 16
 
@@ -42,7 +43,7 @@ def _batch(rank, world):
     )
 
 
-def _step(rank, world, normalization):
+def _step(rank, world, normalization, backend=None):
     torch.manual_seed(0)
     model = FixMatch(
         toy_segmentor('sync'),
@@ -61,18 +62,25 @@ def _step(rank, world, normalization):
     # fp64 from here on: what is compared is the method, not rounding.
     model.student.double()
     wrapped = DistributedDataParallel(model) if world > 1 else model
+    graphs = Graphs(backend or 'eager')
+    if backend is not None:
+        model.compile_steps(backend=graphs.backend, dynamic=False)
     data['inputs'] = {name: x.double() for name, x in data['inputs'].items()}
     loss, log_vars = model.parse_losses(wrapped(**data, mode='loss'))
     loss.backward()
     counts = model.read_pseudo_counts()
     gradients = {name: p.grad for name, p in model.student.named_parameters()}
-    return dict(log=log_vars, gradients=gradients, counts=counts)
+    return dict(log=log_vars, gradients=gradients, counts=counts, graphs=graphs.count)
 
 
-@pytest.mark.parametrize('normalization', ['valid', 'confident'])
-def test_two_processes_equal_one(tmp_path, normalization):
+@pytest.mark.parametrize(
+    ('normalization', 'backend'),
+    [('valid', None), ('confident', None), ('valid', 'aot_eager')],
+)
+def test_two_processes_equal_one(tmp_path, normalization, backend):
+    """Compiled too: the sums over processes are inside of the two graphs."""
     alone = _step(0, 1, normalization)
-    both = run_ranks(_step, 2, tmp_path, normalization)
+    both = run_ranks(_step, 2, tmp_path, normalization, backend)
     assert 0.05 < alone['log']['mask_ratio'] < 0.95
     for rank in both:
         for name, value in alone['log'].items():
@@ -82,3 +90,4 @@ def test_two_processes_equal_one(tmp_path, normalization):
                 rank['gradients'][name], gradient, rtol=1e-9, atol=1e-12
             )
         assert torch.equal(rank['counts'], alone['counts'])
+        assert rank['graphs'] == (0 if backend is None else 2)
