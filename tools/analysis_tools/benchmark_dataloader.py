@@ -5,8 +5,9 @@
 It starts with the time to open a list of a million names (``--names``), as text and as
 Parquet, and the bytes that a further worker costs.  Without a config it writes 512x512
 JPEG and PNG files to a temporary folder and loads them with the weak pipeline of
-pre-training; with one it loads the config's train set.  Times are of one core: run it
-with OMP_NUM_THREADS=1 on a quiet machine.
+pre-training, sample by sample in turn with the PIL pipeline of the release's shape
+(``plain_loader.py``); with one it loads the config's train set.  Times of a sample are
+CPU times of one core; run it with OMP_NUM_THREADS=1 on a quiet machine.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
+from plain_loader import plain_sample
 
 from s5_mm.datasets import MultiSourceDataset, PathTable
 from s5_mm.utils.config import load_config, pass_batch_size
@@ -78,15 +80,29 @@ def synthetic(folder: Path) -> dict:
     }
 
 
-def time_samples(dataset: MultiSourceDataset, samples: int) -> None:
-    """Print the time of a sample of each source, in this process."""
+def time_samples(
+    dataset: MultiSourceDataset, samples: int, folder: Path | None = None
+) -> None:
+    """Print the CPU time of a sample of each source, in this process.
+
+    Args:
+        dataset: The sources.
+        samples: Of each source.
+        folder: Of the images that :func:`synthetic` wrote; they are loaded as in the
+            release, too.
+    """
     start = 0
     for name, length in zip(dataset.source_names, dataset.source_lengths, strict=True):
-        times = []
+        times, plain = [], []
+        paths = sorted((folder / name).iterdir()) if folder else []
         for index in range(samples):
-            begin = time.perf_counter()
+            begin = time.thread_time()
             sample = dataset[start + index % length]
-            times.append(1e3 * (time.perf_counter() - begin))
+            times.append(1e3 * (time.thread_time() - begin))
+            if paths:
+                begin = time.thread_time()
+                plain_sample(paths[index % length])
+                plain.append(1e3 * (time.thread_time() - begin))
         size = sum(
             t.numel() * t.element_size()
             for t in (sample['inputs'], *_labels(sample['data_samples']))
@@ -96,6 +112,13 @@ def time_samples(dataset: MultiSourceDataset, samples: int) -> None:
             f'{np.mean(times):.2f} ms, min {min(times):.2f} ms a sample, '
             f'{size / 1e6:.2f} MB to the main process'
         )
+        if plain:
+            print(
+                f'  as the release: median {np.median(plain):.2f} ms, mean '
+                f'{np.mean(plain):.2f} ms, min {min(plain):.2f} ms; ours is '
+                f'{np.median(plain) / np.median(times):.1f}x as fast by the medians, '
+                f'{np.mean(plain) / np.mean(times):.1f}x by the means'
+            )
         start += length
 
 
@@ -162,7 +185,8 @@ def main() -> None:
         loader = Runner.build_dataloader(
             {**cfg, 'num_workers': 0, 'persistent_workers': False}, seed=0
         )
-        time_samples(loader.dataset, args.samples)
+        written = None if args.config else Path(folder)
+        time_samples(loader.dataset, args.samples, written)
         for workers in args.workers:
             time_loader(cfg, workers, args.batches)
 
