@@ -29,16 +29,16 @@ from .provenance import Provenance
 
 RADIUS = 31
 """Bits in which copies may differ.  Measured with
-``tools/analysis_tools/benchmark_leakage.py`` on 721 real 256-px tiles with structure:
-99.4 % are found after JPEG 30, 99.6 to 100 % after any change of scale, orientation or
-brightness by 30 %, 97.5 % after the worst combination (half size, darker by 30 %,
-turned, JPEG 30; 43 bits would find 1 % more and cost seven times as much with 10
-million crops).  None of 450,000 unrelated pairs match; the closest of 140,000 differ in
-82 bits.  Crops that share only half of the ground are not found."""
+``tools/analysis_tools/benchmark_leakage.py`` on 380 real 256-px tiles with structure:
+99.5 % are found after JPEG 30, 99.2 to 100 % after any change of scale, orientation or
+brightness by 30 %, 94.7 % after the worst combination (half size, darker by 30 %,
+turned, JPEG 30); 43 bits would find 2 % more and cost seven times as much with 10
+million crops.  None of 108,000 unrelated pairs match; the closest differ in 86 bits.
+Crops that share only half of the ground are not found."""
 SURE_RADIUS = 64
-"""Bits in which copies may differ whose features are similar already: 99.7 % of the
-worst combination are within, and of 647 tiles the closest unrelated ones differ in 84.
-Key points find 87 to 93 % of such copies (small, dark or overexposed, compressed)."""
+"""Bits in which copies may differ whose features are similar already.  Key points alone
+missed up to an eighth of small copies that are dark or overexposed and compressed; with
+this 60 of 60 are confirmed (docs/results.md)."""
 MIN_QUALITY = 0.1
 """Codes of evaluation crops with less structure are noise and are not compared: 3 of
 724 tiles.  Crops of the pool need half of it, for a copy that is darker and smaller has

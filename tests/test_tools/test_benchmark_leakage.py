@@ -36,7 +36,9 @@ def test_it_prints_recall_false_positives_and_what_the_pyramid_has(
     )
     text = done.stdout
     assert '4 tiles with structure, 1 flat ones are not hashed' in text
-    assert 'hash layer (radius 31) 0 of 8 pairs' in text
+    found = re.search(r'31\) 0 of 8 pairs, the closest differ in (\d+) bits', text)
+    assert found
+    assert 64 < int(found[1]) <= 128
     rows = re.findall(
         r'^(?:JPEG|scale|orientation|brightness).{22,} {3}100.00', text, re.M
     )

@@ -92,6 +92,17 @@ def hash_matches(pool: list[np.ndarray], evals: EvalCrops) -> set[tuple[int, int
     return set(zip(table['crop_id'].to_pylist(), images, strict=True))
 
 
+def closest_bits(pool: PoolCrops, evals: EvalCrops, owners: np.ndarray) -> int:
+    """Count the bits in which the closest crops of different folders differ."""
+    closest = 8 * pool.codes.shape[1]
+    for code, owner in zip(pool.codes, owners, strict=True):
+        others = evals.codes[owners[evals.image] != owner]
+        if len(others):
+            bits = np.unpackbits(others ^ code, axis=-1).sum(-1)
+            closest = min(closest, int(bits.min()))
+    return closest
+
+
 class Described:
     """Key points of an image and of its mirror image, and a feature of both.
 
@@ -390,7 +401,11 @@ def main() -> None:
     found = hash_matches(tiles, evals)
     unrelated = int((owners[:, None] != owners[None]).sum())
     wrong = sum(owners[a] != owners[b] for a, b in found)
-    print(f'false positives: hash layer (radius {RADIUS}) {wrong} of {unrelated} pairs')
+    closest = closest_bits(hash_pool(tiles), evals, owners)
+    print(
+        f'false positives: hash layer (radius {RADIUS}) {wrong} of {unrelated} pairs, '
+        f'the closest differ in {closest} bits'
+    )
     total, agree = features.false_positives()
     print(f'false positives: pixels or codes agree in {agree} of {total} pairs')
     inside = sum(a < b and owners[a] == owners[b] for a, b in found)
