@@ -62,9 +62,10 @@ class PackSample(BaseTransform):
             # 0.05 ms for 512x512x3; numpy's transposing copy takes 0.18.
             cv2.extractChannel(image, channel, plane)
         results.setdefault('valid_rect', (0, 0, width, height))
-        sample = SegDataSample(
-            metainfo={key: results[key] for key in self.meta_keys if key in results}
-        )
+        sample = SegDataSample()
+        for key in self.meta_keys:
+            if key in results:  # metainfo= copies deeply, 0.25 ms
+                sample.set_field(results[key], key, field_type='metainfo')
         if 'gt_seg_map' in results:
             labels = np.ascontiguousarray(results['gt_seg_map'], np.uint8)
             sample.gt_sem_seg = PixelData(data=torch.from_numpy(labels[None]))
