@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -10,11 +9,12 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from s5_mm.checkpoints.atomic_io import remove_leftovers, write_bytes
+from s5_mm.utils.locks import file_lock
 
 from .manifest import ManifestError
 
@@ -61,9 +61,12 @@ class WorkDir:
             ManifestError: If another run has it; its host and process are named.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / _LOCK, 'a+', encoding='utf-8') as file:
+        with (
+            open(self.path / _LOCK, 'a+', encoding='utf-8') as file,
+            ExitStack() as stack,
+        ):
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(file_lock(file))
             except OSError as error:
                 file.seek(0)
                 raise ManifestError(

@@ -24,7 +24,7 @@ from s5_mm.checkpoints import from_plain, load_data_only
 _INCIDENTAL = (
     'time',
     'data_time',
-    'data_wait',
+    'data_time_share',
     'eta',
     'cfg',
     'mmengine_version',  # holds the commit of the working directory

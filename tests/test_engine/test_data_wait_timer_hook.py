@@ -54,7 +54,7 @@ def test_share_of_each_interval(hub):
         part = slice(start, start + INTERVAL)
         waited, worked = sum(WAITS[part]), sum(WORKS[part])
         want.append(waited / (waited + worked))
-    got = hub.get_scalar('train/data_wait').data[0]
+    got = hub.get_scalar('train/data_time_share').data[0]
     assert got.tolist() == pytest.approx(want, rel=1e-9)
     assert len(hub.get_scalar('train/time').data[0]) == ITERATIONS
 
@@ -89,7 +89,7 @@ def test_tensors_are_not_read(monkeypatch):
     hook._before_epoch(_Runner)
     hook._before_iter(_Runner, 0, mode='train')
     hook._after_iter(_Runner, 0, outputs=dict(loss=torch.ones(1)), mode='train')
-    assert 0 <= _Runner.message_hub.scalars['train/data_wait'] <= 1
+    assert 0 <= _Runner.message_hub.scalars['train/data_time_share'] <= 1
 
 
 def test_interval_must_be_positive():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from s5_mm.checkpoints.atomic_io import remove_leftovers
+from s5_mm.utils.locks import file_lock
 
 from .archive import LayoutError
 from .runner import files_below, write_bytes
@@ -138,12 +139,10 @@ def locked(dst: Path) -> Iterator[None]:
     Raises:
         LayoutError: If another run has it.
     """
-    import fcntl  # of POSIX alone, as the workers' forks are
-
     dst.mkdir(parents=True, exist_ok=True)
-    with open(dst / _LOCK, 'w', encoding='utf-8') as file:
+    with open(dst / _LOCK, 'w', encoding='utf-8') as file, ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(file_lock(file))
         except OSError as error:
             raise LayoutError(
                 f'{dst}: another conversion writes to this folder, wait for it to end'

@@ -12,12 +12,12 @@ from s5_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class DataWaitTimerHook(IterTimerHook):
-    """The host's timer, which also logs ``data_wait``.
+    """The host's timer, which also logs ``data_time_share``.
 
-    ``data_wait`` is the sum of ``data_time`` over the sum of ``time`` since the last
-    log point, between 0 and 1.  The means that the host logs are over a window of its
-    own, ten iterations, whatever the interval.  Only clocks are read; the device is not
-    waited for.
+    ``data_time_share`` is the sum of ``data_time`` over the sum of ``time`` since the
+    last log point, between 0 and 1. The means that the host logs are over a window of
+    its own, ten iterations, whatever the interval. Only clocks are read; the device is
+    not waited for.
 
     Args:
         interval: Iterations between two values; None takes the interval of the
@@ -73,5 +73,7 @@ class DataWaitTimerHook(IterTimerHook):
         self._passed += hub.get_scalar('train/time').current()
         last = runner.iter + 1 >= runner.max_iters
         if self.every_n_inner_iters(batch_idx, self.interval) or last:
-            hub.update_scalar('train/data_wait', self._waited / max(self._passed, 1e-9))
+            hub.update_scalar(
+                'train/data_time_share', self._waited / max(self._passed, 1e-9)
+            )
             self._waited = self._passed = 0.0
