@@ -32,13 +32,12 @@ RADIUS = 31
 ``tools/analysis_tools/benchmark_leakage.py`` on 380 real 256-px tiles with structure:
 99.5 % are found after JPEG 30, 99.2 to 100 % after any change of scale, orientation or
 brightness by 30 %, 94.7 % after the worst combination (half size, darker by 30 %,
-turned, JPEG 30); 43 bits would find 2 % more and cost seven times as much with 10
-million crops.  None of 108,000 unrelated pairs match; the closest differ in 86 bits.
-Crops that share only half of the ground are not found."""
+turned, JPEG 30); features find those.  None of 108,000 unrelated pairs match; the
+closest differ in 86 bits.  Crops that share only half of the ground are not found."""
 SURE_RADIUS = 64
-"""Bits in which copies may differ whose features are similar already.  Key points alone
-missed up to an eighth of small copies that are dark or overexposed and compressed; with
-this 60 of 60 are confirmed (docs/results.md)."""
+"""Bits in which copies may differ whose features are similar already.  Small copies
+that are dark or overexposed and compressed lose the key points of some; with this 60 of
+60 are confirmed (docs/results.md)."""
 MIN_QUALITY = 0.1
 """Codes of evaluation crops with less structure are noise and are not compared: 3 of
 724 tiles.  Crops of the pool need half of it, for a copy that is darker and smaller has

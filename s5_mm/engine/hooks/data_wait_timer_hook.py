@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.hooks import IterTimerHook, LoggerHook
+from mmengine.hooks import IterTimerHook
 from mmengine.runner import Runner
 
 from s5_mm.registry import HOOKS
+
+from .log_interval import check_interval, logger_interval
 
 
 @HOOKS.register_module()
@@ -29,11 +31,7 @@ class DataWaitTimerHook(IterTimerHook):
 
     def __init__(self, interval: int | None = None) -> None:
         super().__init__()
-        if interval is not None and interval < 1:
-            raise ValueError(
-                'DataWaitTimerHook: interval must be at least 1 or None, got '
-                f'{interval}'
-            )
+        check_interval(self, interval)
         self.interval = interval
         self._waited = self._passed = 0.0
 
@@ -45,8 +43,7 @@ class DataWaitTimerHook(IterTimerHook):
         """
         super().before_train(runner)
         if self.interval is None:
-            loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
-            self.interval = min((hook.interval for hook in loggers), default=10)
+            self.interval = logger_interval(runner)
 
     def _after_iter(
         self,

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.hooks import LoggerHook, RuntimeInfoHook
+from mmengine.hooks import RuntimeInfoHook
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import Runner
 
 from s5_mm.registry import HOOKS
+
+from .log_interval import check_interval, logger_interval
 
 
 @HOOKS.register_module()
@@ -36,11 +38,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
 
     def __init__(self, interval: int | None = None) -> None:
         super().__init__()
-        if interval is not None and interval < 1:
-            raise ValueError(
-                'DeferredRuntimeInfoHook: interval must be at least 1 or None, got '
-                f'{interval}'
-            )
+        check_interval(self, interval)
         self.interval = interval
         self._rows: list[_Row] = []
         self._rates: dict[str, Any] = {}
@@ -53,8 +51,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         """
         super().before_train(runner)
         if self.interval is None:
-            loggers = [hook for hook in runner.hooks if isinstance(hook, LoggerHook)]
-            self.interval = min((hook.interval for hook in loggers), default=10)
+            self.interval = logger_interval(runner)
         if hasattr(runner.optim_wrapper, 'defer_scalars'):
             runner.optim_wrapper.defer_scalars = True
 
