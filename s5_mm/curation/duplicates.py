@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from .hamming import hamming_matches
-from .leakage import MIN_QUALITY, RADIUS, ground_comparer
+from .leakage import MIN_QUALITY, RADIUS, by_blocks, ground_comparer
 from .matches import Pixels
 from .near_duplicates import keep_one, similar_pairs
 
@@ -64,12 +64,13 @@ def feature_pairs(
     """
     found = similar_pairs(features, min_similarity)
     same = ground_comparer(pixels, pixels, min_overlap=min_overlap)
-    pairs = [
+    pairs = zip(found.second.tolist(), found.first.tolist(), strict=True)
+    repeats = [
         (a, b)
-        for a, b in zip(found.first.tolist(), found.second.tolist(), strict=True)
+        for b, a in sorted(pairs, key=by_blocks)
         if (fresh is None or fresh[a] or fresh[b]) and same(b, a) is not None
     ]
-    return np.array(pairs, np.int64).reshape(-1, 2)
+    return np.array(sorted(repeats), np.int64).reshape(-1, 2)
 
 
 def resolve_duplicates(

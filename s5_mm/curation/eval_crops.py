@@ -19,8 +19,8 @@ bright parts at 255, which moves 43 bits of the 99th percentile; hashed beside t
 original, the brighter one is found too, and needs no larger radius."""
 
 FEATURE_GAINS = (1.0, 0.7, 1.3)
-"""Brightness of the copies whose features are compared: a backbone need not be
-indifferent to it."""
+"""Brightness of the copies whose features are compared (``check.gains``): a backbone
+need not be indifferent to it.  Each costs eight passes over the benchmarks' crops."""
 
 # Below this side in pixels there is less detail than a code has bits.
 _MIN_SIDE = 64

@@ -43,6 +43,9 @@ MIN_QUALITY = 0.1
 724 tiles.  Crops of the pool need half of it, for a copy that is darker and smaller has
 less structure than its original."""
 
+# Crops of a side whose key points are kept, about 0.3 MB each.
+_REMEMBERED = 256
+
 
 def match_names(
     pool: PoolCrops, provenance: Provenance, policies: Policies
@@ -161,8 +164,7 @@ def match_features(
     )
     same_code = _code_comparer(pool, eval_pixels)
     matches: dict[tuple[int, int], tuple[float, float]] = {}
-    # By crop of the benchmarks, whose key points are then found once.
-    for row, crop in sorted(best, key=lambda pair: pair[::-1]):
+    for row, crop in sorted(best, key=by_blocks):
         alignment = compare(row, crop)
         if alignment is None and not same_code(row, crop):
             continue
@@ -179,7 +181,7 @@ def match_features(
 def _code_comparer(pool: PoolCrops, evals: Pixels) -> Callable[[int, int], bool]:
     """Make a function that tells of a pair of rows whether their codes are close."""
 
-    @lru_cache(1)  # pairs come by crop of the benchmarks
+    @lru_cache(1)  # pairs of a block come by crop of the benchmarks
     def of_benchmark(crop: int) -> tuple[np.ndarray, float]:
         return hash_eval_crop(evals(crop))
 
@@ -220,14 +222,27 @@ def ground_comparer(
         Takes a row of each side; key points of the last 256 crops are remembered.
     """
 
-    @lru_cache(256)
+    @lru_cache(_REMEMBERED)
     def of_first(row: int) -> KeyPoints:
         return find_key_points(first(row))
 
-    @lru_cache(256)
+    @lru_cache(_REMEMBERED)
     def of_second(row: int) -> tuple[KeyPoints, KeyPoints]:
         crop = second(row)
         mirrored = np.ascontiguousarray(np.fliplr(crop))
         return find_key_points(crop), find_key_points(mirrored)
 
     return lambda a, b: same_ground(of_first(a), *of_second(b), **thresholds)
+
+
+def by_blocks(pair: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Order pairs so that a comparer still remembers both sides: a key to sort by.
+
+    Args:
+        pair: Rows of the first and of the second side.
+
+    Returns:
+        The block of both, then the pair, the second side first.
+    """
+    first, second = pair
+    return first // _REMEMBERED, second // _REMEMBERED, second, first

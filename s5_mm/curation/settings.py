@@ -13,6 +13,7 @@ from s5_mm.utils.config import OrderedConfig
 
 from .collections import Collection, read_collections
 from .crop_grid import CropGrid
+from .eval_crops import FEATURE_GAINS
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'crop': dict(size=512, stride=512, small='reflect', min_size=1, max_crops=None),
@@ -28,6 +29,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         radius=31,
         min_quality=0.1,
         features=0.95,
+        gains=list(FEATURE_GAINS),
         duplicates=True,
     ),
     'shards': {},
@@ -52,7 +54,8 @@ class Settings:
         grid: How crops lie in images.
 
     Raises:
-        ValueError: If a section or one of its keys is unknown, or one is missing.
+        ValueError: If a section or one of its keys is unknown, or one is missing, or a
+            value is not allowed.
     """
 
     def __init__(self, config: Mapping[str, Any], text: str = '') -> None:
@@ -74,6 +77,12 @@ class Settings:
             for name, defaults in DEFAULTS.items()
         }
         self.grid = CropGrid(**self.sections['crop'])
+        gains = self.sections['check']['gains']
+        if list(gains[:1]) != [1] or min(gains) <= 0:
+            raise ValueError(
+                f'check.gains={list(gains)}, allowed are numbers above 0, of which the '
+                'first is 1'
+            )
 
     def __getitem__(self, section: str) -> dict[str, Any]:
         """Settings of a section, without gaps."""

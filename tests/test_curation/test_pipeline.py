@@ -186,6 +186,17 @@ def test_config_errors(config) -> None:
             dict(collections=collections, labelled=dict(root='x'), crop=dict(size=0)),
             'size=0',
         ),
+        *(
+            (
+                dict(
+                    collections=collections,
+                    labelled=dict(root='x'),
+                    check=dict(gains=gains),
+                ),
+                re.escape(f'check.gains={gains}, allowed are numbers above 0'),
+            )
+            for gains in ([], [0.7, 1], [1, 0])
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             Settings(wrong)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from ..benchmarks import Benchmarks, hash_benchmarks
 from ..candidates import Candidates, crop_reader, read_candidates
 from ..duplicates import DUPLICATES, feature_pairs, hash_pairs, resolve_duplicates
-from ..eval_crops import FEATURE_GAINS, EvalCrops
+from ..eval_crops import EvalCrops
 from ..leakage import match_features, match_hashes, match_names
 from ..manifest import Parts, read_table, write_table
 from ..matches import MATCHES, Pixels, Policies, dropped_crops
@@ -182,7 +182,7 @@ class _Check:
                 gate=None,
                 output='check/benchmarks/score',
             ),
-            dict(prototypes=None, features=True, gains=FEATURE_GAINS),
+            dict(prototypes=None, features=True, gains=self.settings['gains']),
         )
         _, features, _ = read_features(planned, folder / 'score')
         crops = pa.concat_tables([read_table(planned / n) for n in Parts(planned)])
