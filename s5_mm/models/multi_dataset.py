@@ -125,6 +125,23 @@ class MultiDatasetModel(Generic[Settings]):
         ]
         return inputs, samples, contiguous_slices(dataset_names(samples, self.datasets))
 
+    def extract_feat(
+        self, inputs: Tensor, slices: Sequence[DatasetSlice] | None = None
+    ) -> Sequence[Tensor]:
+        """Extract features of the shared backbone.
+
+        The mixin stands before the host's base class in a model's bases, so this is
+        what fills in the host's abstract method.
+
+        Args:
+            inputs: Images, contiguous by data set, (N, C, H, W).
+            slices: Which samples are whose; a backbone without experts ignores it.
+
+        Returns:
+            Maps of all samples, one of each level, (N, D, h, w).
+        """
+        return self.backbone(inputs, slices=slices)
+
     def connect_absent(self, losses: dict[str, Tensor], present: set[str]) -> None:
         """Note who trains, and give DDP the gradient that it waits for.
 

@@ -87,20 +87,6 @@ class MultiDatasetDetector(
         """Number of classes of each data set's box head."""
         return {name: own.num_classes for name, own in self.settings.items()}
 
-    def extract_feat(
-        self, inputs: Tensor, slices: Sequence[DatasetSlice] | None = None
-    ) -> Sequence[Tensor]:
-        """Extract features of the shared backbone.
-
-        Args:
-            inputs: Images, contiguous by data set, (N, 3, H, W).
-            slices: Which samples are whose; a backbone without experts ignores it.
-
-        Returns:
-            Maps (N, C, h, w).
-        """
-        return self.backbone(inputs, slices=slices)
-
     def loss(
         self, inputs: Tensor, data_samples: Sequence[DetDataSample]
     ) -> dict[str, Tensor]:

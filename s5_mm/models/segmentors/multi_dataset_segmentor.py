@@ -166,20 +166,6 @@ class MultiDatasetSegmentor(
         return losses
 
     # -- prediction ---------------------------------------------------------------
-    def extract_feat(
-        self, inputs: Tensor, slices: Sequence[DatasetSlice] | None = None
-    ) -> Sequence[Tensor]:
-        """Extract features.
-
-        Args:
-            inputs: Images, contiguous by data set, (N, 3, H, W).
-            slices: Which samples are whose; a backbone without experts ignores it.
-
-        Returns:
-            Maps (N, C, h, w).
-        """
-        return self.backbone(inputs, slices=slices)
-
     def encode_decode(self, inputs: Tensor, name: str) -> Tensor:
         """Logits of images of one data set at their size, (N, K, H, W)."""
         features = self.extract_feat(inputs, [DatasetSlice(name, 0, len(inputs))])
