@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
+from demo_stages import Stage
 
 from s5_mm.testing import METAINFO
 from s5_mm.visualization import (
@@ -20,20 +21,6 @@ from s5_mm.visualization import (
     prediction_panel,
     read_scalars,
 )
-
-
-class Stage(NamedTuple):
-    """One training of the demo.
-
-    Attributes:
-        name: Name of its config and of its folder.
-        title: What it is called in the tables.
-        start: Name of the stage whose model it starts from, '' for a random start.
-    """
-
-    name: str
-    title: str
-    start: str
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from tests.signals import listen_to_ctrl_c
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / 'tools' / 'demo.py'
 sys.path.insert(0, str(ROOT / 'tools'))
-from demo import condense, main, parse_args  # noqa: E402
+from demo import main, parse_args  # noqa: E402
+from demo_processes import condense  # noqa: E402
 
 LOG = '11/20 22:58:30 - mmengine - INFO - '
 
