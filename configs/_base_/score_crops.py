@@ -36,7 +36,8 @@ test_evaluator = []
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
     _delete_=True,  # most of them are for training
-    logger=dict(type='LoggerHook', interval=50),
+    # A batch of the leakage check is up to 24 passes of the backbone.
+    logger=dict(type='LoggerHook', interval=10),
     checkpoint_fit=dict(type='s5_mm.CheckpointFitHook'),
     dataset_check=dict(type='s5_mm.DatasetCheckHook'),
     patch_scoring=dict(

@@ -1,6 +1,11 @@
 # MDF of oriented detection small enough for a laptop CPU: harbours (one class) and
-# eight images of DOTA (15 classes).  With the folder that holds hrsc_ships/ and dota8/,
-# from a random start or from a checkpoint of configs/s4p/vit-t_dubai.py:
+# patches of eight images of DOTA (15 classes).  With the folder that holds hrsc_ships/
+# and dota8/, from a random start or from a checkpoint of configs/s4p/vit-t_*.py:
+#   for split in train val; do
+#     python tools/dataset_converters/dota_split.py FOLDER/dota8_512/$split \
+#       --img-dirs FOLDER/dota8/$split/images --ann-dirs FOLDER/dota8/$split/annfiles \
+#       --sizes 512 --gaps 128
+#   done
 #   python tools/train.py configs/finetune_det/mdf_orcnn_vit-t_hrsc-dota8.py \
 #     --cfg-options data_root=FOLDER load_from=CHECKPOINT
 _base_ = [
@@ -12,16 +17,22 @@ _base_ = [
     '../_base_/tta_det.py',
     '../_base_/default_runtime_det.py',
 ]
-datasets = dict(hrsc_ships=_base_.hrsc_ships_boxes, dota8=_base_.dota8)
+patches = 'data/dota8_512'
+dota8 = dict(
+    _base_.dota8,
+    train=dict(_base_.dota8['train'], data_root=patches),
+    val=dict(_base_.dota8['val'], data_root=patches),
+)
+datasets = dict(hrsc_ships=_base_.hrsc_ships_boxes, dota8=dota8)
 model = dict(datasets={name: own['model'] for name, own in datasets.items()})
-# Both at 512 px: harbours twice as large as they are, DOTA half as large.
+# Harbours as they are, patches of DOTA half as large: one size in training and test, so
+# that position embeddings mean the same in both.
 train_pipeline = _base_.train_pipeline
-train_pipeline[3]['scale'] = (512, 512)
-train_pipeline.insert(4, dict(type='mmdet.RandomCrop', crop_size=(256, 256)))
+train_pipeline[3]['scale'] = (256, 256)
 val_pipeline = _base_.val_pipeline
-val_pipeline[1]['scale'] = (512, 512)
+val_pipeline[1]['scale'] = (256, 256)
 tta_pipeline = _base_.tta_pipeline
-tta_pipeline[1]['transforms'][0][0]['scale'] = (512, 512)
+tta_pipeline[1]['transforms'][0][0]['scale'] = (256, 256)
 train_dataloader = dict(
     batch_size=4,  # 2 of each
     num_workers=1,
@@ -41,7 +52,7 @@ val_dataloader = dict(
 val_evaluator = dict(metrics={name: own['metric'] for name, own in datasets.items()})
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
-# 6 epochs of 150 iterations, in which an image of DOTA comes 75 times as often.
+# 6 epochs of 150 iterations, in which a patch of DOTA comes 16 times as often.
 max_epochs = 6
 warmup, steps = _base_.param_scheduler
 steps.update(milestones=[4], end=max_epochs)
