@@ -12,7 +12,7 @@ import numpy as np
 from torch.utils.data import ConcatDataset, Dataset, get_worker_info
 
 from s5_mm.registry import DATASETS
-from s5_mm.utils.randomness import SampleKey, View, seeded
+from s5_mm.utils.randomness import SampleKey, View, seeded_for
 
 from .unlabelled import UnlabelledDataset
 
@@ -30,12 +30,13 @@ class MultiSourceDataset(Dataset):
     plain integer means the key ``(0, source, index)``, so its augmentation never
     changes.
 
-    Each sample is made with the host's generators seeded from its key, so transforms
-    of mmcv, mmseg and mmdet in the pipelines obey it too.  Where a pipeline of a
-    training source returns None, as mmdet's random crop does without an object in it,
-    the sample is drawn anew from its own key, from another image.  Its results carry
-    the name of the source as ``source`` and as ``dataset_name``, by which a model of
-    several data sets finds the parts that are its own.
+    Each sample is made with the host's generators seeded from its key, so transforms of
+    mmcv, mmseg and mmdet in the pipelines obey it too; a pipeline of none but
+    :func:`keyed <s5_mm.utils.randomness.keyed>` transforms goes without. Where a
+    pipeline of a training source returns None, as mmdet's random crop does without an
+    object in it, the sample is drawn anew from its own key, from another image. Its
+    results carry the name of the source as ``source`` and as ``dataset_name``, by which
+    a model of several data sets finds the parts that are its own.
 
     Args:
         sources: Name -> config of a data set, or a data set, or the name of an
@@ -108,7 +109,7 @@ class MultiSourceDataset(Dataset):
         """
         if not 0 <= index < len(self):
             raise IndexError(f'index {int(index)}, expected 0..{len(self) - 1}')
-        source = int(np.searchsorted(self._starts, int(index), 'right')) - 1
+        source = bisect_right(self._starts, index) - 1
         return source, int(index) - self._starts[source]
 
     def __getitem__(self, index: int) -> Any:
@@ -122,7 +123,7 @@ class MultiSourceDataset(Dataset):
         dataset, local = _part(self.datasets[source], local)
         if isinstance(dataset, UnlabelledDataset):
             return dataset.prepare(local, extra)
-        with seeded(key, View.GEOMETRY):
+        with seeded_for(dataset.pipeline, key, View.GEOMETRY):
             for _ in range(_DRAWS):
                 sample = dataset.pipeline({**dataset.get_data_info(local), **extra})
                 if sample is not None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from mmseg.datasets import BaseSegDataset
 
 from s5_mm.registry import DATASETS
-from s5_mm.utils.randomness import View, seeded
+from s5_mm.utils.randomness import View, seeded_for
 
 from .labels import LabelRule
 from .pairing import Pair, by_stem, none_missing
@@ -162,7 +162,7 @@ class SegDataset(BaseSegDataset):
         if key is None:
             return self.pipeline(info)
         info['sample_key'] = key
-        with seeded(key, View.GEOMETRY):
+        with seeded_for(self.pipeline, key, View.GEOMETRY):
             return self.pipeline(info)
 
     def _join_prefix(self) -> None:

@@ -10,7 +10,7 @@ from mmengine.dataset import Compose
 from torch.utils.data import Dataset
 
 from s5_mm.registry import DATASETS
-from s5_mm.utils.randomness import SampleKey, View, sample_generator, seeded
+from s5_mm.utils.randomness import SampleKey, View, sample_generator, seeded_for
 
 from .filling import SmallPolicy
 from .image_header import ImageError
@@ -160,7 +160,7 @@ class UnlabelledDataset(Dataset):
         for _ in range(self.max_replacements + 1):
             results = {**self.get_data_info(index), **extra}
             try:
-                with seeded(key, View.GEOMETRY):
+                with seeded_for(self.pipeline, key, View.GEOMETRY):
                     packed = self.pipeline(results)
             except ImageError as error:
                 replaced.append((error.path, error.reason))

@@ -9,15 +9,17 @@ none of the draws: 0 of 10 equal in a probe with 0 and with 2 workers.)
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
 _WORD = 2**64
+_KEYED: set[type] = set()
+_Class = TypeVar('_Class', bound=type)
 
 
 class View(IntEnum):
@@ -122,3 +124,42 @@ def seeded(key: SampleKey, view: int) -> Iterator[None]:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
         torch.random.set_rng_state(torch_state)
+
+
+def keyed(transform: _Class) -> _Class:
+    """Declare that a transform leaves the global generators alone.
+
+    It draws nothing, or from :func:`sample_generator` where the results have a
+    ``sample_key``, and never returns None.  This holds for the class itself: a child
+    may draw from where it likes and has to declare itself.
+
+    Args:
+        transform: The class.
+
+    Returns:
+        The class.
+    """
+    _KEYED.add(transform)
+    return transform
+
+
+def seeded_for(
+    pipeline: Callable, key: SampleKey, view: int
+) -> AbstractContextManager[None]:
+    """Be :func:`seeded` where a transform of a pipeline may need it.
+
+    Seeding and restoring three generators takes 0.12 ms of a sample of 2 ms, nobody
+    sees it where all transforms are :func:`keyed`.
+
+    Args:
+        pipeline: mmengine's ``Compose``; any other callable is taken to need it.
+        key: Identity of the sample.
+        view: What the draws are for, a :class:`View`.
+
+    Returns:
+        The context to run the pipeline in.
+    """
+    transforms = getattr(pipeline, 'transforms', (pipeline,))
+    if all(type(transform) in _KEYED for transform in transforms):
+        return nullcontext()
+    return seeded(key, view)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import random
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -18,6 +19,7 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from s5_mm.datasets import MultiSourceDataset, MultiSourceSampler, branch_collate
 from s5_mm.datasets.samplers import multi_source_sampler
 from s5_mm.registry import DATASETS
+from s5_mm.utils import randomness
 from s5_mm.utils.randomness import SampleKey, StreamIndex
 
 from .files import LABELLED, UNLABELLED, picture, sources, unlabelled, write
@@ -178,6 +180,27 @@ def test_dataset(tmp_path: Path) -> None:
     assert (meta['source'], meta['sample_key']) == ('unsup', SampleKey(0, 1, 1))
     assert meta['img_path'] == dataset[11]['data_samples'].img_path
     assert not dataset[5]['inputs'].equal(dataset[11]['inputs'])
+
+
+def test_our_transforms_leave_the_global_generators_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = MultiSourceDataset(sources(tmp_path))
+    indices = [
+        StreamIndex(index, SampleKey(2, index // 4, index)) for index in range(10)
+    ]
+    before = random.getstate(), np.random.get_state()[1:3], torch.get_rng_state()
+    unseeded = [dataset[index] for index in indices]
+    after = random.getstate(), np.random.get_state()[1:3], torch.get_rng_state()
+    assert before[0] == after[0]
+    assert np.array_equal(before[1][0], after[1][0])
+    assert before[1][1] == after[1][1]
+    assert before[2].equal(after[2])
+    monkeypatch.setattr(randomness, '_KEYED', set())
+    for index, sample in zip(indices, unseeded, strict=True):
+        with_seeds = dataset[index]
+        assert with_seeds['inputs'].equal(sample['inputs'])
+        assert with_seeds['data_samples'].metainfo == sample['data_samples'].metainfo
 
 
 def test_transforms_of_the_host_obey_the_key(tmp_path: Path) -> None:

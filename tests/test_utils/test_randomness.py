@@ -6,8 +6,10 @@ import random
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import Compose
 
 from s5_mm.utils import SampleKey, StreamIndex, View, sample_generator, seeded
+from s5_mm.utils.randomness import keyed, seeded_for
 
 
 def _draws(key, view):
@@ -81,3 +83,32 @@ def test_seeded_restores_after_an_error():
     with pytest.raises(RuntimeError), seeded(SampleKey(0, 0, 0), 0):
         raise RuntimeError
     assert np.random.rand() == expected
+
+
+@keyed
+class _Keyed:
+    """Stands for a transform that draws nothing."""
+
+    def __call__(self, results):
+        return results
+
+
+class _Child(_Keyed):
+    """May draw, as far as anybody knows."""
+
+
+@pytest.mark.parametrize(
+    ('pipeline', 'needed'),
+    [
+        (Compose([_Keyed(), _Keyed()]), False),
+        (Compose([_Keyed(), _Child()]), True),
+        (Compose([_Keyed(), Compose([_Keyed()])]), True),
+        (lambda results: results, True),
+    ],
+)
+def test_generators_are_seeded_where_a_transform_may_draw(pipeline, needed):
+    key = SampleKey(3, 0, 9)
+    with seeded(key, View.GEOMETRY):
+        of_the_sample = _global_draws()
+    with seeded_for(pipeline, key, View.GEOMETRY):
+        assert (_global_draws() == of_the_sample) == needed

@@ -9,15 +9,10 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from s5_mm.registry import TRANSFORMS
+from s5_mm.utils.randomness import keyed
 
 from .draws import transform_generator
 
-#: Quarter turns, counter-clockwise -> OpenCV's code.
-ROTATIONS = {
-    1: cv2.ROTATE_90_COUNTERCLOCKWISE,
-    2: cv2.ROTATE_180,
-    3: cv2.ROTATE_90_CLOCKWISE,
-}
 _SEARCH = 8
 
 
@@ -74,6 +69,7 @@ def source_window(size: int, resized: int, offset: int, length: int) -> Window:
 
 
 @TRANSFORMS.register_module()
+@keyed
 class RandomGeometry(BaseTransform):
     """Scale, crop, flip and rotate by quarter turns, for any image size.
 
@@ -235,11 +231,15 @@ def _nearest(mask: np.ndarray, rows: Window, columns: Window) -> np.ndarray:
 
 
 def _turn(patch: np.ndarray, flip_h: bool, flip_v: bool, turns: int) -> np.ndarray:
-    """Flip, then turn a crop counter-clockwise."""
+    """Flip, then turn a crop counter-clockwise, in at most two passes."""
+    # A half turn is two flips, a quarter turn a transposition before one flip.
+    if turns % 2:
+        patch = cv2.transpose(patch)
+        flip_h, flip_v = flip_v, flip_h
+    flip_h ^= turns in (2, 3)
+    flip_v ^= turns in (1, 2)
     if flip_h or flip_v:
         patch = cv2.flip(patch, -1 if flip_h and flip_v else int(flip_h))
-    if turns:
-        patch = cv2.rotate(patch, ROTATIONS[turns])
     return patch
 
 

@@ -13,9 +13,11 @@ from s5_mm.datasets.image_io import (
 )
 from s5_mm.datasets.labels import rule_of
 from s5_mm.registry import TRANSFORMS
+from s5_mm.utils.randomness import keyed
 
 
 @TRANSFORMS.register_module()
+@keyed
 class LoadImage(BaseTransform):
     """Load an 8-bit image, in RGB order.
 
@@ -61,6 +63,7 @@ class LoadImage(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+@keyed
 class LoadMask(BaseTransform):
     """Load a map of class ids and check it.
 

