@@ -2,8 +2,9 @@
 
 The comparator of ``benchmark_dataloader.py``, written from a description of the
 release's augmentation: long side times 0.5 to 2, crop padded with black, two flips, two
-strong views (jitter, grey, blur), of which the second is not used, three normalised
-float images, and a CutMix box and an ignore mask as full maps.
+strong views (jitter, grey, blur) on copies, of which the second is not used, three
+normalised float images, and a CutMix box and an ignore mask as full maps, the mask by
+way of an image of floats.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ def plain_sample(path: Path, size: int = 512) -> tuple[Tensor, ...]:
         image = file.convert('RGB')
     mask = Image.fromarray(np.zeros(image.size[::-1], np.uint8))
     image, mask = _geometry(image, mask, size)
-    views = [image, _strong(image), _strong(image)]
-    ignore = torch.from_numpy(np.array(mask)).long()
-    ignore[ignore == _PADDED] = 255
+    weak, *strong = (image.copy() for _ in range(3))
+    views = [weak, *map(_strong, strong)]
+    ignore = torch.from_numpy(np.array(Image.fromarray(np.zeros((size, size))))).long()
+    ignore[torch.from_numpy(np.array(mask)).long() == _PADDED] = 255
     return *map(_TO_TENSOR, views), ignore, _box(size)
 
 
