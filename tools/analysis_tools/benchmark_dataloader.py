@@ -30,6 +30,7 @@ from plain_loader import plain_sample
 
 from s5_mm.datasets import MultiSourceDataset, PathTable
 from s5_mm.utils.config import load_config, pass_batch_size
+from s5_mm.utils.randomness import SampleKey, StreamIndex
 
 _TURN = 20
 
@@ -94,15 +95,19 @@ def time_samples(
             release, too.
     """
     start = 0
-    for name, length in zip(dataset.source_names, dataset.source_lengths, strict=True):
+    lengths = zip(dataset.source_names, dataset.source_lengths, strict=True)
+    for source, (name, length) in enumerate(lengths):
         paths = sorted((folder / name).iterdir()) if folder else []
         times, plain = [], []
         # In turns of 20: right behind the other, ours pays for memory it gave back.
         for first in range(0, samples, _TURN):
             indices = range(first, min(first + _TURN, samples))
             for index in indices:
+                # A place of its own in the stream, so as many geometries as samples.
+                key = SampleKey(0, source, index)
+                item = StreamIndex(start + index % length, key)
                 begin = time.thread_time()
-                sample = dataset[start + index % length]
+                sample = dataset[item]
                 times.append(1e3 * (time.thread_time() - begin))
             for index in indices if paths else ():
                 begin = time.thread_time()

@@ -60,7 +60,7 @@ class PackSample(BaseTransform):
             )
         height, width = image.shape[:2]
         planes = np.empty((image.shape[2], height, width), np.uint8)
-        # 0.03 ms for 512x512x3; numpy's transposing copy takes 0.18.
+        # By hand: 0.03 ms for 512x512x3, numpy's transposing copy 0.18.
         cv2.split(image, list(planes))
         results.setdefault('valid_rect', (0, 0, width, height))
         sample = SegDataSample()
