@@ -1,12 +1,14 @@
 """Prediction of images that are too large to be held: bands in, bands out."""
 
-from .banded_slide import ScoreBand, banded_scores, banded_slide
+from .banded_slide import banded_scores, banded_slide
 from .raster import segment_raster
 from .window_network import WindowNetwork, load_network
+from .window_sums import ScoreTile, WindowSums
 
 __all__ = [
-    'ScoreBand',
+    'ScoreTile',
     'WindowNetwork',
+    'WindowSums',
     'banded_scores',
     'banded_slide',
     'load_network',

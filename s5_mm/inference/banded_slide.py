@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,8 +16,7 @@ from s5_mm.models.segmentors.inference import (
     window_starts,
 )
 
-# Rows that are turned into labels at once: what an argmax makes of them stays small.
-_LABEL_ROWS = 64
+from .window_sums import ScoreTile, WindowSums
 
 
 class RowSource(Protocol):
@@ -25,63 +24,6 @@ class RowSource(Protocol):
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Give rows (stop - start, W, C); ``start`` never decreases."""
-
-
-class ScoreBand:
-    """Sum of the scores of windows over the rows that windows still touch.
-
-    Row y of the image is row y modulo ``depth`` of the band, so nothing is moved when
-    the band goes down, and a sum is made by the same additions in the same order as on
-    a canvas of the whole image.
-
-    Args:
-        like: Scores of one window, (K, h, w), whose channels the band takes.
-        dtype: Type of the sums, that of the images as in mmseg.
-        depth: Rows that are kept, at least those of a window.
-        width: Columns of the image.
-    """
-
-    def __init__(
-        self, like: Tensor, dtype: torch.dtype, depth: int, width: int
-    ) -> None:
-        self.sums = like.new_zeros((len(like), depth, width), dtype=dtype)
-
-    def add(self, top: int, left: int, scores: Tensor) -> None:
-        """Add a window.
-
-        Args:
-            top: Its first row in the image.
-            left: Its first column.
-            scores: (K, h, w).
-        """
-        height, width = scores.shape[-2:]
-        for kept, part in self._pieces(top, top + height):
-            self.sums[:, kept, left : left + width] += scores[:, part]
-
-    def take(self, start: int, stop: int, counts: Tensor) -> Iterator[Tensor]:
-        """Give the means of rows that are complete, and free them.
-
-        Args:
-            start: First row in the image.
-            stop: Row after the last one.
-            counts: Windows over each pixel, (stop - start, W).
-
-        Yields:
-            Parts of the rows from the top down, (K, rows, W); valid until the next.
-        """
-        for kept, part in self._pieces(start, stop):
-            rows = self.sums[:, kept].div_(counts[part])
-            yield rows
-            rows.zero_()
-
-    def _pieces(self, start: int, stop: int) -> Iterator[tuple[slice, slice]]:
-        """Where rows of the image are in the band, and where in what is given."""
-        depth = self.sums.shape[1]
-        first, count = start % depth, stop - start
-        before_end = min(depth - first, count)
-        yield slice(first, first + before_end), slice(0, before_end)
-        if before_end < count:
-            yield slice(0, count - before_end), slice(before_end, count)
 
 
 def banded_slide(
@@ -97,8 +39,10 @@ def banded_slide(
     The labels are those of :func:`s5_mm.models.segmentors.inference.slide` and of
     mmseg's ``slide``: the same windows, added in the same order, divided by the same
     counts.  Those keep the scores of the whole image, 16 bytes a pixel and class in
-    mmseg; here it is a band of the window's height, 4 x K x crop x W bytes.  The
-    windows of a batch lie in one row of windows.
+    mmseg; here it is the sums of the rows that two rows of windows share, see
+    :class:`s5_mm.inference.WindowSums`, the scores of one batch, and 8 bytes of label
+    for each pixel of the rows that a row of windows completes.  The windows of a batch
+    lie in one row of windows, and are valid until ``predict`` returns.
 
     Args:
         predict: Maps windows (N, C, h, w) and metainfo to logits (N, K, h, w).
@@ -110,14 +54,20 @@ def banded_slide(
         threshold: Of a single channel, mmseg's ``decode_head.threshold``.
 
     Yields:
-        Labels of the next rows, int64, (rows, W), 64 rows at most.
+        Labels of the rows that a row of windows completes, int64, (rows, W).
 
     Raises:
         ValueError: The protocol cannot be run, or ``size`` is missing.
     """
     probable = test_cfg.get('average') == 'probabilities'
-    for mean in banded_scores(predict, image, test_cfg, size, prepare):
-        yield _labels(mean, probable, threshold)
+    labels = None
+    for tile in banded_scores(predict, image, test_cfg, size, prepare):
+        part = _labels(tile.mean, probable, threshold)
+        labels = part.new_empty(tile.band) if labels is None else labels
+        labels[tile.rows, tile.columns] = part
+        if (tile.rows.stop, tile.columns.stop) == tile.band:
+            yield labels
+            labels = None
 
 
 def banded_scores(
@@ -126,8 +76,8 @@ def banded_scores(
     test_cfg: Mapping[str, Any],
     size: tuple[int, int] | None = None,
     prepare: Callable[[Tensor], Tensor] | None = None,
-) -> Iterator[Tensor]:
-    """Average the windows over an image of any height, its rows from the top down.
+) -> Iterator[ScoreTile]:
+    """Average the windows over an image of any height, in tiles.
 
     Args:
         predict: See :func:`banded_slide`.
@@ -137,8 +87,7 @@ def banded_scores(
         prepare: See :func:`banded_slide`.
 
     Yields:
-        Mean logits or probabilities of the next rows, (K, rows, W), 64 rows at most;
-        a view of the band that is valid until the next.
+        Mean logits or probabilities, batch by batch and from the top down.
 
     Raises:
         ValueError: As :func:`banded_slide`.
@@ -153,30 +102,27 @@ def banded_scores(
     meta = dict(img_shape=torch.Size((h, w)), ori_shape=(h, w), pad_shape=(h, w))
     probable = test_cfg.get('average') == 'probabilities'
     step = test_cfg.get('window_batch', 16)
-    # Windows over a pixel: those over its row times those over its column.
-    over_row, over_column = _coverage(rows, h, height), _coverage(columns, w, width)
-    band = None
-    for top, after in zip(rows, [*rows[1:], height], strict=True):
+    # New memory at every batch would cost 1 ms a window of 512 px, in page faults.
+    batch = sums = None
+    for row, top in enumerate(rows):
         strip = read(top, top + h)
         for first in range(0, len(columns), step):
             chosen = columns[first : first + step]
-            windows = torch.stack([strip[..., x : x + w] for x in chosen])
+            parts = [strip[..., x : x + w] for x in chosen]
+            if batch is None:
+                batch = strip.new_empty((len(parts), *parts[0].shape))
+            windows = torch.stack(parts, out=batch[: len(parts)])
             with torch.no_grad():
                 windows = windows if prepare is None else prepare(windows)
                 seen = predict(windows, [dict(meta) for _ in chosen])
                 seen = to_probabilities(seen) if probable else seen
-            if band is None:
-                band = ScoreBand(seen[0], windows.dtype, h, width)
-                over_row, over_column = (
-                    over_row.to(band.sums),
-                    over_column.to(band.sums),
+            if sums is None:
+                sums = WindowSums(
+                    seen[0], windows.dtype, rows, columns, (height, width)
                 )
-            for x, scores in zip(chosen, seen, strict=True):
-                band.add(top, x, scores)
-        for start in range(top, after, _LABEL_ROWS):
-            stop = min(start + _LABEL_ROWS, after)
-            counts = over_row[start:stop, None] * over_column
-            yield from band.take(start, stop, counts)
+            yield from sums.add(row, first, seen)
+            # Not beside those of the next batch.
+            del windows, seen
 
 
 def check_protocol(test_cfg: Mapping[str, Any], owner: str) -> None:
@@ -224,19 +170,28 @@ def _reader(
     return read, size
 
 
-def _coverage(starts: Sequence[int], crop: int, length: int) -> Tensor:
-    """Count the windows over each pixel of a side, (length,)."""
-    counts = torch.zeros(length)
-    for start in starts:
-        counts[start : start + crop] += 1
-    return counts
-
-
 def _labels(mean: Tensor, probable: bool, threshold: float) -> Tensor:
     """Turn mean scores (K, rows, W) into labels as mmseg does."""
     if len(mean) > 1:
-        # The first maximum, as argmax, which takes three times as long on a CPU.
-        return mean.max(dim=0).indices
+        return _first_maximum(mean)
     # mmseg takes the sigmoid of logits; ``slide`` turns its mean of one back.
     logits = mean.logit() if probable else mean
     return (logits.sigmoid() > threshold)[0].long()
+
+
+def _first_maximum(scores: Tensor) -> Tensor:
+    """Give the argmax over the channels (K, rows, W), int64.
+
+    On a CPU a running maximum takes a third of the time of ``max(dim=0)``, which walks
+    from channel to channel pixel by pixel.
+    """
+    if scores.device.type != 'cpu' or len(scores) > 256:
+        return scores.max(dim=0).indices
+    best = scores[0].clone()
+    labels = torch.zeros(best.shape, dtype=torch.uint8)
+    for label, channel in enumerate(scores[1:], start=1):
+        larger = channel > best
+        torch.maximum(best, channel, out=best)
+        torch.maximum(labels, larger.view(torch.uint8) * label, out=labels)
+    # The first NaN counts as the maximum.
+    return scores.max(dim=0).indices if best.isnan().any() else labels.long()

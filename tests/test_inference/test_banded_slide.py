@@ -1,5 +1,6 @@
 """Banded windows against mmseg's canvas of the whole image."""
 
+import weakref
 from types import SimpleNamespace
 
 import mmseg.models.segmentors as host
@@ -10,7 +11,7 @@ from mmengine.config import ConfigDict
 from mmseg.models.segmentors.base import BaseSegmentor
 from torch.nn import functional as F
 
-from s5_mm.inference import ScoreBand, banded_scores, banded_slide
+from s5_mm.inference import WindowSums, banded_scores, banded_slide, window_sums
 from s5_mm.models.segmentors.inference import slide
 
 
@@ -98,13 +99,64 @@ def test_labels_are_those_of_the_whole_canvas(size, crop, stride, classes, avera
     assert got.equal(want)
 
 
+def _canvas(tiles, size, classes):
+    """Put tiles together; each pixel comes once, the last one of a band ends it."""
+    canvas, filled = torch.full((classes, *size), torch.nan), 0
+    for tile in tiles:
+        band = canvas[:, filled : filled + tile.band[0]]
+        assert band[:, tile.rows, tile.columns].isnan().all()
+        band[:, tile.rows, tile.columns] = tile.mean
+        if (tile.rows.stop, tile.columns.stop) == tile.band:
+            assert not band.isnan().any()
+            filled += tile.band[0]
+    assert filled == size[0]
+    return canvas
+
+
+@pytest.mark.parametrize(('size', 'crop', 'stride'), SIZES)
 @pytest.mark.parametrize('average', ['logits', 'probabilities'])
-def test_scores_are_those_of_the_whole_canvas(average):
-    image, net = _image(150, 41), Net(3)
-    cfg = dict(mode='slide', crop_size=(80, 40), stride=(70, 13), average=average)
-    want = slide(net, image[None], [dict()], cfg)[0]
-    got = [mean.clone() for mean in banded_scores(Net(3), image, cfg)]
-    assert torch.cat(got, dim=1).equal(want)
+@pytest.mark.parametrize('tile_bytes', [1, 700, 1 << 22])
+def test_scores_are_those_of_the_whole_canvas(
+    size, crop, stride, average, tile_bytes, monkeypatch
+):
+    monkeypatch.setattr(window_sums, '_TILE_BYTES', tile_bytes)
+    image = _image(*size)
+    for batch in (1, 2, 16):
+        cfg = dict(mode='slide', crop_size=crop, stride=stride, average=average)
+        cfg['window_batch'] = batch
+        want = slide(Net(3), image[None], [dict()], cfg)[0]
+        assert _canvas(banded_scores(Net(3), image, cfg), size, 3).equal(want)
+
+
+@pytest.mark.parametrize('of_scores', [torch.half, torch.bfloat16, torch.float])
+@pytest.mark.parametrize('of_images', [torch.half, torch.bfloat16, torch.float])
+def test_sums_have_the_type_of_the_images(of_scores, of_images):
+    class Cast(Net):
+        def __call__(self, images, metas):
+            return super().__call__(images.float(), metas).to(of_scores)
+
+    image = _image(70, 41).to(of_images)
+    want = _by_mmseg(Cast(5), image, (16, 16), (5, 6))
+    assert _ours(Cast(5), image, (16, 16), (5, 6)).equal(want)
+    cfg = dict(mode='slide', crop_size=(16, 16), stride=(5, 6))
+    assert next(banded_scores(Cast(5), image, cfg)).mean.dtype == of_images
+
+
+@pytest.mark.parametrize('classes', [2, 16, 256, 257])
+def test_the_first_maximum_wins_and_a_first_nan_is_one(classes):
+    generator = torch.Generator().manual_seed(classes)
+    # Whole numbers make ties.
+    scores = torch.randint(-3, 3, (classes, 24, 24), generator=generator).float()
+    scores[-1, 0] = torch.inf
+    damaged = scores.clone()
+    damaged[torch.rand(scores.shape, generator=generator) < 0.02] = torch.nan
+    for logits in (scores, damaged, -scores, scores - torch.inf):
+        cfg = dict(mode='slide', crop_size=(24, 24), stride=(24, 24))
+        got = torch.cat(
+            list(banded_slide(lambda *_, x=logits: x[None], _image(24, 24), cfg))
+        )
+        assert got.equal(logits.argmax(dim=0))
+        assert got.dtype == torch.int64
 
 
 def test_average_of_probabilities_is_not_that_of_logits():
@@ -171,30 +223,46 @@ def test_rows_come_as_soon_as_no_window_touches_them():
     rows = Rows(_image(400, 20).permute(1, 2, 0).numpy())
     cfg = dict(mode='slide', crop_size=(100, 20), stride=(75, 20))
     out = banded_slide(Net(2), rows, cfg, (400, 20))
-    assert [len(next(out)) for _ in range(3)] == [64, 11, 25]
-    assert rows.asked == [(0, 100), (75, 175)]
-    # The band of 100 rows ends after 25 of them.
-    assert sum(len(part) for part in out) == 300
+    assert len(next(out)) == 75
+    assert rows.asked == [(0, 100)]
+    assert sum(len(part) for part in out) == 325
 
 
 def test_memory_does_not_grow_with_the_height(monkeypatch):
-    bands = []
+    made = []
 
-    class Noted(ScoreBand):
+    class Noted(WindowSums):
         def __init__(self, *args):
             super().__init__(*args)
-            bands.append(tuple(self.sums.shape))
+            made.append((tuple(self.kept.shape), self._tile.numel()))
 
-    monkeypatch.setitem(banded_scores.__globals__, 'ScoreBand', Noted)
-    for height in (40, 4000):
-        largest, net = 0, Net(3)
+    monkeypatch.setitem(banded_scores.__globals__, 'WindowSums', Noted)
+    for height in (52, 4012):
+        net = Net(3)
         image = np.zeros((height, 24, 3), np.float32)
         cfg = dict(mode='slide', crop_size=(32, 16), stride=(20, 8), window_batch=2)
-        for labels in banded_slide(net, image, cfg):
-            largest = max(largest, len(labels))
-        assert largest <= 32
+        assert {len(rows) for rows in banded_slide(net, image, cfg)} == {20, 32}
         assert set(net.calls) == {(2, 3, 32, 16)}
-    assert bands == [(3, 32, 24)] * 2
+    # The 12 rows that two rows of windows share.
+    assert made == [((3, 12, 24), (1 << 22) // 4)] * 2
+
+
+def test_no_batch_is_kept_beside_the_next():
+    alive, most = [], 0
+    net = Net(2)
+
+    def predict(images, metas):
+        nonlocal most
+        most = max(most, sum(scores() is not None for scores in alive))
+        scores = net(images, metas)
+        alive.append(weakref.ref(scores))
+        return scores
+
+    cfg = dict(mode='slide', crop_size=(16, 16), stride=(5, 5), window_batch=2)
+    for _ in banded_slide(predict, _image(40, 90), cfg):
+        pass
+    assert len(alive) > 12
+    assert most == 0
 
 
 def test_windows_go_in_batches():

@@ -37,13 +37,28 @@ def test_a_failed_control_rejects_the_measurement(capsys, monkeypatch):
 def test_time_is_that_of_one_window():
     ticks = iter(range(1000))
     args = TOOL.parse_args(SMALL)
-    # The clock ticks at every window: one tick a window.
-    assert TOOL.mmseg(args, 48, lambda: float(next(ticks))) == 1.0
-    # 16 windows and the clock is read twice.
-    assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 1 / 16
+    # The clock ticks when it is read: three times a window, one tick is the network's.
+    assert TOOL.mmseg(args, 48, lambda: float(next(ticks))) == 2.0
+    # Twice in each of 4 batches, whose ticks are left out, and once after 16 windows.
+    assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 5 / 16
+    args.window_batch = 2
+    assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 9 / 16
     args.host_windows = 100
     with pytest.raises(SystemExit, match='48 px have 16 windows, --host-windows=100'):
         TOOL.mmseg(args, 48, lambda: 0.0)
+
+
+def test_network_writes_every_batch_anew_and_counts_its_time():
+    args = TOOL.parse_args(SMALL)
+    network = TOOL.StubNetwork(args, 48, iter([0.0, 5.0, 7.0, 10.0]).__next__)
+    first = network(torch.zeros(4, 3, 16, 16), [])
+    assert first.shape == (4, 3, 16, 16)
+    want = first.clone()
+    first.zero_()
+    again = network(torch.zeros(4, 3, 16, 16), [])
+    assert again.equal(want)
+    assert again.data_ptr() == first.data_ptr()
+    assert network.seconds == 8.0
 
 
 def test_memory_is_that_of_other_processes(monkeypatch):
