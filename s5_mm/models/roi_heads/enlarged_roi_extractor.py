@@ -21,7 +21,9 @@ class EnlargedRoIExtractor(RotatedSingleRoIExtractor):
     ``roi_scale_factor``, which no head passes on and which comes after the level.
 
     Pools in fp32: mmcv's ``RoIAlignRotated`` has no bfloat16, and coordinates of 1024
-    pixels have no fractions left in its 8 bits.
+    pixels have no fractions left in its 8 bits.  Pools of contiguous copies: mmcv's RoI
+    operators read channels-last maps, which a ViT and the layers behind it give, as if
+    they were not, without an error.
 
     Args:
         extend_factor: Factors of width and height of a box in its own frame; the
@@ -59,7 +61,8 @@ class EnlargedRoIExtractor(RotatedSingleRoIExtractor):
             (k, C, 7, 7), fp32 (or fp64 for maps in fp64).
         """
         feats = [
-            feat if feat.dtype == torch.float64 else feat.float() for feat in feats
+            (feat if feat.dtype == torch.float64 else feat.float()).contiguous()
+            for feat in feats
         ]
         width, height = self.extend_factor
         scale = rois.new_tensor([1.0, 1.0, 1.0, width, height, 1.0])
