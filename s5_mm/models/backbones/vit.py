@@ -242,11 +242,21 @@ class ViT(BaseModule):
         Returns:
             Four maps (N, C, ceil(H / s), ceil(W / s)) for s of 4, 8, 16, 32 (the last
             floored), or with ``with_fpn=False`` the taps, all at the patch's stride;
-            with ``deferred_upsampling`` what stands for the upsampled ones.
+            with ``deferred_upsampling`` what stands for the upsampled ones.  They are
+            contiguous, unless they are for this package's head, which is faster on
+            channels-last maps: mmcv's RoI operators read those in the wrong order,
+            without an error.
 
         Raises:
             ValueError: Wrong number of channels, or an image below 32 pixels.
         """
+        maps = self._levels(x, **routing)
+        if self.deferred_upsampling:
+            return maps
+        return tuple(level.contiguous() for level in maps)
+
+    def _levels(self, x: Tensor, **routing: object) -> tuple[Tensor, ...]:
+        """Extract features in the layout of the tokens, channels last."""
         size = (x.shape[-2], x.shape[-1])
         maps = self.forward_intermediates(x, **routing)
         if not self.with_fpn:

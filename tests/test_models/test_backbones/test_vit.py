@@ -61,6 +61,13 @@ def test_maps_of_any_size_are_those_of_a_convolutional_backbone(size):
     assert maps[3].shape[2:] == tuple(side // 2 for side in maps[2].shape[2:])
 
 
+@pytest.mark.parametrize('with_fpn', [True, False])
+def test_maps_for_other_heads_are_contiguous(with_fpn):
+    """mmcv's RoI operators read the memory of maps whatever their layout is."""
+    model = _tiny(with_fpn=with_fpn)
+    assert all(level.is_contiguous() for level in model(_image()))
+
+
 def test_padding_does_not_reach_beyond_zeros():
     model, x = _tiny().eval(), _image(64, 64)
     x[..., 60:, :] = 0

@@ -70,6 +70,30 @@ def test_pools_in_full_precision():
     assert found.equal(ours(exact, _rois()))
 
 
+def test_pools_from_channels_last_maps_what_it_pools_from_others():
+    """mmcv's operator reads them as if they were contiguous."""
+    ours = EnlargedRoIExtractor(**ROI)
+    maps = [level.to(memory_format=torch.channels_last) for level in _maps()]
+    assert not maps[0].is_contiguous()
+    assert ours(maps, _rois()).equal(ours(_maps(), _rois()))
+
+
+def test_rois_see_what_lies_under_them():
+    """Maps that hold the position of their pixels give the centres of boxes."""
+    size = 256
+    maps = []
+    for stride in (4, 8, 16, 32):
+        places = (torch.arange(size // stride) + 0.5) * stride
+        rows, columns = torch.meshgrid(places, places, indexing='ij')
+        level = torch.stack([columns, rows, columns, rows]).expand(2, -1, -1, -1)
+        maps.append(level.to(memory_format=torch.channels_last))
+    rois = _rois(size=64)
+    rois[:, 1:3] += 96  # nothing reaches beyond the image
+    rois[:, 3:5] = rois[:, 3:5].clamp(max=80)
+    found = EnlargedRoIExtractor(**ROI)(maps, rois).mean((2, 3))
+    torch.testing.assert_close(found, rois[:, [1, 2, 1, 2]], rtol=0, atol=1e-3)
+
+
 def _run(cfg, dtype=None):
     model = build(cfg)
     torch.nn.init.normal_(model.roi_head.bbox_head.fc_cls.weight, std=0.5)
