@@ -1,7 +1,7 @@
 # Water, land and ships of 300 harbours, from masks: a start for the detectors of
 # configs/finetune_det/*_vit-t_* that knows ships, as S4P on iSAID gives it in full.
 # With the folder that holds hrsc_ships/:
-#   python tools/train.py configs/s4p/vit-t_hrsc_supervised.py \
+#   python tools/train.py configs/s4p/vit-t_hrsc_labelled.py \
 #     --cfg-options data_root=FOLDER
 _base_ = ['./vit-t_dubai_supervised.py', '../_base_/datasets/hrsc_ships.py']
 max_iters = 2000
