@@ -1,6 +1,7 @@
 # MDF of oriented detection small enough for a laptop CPU: harbours (one class) and
 # patches of eight images of DOTA (15 classes).  With the folder that holds hrsc_ships/
-# and dota8/, from a random start or from a checkpoint of configs/s4p/vit-t_*.py:
+# and dota8/, from a random start or from a checkpoint of
+# configs/s4p/vit-t_hrsc_labelled.py:
 #   for split in train val; do
 #     python tools/dataset_converters/dota_split.py FOLDER/dota8_512/$split \
 #       --img-dirs FOLDER/dota8/$split/images --ann-dirs FOLDER/dota8/$split/annfiles \

@@ -1,6 +1,6 @@
 # Oriented R-CNN small enough for a laptop CPU, on 300 real harbour images of 256 px.
 # With the folder that holds hrsc_ships/, from a random start or from a checkpoint of
-# configs/s4p/vit-t_dubai.py:
+# configs/s4p/vit-t_hrsc_labelled.py:
 #   python tools/train.py configs/finetune_det/orcnn_vit-t_hrsc.py \
 #     --cfg-options data_root=FOLDER load_from=CHECKPOINT
 _base_ = [
@@ -33,8 +33,6 @@ val_dataloader = dict(
 val_evaluator = dict(metrics=dict(hrsc_ships=own['metric']))
 test_dataloader = val_dataloader
 test_evaluator = val_evaluator
-tta_pipeline = _base_.tta_pipeline
-tta_pipeline[1]['transforms'][0][0]['scale'] = (256, 256)
 default_hooks = dict(
     logger=dict(interval=25), checkpoint=dict(interval=300, max_keep_ckpts=1)
 )

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from s5_mm.curation import leakage
 from s5_mm.curation.alignment import align, find_key_points, same_ground
 from s5_mm.curation.eval_crops import (
     EvalCrops,
@@ -231,3 +232,17 @@ def test_thresholds_of_correlation_and_overlap() -> None:
     assert 0.4 < found.overlap < 0.55
     assert same_ground(*parts, parts[1], min_overlap=0.6) is None
     assert same_ground(*parts, parts[1], min_correlation=1.01) is None
+
+
+def test_pairs_come_by_blocks_that_a_comparer_remembers(monkeypatch) -> None:
+    """Each side is read once a block of the other, however many pairs there are."""
+    read: list[int] = []
+    monkeypatch.setattr(leakage, 'find_key_points', lambda crop: read.append(1))
+    monkeypatch.setattr(leakage, 'same_ground', lambda *points: None)
+    crop = np.zeros((1, 1, 3), np.uint8)
+    compare = leakage.ground_comparer(lambda row: crop, lambda row: crop)
+    pairs = [(a, b) for b in range(300) for a in range(600)]
+    for pair in sorted(pairs, key=leakage.by_blocks):
+        compare(*pair)
+    # Two blocks of the second side, three of the first; the second in two directions.
+    assert len(read) <= 2 * 600 + 3 * 2 * 300
