@@ -9,7 +9,12 @@ from mmengine.registry import init_default_scope
 
 from s5_mm.models.backbones import ViT
 from s5_mm.models.decode_heads import UPerHead
-from s5_mm.models.layers import PendingUpsample, conv3x3_of_upsampled, evaluated
+from s5_mm.models.layers import (
+    ConvTranspose2x2,
+    PendingUpsample,
+    add_conv3x3_of_upsampled_,
+    evaluated,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -26,29 +31,44 @@ def close(first, second):
 
 @pytest.mark.parametrize('align_corners', [False, True])
 @pytest.mark.parametrize('size', [(6, 8), (12, 16), (24, 32), (23, 31), (7, 5), (6, 1)])
-def test_convolution_of_an_upsampled_map(size, align_corners):
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_convolution_of_an_upsampled_map(layout, size, align_corners):
     torch.manual_seed(0)
     x = torch.randn(2, 5, 6, 8 if size[1] > 1 else 1, dtype=torch.double)
     weight = torch.randn(4, 5, 3, 3, dtype=torch.double)
     results = []
     for fused in (True, False):
         inputs = x.clone().requires_grad_(), weight.clone().requires_grad_()
+        base = torch.ones(2, 4, *size, dtype=torch.double).to(memory_format=layout)
+        base.requires_grad_()
         if fused:
-            out = conv3x3_of_upsampled(*inputs, size, align_corners)
+            out = add_conv3x3_of_upsampled_(base.clone(), *inputs, align_corners)
         else:
             up = F.interpolate(inputs[0], size, None, 'bilinear', align_corners)
-            out = F.conv2d(up, inputs[1], padding=1)
+            out = base + F.conv2d(up, inputs[1], padding=1)
         # Border rows and columns weigh as much as all others.
         out.backward(torch.linspace(-1, 1, out.numel(), dtype=out.dtype).view_as(out))
-        results.append((out, inputs[0].grad, inputs[1].grad))
+        results.append((out, base.grad, inputs[0].grad, inputs[1].grad))
     for first, second in zip(*results, strict=True):
         close(first, second)
+
+
+def test_convolution_of_an_upsampled_map_in_fp32():
+    """The sizes are such that the taps are products of oneDNN where there is one."""
+    torch.manual_seed(0)
+    x = torch.randn(3, 64, 12, 10).to(memory_format=torch.channels_last)
+    weight, base = torch.randn(32, 64, 3, 3), torch.randn(3, 32, 24, 20)
+    up = F.interpolate(x.double(), (24, 20), None, 'bilinear', False)
+    expected = base.double() + F.conv2d(up, weight.double(), padding=1)
+    out = add_conv3x3_of_upsampled_(base, x, weight)
+    assert out is base
+    torch.testing.assert_close(out.double(), expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize('bias', [True, False])
 def test_pending_upsampling(bias):
     torch.manual_seed(0)
-    conv = torch.nn.ConvTranspose2d(6, 6, 2, 2, bias=bias).double()
+    conv = ConvTranspose2x2(6, 6, bias=bias).double()
     lateral = torch.nn.Conv2d(6, 3, 1, bias=not bias).double()
     x = torch.randn(2, 6, 5, 4, dtype=torch.double, requires_grad=True)
     pending = PendingUpsample(x, conv, (9, 8))

@@ -10,7 +10,7 @@ from mmcv.cnn import ConvModule
 from mmseg.models.utils import resize
 from torch import Tensor
 
-from s5_mm.models.layers import PendingUpsample, conv3x3_of_upsampled, evaluated
+from s5_mm.models.layers import PendingUpsample, add_conv3x3_of_upsampled_, evaluated
 from s5_mm.registry import MODELS
 
 Feature = Tensor | PendingUpsample
@@ -26,7 +26,7 @@ class UPerHead(host.UPerHead):
     * The 1x1 lateral convolution of a level that a ViT with ``deferred_upsampling``
       hands over is fused with the transposed convolution before it.
     * The 3x3 convolution over all levels takes each upsampled one at its own
-      resolution, see :func:`s5_mm.models.layers.conv3x3_of_upsampled`.
+      resolution, see :func:`s5_mm.models.layers.add_conv3x3_of_upsampled_`.
 
     The S5 release upsamples the logits with aligned corners while everything inside
     the head is not aligned; mmseg has one switch for both.
@@ -79,12 +79,12 @@ class UPerHead(host.UPerHead):
 
     def _bottleneck(self, outs: Sequence[Tensor]) -> Tensor:
         """Upsample the levels (N, C, H_i, W_i) to the first, and convolve them."""
-        module, size = self.fpn_bottleneck, outs[0].shape[-2:]
+        module = self.fpn_bottleneck
         weights = module.conv.weight.split([out.shape[1] for out in outs], dim=1)
         total = module.conv._conv_forward(outs[0], weights[0], module.conv.bias)
         for out, weight in zip(outs[1:], weights[1:], strict=True):
-            total = total + conv3x3_of_upsampled(
-                out, weight, size, self.inner_align_corners
+            total = add_conv3x3_of_upsampled_(
+                total, out, weight, self.inner_align_corners
             )
         return _finish(module, total)
 

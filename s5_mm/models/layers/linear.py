@@ -57,6 +57,25 @@ def matmul_nt(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(a, b, bias, 'none', [], '')
 
 
+def matmul_tn(a: Tensor, b: Tensor) -> Tensor:
+    """Compute ``a.T @ b`` by oneDNN, fp32 on CPU: a weight's gradient.
+
+    oneDNN's product wants its first operand transposed in memory and reads the second
+    one as it lies. So the narrower of both is copied: of 2048 x 768 and 2048 x 3072 the
+    latter took 8 ms to transpose (up to 16 ms within a step), beside 90 ms of product.
+
+    Args:
+        a: (K, M) float32.
+        b: (K, N) float32.
+
+    Returns:
+        (M, N) float32, column by column in memory where N < M.
+    """
+    if a.shape[1] <= b.shape[1]:
+        return matmul_nt(a.t().contiguous(), b.t())
+    return matmul_nt(b.t().contiguous(), a.t()).t()
+
+
 class _OneDNNLinear(torch.autograd.Function):
     """``F.linear`` and its gradient by oneDNN."""
 
@@ -74,10 +93,8 @@ class _OneDNNLinear(torch.autograd.Function):
         need_x, need_weight, need_bias = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
         grad_x = matmul_nt(grad, weight.t().contiguous()) if need_x else None
-        grad_weight = None
-        if need_weight:
-            columns = x.reshape(-1, x.shape[-1]).t().contiguous()
-            grad_weight = matmul_nt(flat.t().contiguous(), columns)
+        rows = x.reshape(-1, x.shape[-1])
+        grad_weight = matmul_tn(flat, rows) if need_weight else None
         return grad_x, grad_weight, flat.sum(0) if need_bias else None
 
 
@@ -114,6 +131,22 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if torch.is_grad_enabled():
         return _OneDNNLinear.apply(x, weight, bias)
     return matmul_nt(x, weight, bias)
+
+
+def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Apply a 1x1 convolution, where :func:`linear` has a kernel for it as a product.
+
+    Args:
+        x: (N, C, H, W), any float dtype and device.
+        weight: (K, C).
+        bias: (K,) or None.
+
+    Returns:
+        (N, K, H, W), in channels-last memory where it is a product.
+    """
+    if use_onednn(x, weight):
+        return linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
+    return F.conv2d(x, weight[..., None, None], bias)
 
 
 class Linear(nn.Linear):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .linear import linear, matmul_nt, use_onednn
+from .linear import linear, matmul_nt, matmul_tn, use_onednn
 
 
 def mixture_linear(
@@ -85,8 +85,7 @@ class _OneDNNMixture(torch.autograd.Function):
             if grad_x is not None:
                 weight = torch.cat([shared, expert]).t().contiguous()
                 grad_x[start:stop] = matmul_nt(grad[start:stop], weight)
-            columns = x[start:stop].reshape(-1, x.shape[-1]).t().contiguous()
-            grad_weight = matmul_nt(flat.t().contiguous(), columns)
+            grad_weight = matmul_tn(flat, x[start:stop].reshape(-1, x.shape[-1]))
             own_bias = flat.sum(0)
             grad_shared += grad_weight[:kept]
             grad_bias += own_bias[:kept]

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from s5_mm.models.layers import Linear, linear
+from s5_mm.models.layers import Linear, conv1x1, linear
 
 onednn_only = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available()
@@ -34,12 +34,13 @@ def _is_onednn(names):
 
 @pytest.mark.parametrize('bias', [True, False])
 @pytest.mark.parametrize('contiguous', [True, False])
-def test_value_and_gradients_equal_fp64(bias, contiguous):
-    x, weight, b = _operands(bias=bias)
+@pytest.mark.parametrize('outputs', [160, 224])  # narrower and wider than the input
+def test_value_and_gradients_equal_fp64(outputs, contiguous, bias):
+    x, weight, b = _operands(outputs=outputs, bias=bias)
     if not contiguous:
         x = x.transpose(0, 1).contiguous().transpose(0, 1)
     operands = [t.requires_grad_() for t in (x, weight, b) if t is not None]
-    probe = torch.randn(2, 64, 160, generator=torch.Generator().manual_seed(1))
+    probe = torch.randn(2, 64, outputs, generator=torch.Generator().manual_seed(1))
     out = linear(x, weight, b)
     found = torch.autograd.grad((out * probe).sum(), operands)
 
@@ -95,3 +96,19 @@ def test_torchs_counter_sees_forward_and_backward():
     with FlopCounterMode(display=False) as counter:
         linear(x, weight, bias).sum().backward()
     assert counter.get_total_flops() == 3 * 2 * (2 * 64) * 192 * 160
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_convolution_of_single_pixels_equals_torchs(layout):
+    x, weight, bias = _operands()
+    x = x.view(2, 8, 8, 192).permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    operands = [t.requires_grad_() for t in (x, weight, bias)]
+    found, expected = conv1x1(*operands), F.conv2d(x, weight[..., None, None], bias)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4)
+    probe = torch.linspace(-1, 1, found.numel()).view_as(found)
+    for a, b in zip(
+        torch.autograd.grad(found, operands, probe),
+        torch.autograd.grad(expected, operands, probe),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-3)
