@@ -15,3 +15,10 @@ def built_wheel(tmp_path_factory):
     import check_wheel
 
     return check_wheel.build_wheel(tmp_path_factory.mktemp('wheel'))
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache of compiled ops."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    return tmp_path / 'cache' / 's5_mm' / 'wheels'
