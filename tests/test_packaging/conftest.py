@@ -1,6 +1,7 @@
 """Helpers of the packaging tests: the commands of ``tools/misc`` as modules."""
 
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -22,3 +23,24 @@ def cache(tmp_path, monkeypatch):
     """An empty cache of compiled ops."""
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     return tmp_path / 'cache' / 's5_mm' / 'wheels'
+
+
+@pytest.fixture
+def versions(monkeypatch):
+    """Stand-in for what is installed: name to version."""
+    installed = {
+        'torch': '2.15.0',
+        'torchvision': '0.29.2',
+        'onedl-mmcv': '2.3.6',
+        'onedl-mmengine': '0.10.12',
+        'opencv-python-headless': '4.12.0.88',
+        's5_mm': '0.1.0',
+    }
+
+    def version(distribution):
+        if distribution not in installed:
+            raise metadata.PackageNotFoundError(distribution)
+        return installed[distribution]
+
+    monkeypatch.setattr(metadata, 'version', version)
+    return installed

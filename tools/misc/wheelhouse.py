@@ -23,8 +23,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from check_env import torchvision_for
 from check_wheel import build_wheel
+from env_pieces import torchvision_for
 
 ROOT = Path(__file__).resolve().parents[2]
 MMCV = 'onedl-mmcv'
