@@ -32,3 +32,11 @@ def test_wheel_whose_ops_do_not_import_is_refused(tmp_path):
     wheel = make_wheel(tmp_path, body=b'not a shared object')
     with pytest.raises(ops_wheel.OpsError, match='does not import or run here'):
         ops_wheel.check_wheel_runs(wheel)
+
+
+def test_kept_wheel_is_kept_again(cache):
+    kept = ops_wheel.keep(make_wheel(cache / 'given'), cache / 'target')
+    before = kept.read_bytes()
+    assert ops_wheel.keep(kept, cache / 'target') == kept
+    assert ops_wheel.kept_wheel(cache / 'target') == kept
+    assert kept.read_bytes() == before

@@ -19,34 +19,32 @@ class Piece:
         module: Import name.
         distribution: Name on the package index.
         tasks: Tasks that need it.
-        file: Requirement file (without ``.txt``) that lists it.
     """
 
     module: str
     distribution: str
     tasks: tuple[str, ...]
-    file: str
 
 
 SEG = ('seg', 'curation', 'all')
 EVERY = TASKS
 PIECES = (
-    Piece('numpy', 'numpy', EVERY, 'runtime'),
-    Piece('torch', 'torch', EVERY, 'runtime'),
-    Piece('torchvision', 'torchvision', EVERY, 'runtime'),
-    Piece('cv2', 'opencv-python-headless', EVERY, 'runtime'),
-    Piece('PIL', 'pillow', EVERY, 'runtime'),
-    Piece('pyarrow', 'pyarrow', EVERY, 'runtime'),
-    Piece('tensorboard', 'tensorboard', EVERY, 'runtime'),
-    Piece('mmengine', 'onedl-mmengine', EVERY, 'runtime'),
-    Piece('mmcv', 'onedl-mmcv', EVERY, 'runtime'),
-    Piece('mmcv._ext', 'onedl-mmcv', ('det', 'all'), 'det'),
-    Piece('mmseg', 'onedl-mmsegmentation', SEG, 'runtime'),
-    Piece('mmdet', 'onedl-mmdetection', ('det', 'all'), 'det'),
-    Piece('mmrotate', 'onedl-mmrotate', ('det', 'all'), 'det'),
-    Piece('faiss', 'faiss-cpu', ('curation', 'all'), 'curation'),
-    Piece('rasterio', 'rasterio', ('curation', 'all'), 'geo'),
-    Piece('s5_mm', 's5_mm', EVERY, 'runtime'),
+    Piece('numpy', 'numpy', EVERY),
+    Piece('torch', 'torch', EVERY),
+    Piece('torchvision', 'torchvision', EVERY),
+    Piece('cv2', 'opencv-python-headless', EVERY),
+    Piece('PIL', 'pillow', EVERY),
+    Piece('pyarrow', 'pyarrow', EVERY),
+    Piece('tensorboard', 'tensorboard', EVERY),
+    Piece('mmengine', 'onedl-mmengine', EVERY),
+    Piece('mmcv', 'onedl-mmcv', EVERY),
+    Piece('mmcv._ext', 'onedl-mmcv', ('det', 'all')),
+    Piece('mmseg', 'onedl-mmsegmentation', SEG),
+    Piece('mmdet', 'onedl-mmdetection', ('det', 'all')),
+    Piece('mmrotate', 'onedl-mmrotate', ('det', 'all')),
+    Piece('faiss', 'faiss-cpu', ('curation', 'all')),
+    Piece('rasterio', 'rasterio', ('curation', 'all')),
+    Piece('s5_mm', 's5_mm', EVERY),
 )
 # Distributions that write the same folders as the maintained ones.
 RIVALS = {

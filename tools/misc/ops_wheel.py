@@ -162,12 +162,13 @@ def keep(wheel: Path, folder: Path) -> Path:
         Path of the copy.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    drop_kept(folder)
     kept = folder / wheel.name
     aside = folder / f'.{wheel.name}.{os.getpid()}'
     shutil.copyfile(wheel, aside)
     with aside.open('rb') as file:
         os.fsync(file.fileno())
+    # Not before: the wheel may be the one that is kept.
+    drop_kept(folder)
     aside.replace(kept)
     note = folder / f'.wheel.json.{os.getpid()}'
     entry = {'name': kept.name, 'sha256': digest(kept), 'built': time.ctime()}
