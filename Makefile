@@ -22,10 +22,10 @@ EXCLUDE ?=
 PY_BIN := $(VENV)/bin/python
 # The editable package points at this folder: a checkout that moved is installed anew.
 HERE := $(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
-INPUTS := requirements/build.txt requirements/runtime.txt requirements/constraints.txt \
-	setup.py pyproject.toml tools/misc/make_venv.sh
-DET_INPUTS := requirements/det.txt requirements/curation.txt requirements/geo.txt
-RUNTIME := $(VENV)/.s5_mm-runtime-$(HERE)
+INPUTS := requirements/build.txt requirements/runtime.txt requirements/curation.txt \
+	requirements/constraints.txt setup.py pyproject.toml tools/misc/make_venv.sh
+DET_INPUTS := requirements/det.txt requirements/geo.txt
+DEMO := $(VENV)/.s5_mm-demo-$(HERE)
 DET := $(VENV)/.s5_mm-det-$(HERE)
 TESTS := $(VENV)/.s5_mm-tests-$(HERE)
 INSTALL := PYTHON='$(PYTHON)' tools/misc/make_venv.sh
@@ -36,8 +36,8 @@ INSTALL := PYTHON='$(PYTHON)' tools/misc/make_venv.sh
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-$(RUNTIME): $(INPUTS)
-	@$(INSTALL) $(VENV) runtime $@
+$(DEMO): $(INPUTS)
+	@$(INSTALL) $(VENV) demo $@
 
 $(DET): $(INPUTS) $(DET_INPUTS)
 	@$(INSTALL) $(VENV) det $@
@@ -45,7 +45,7 @@ $(DET): $(INPUTS) $(DET_INPUTS)
 $(TESTS): $(INPUTS) $(DET_INPUTS) requirements/tests.txt
 	@$(INSTALL) $(VENV) tests $@
 
-demo: $(RUNTIME)  ## install what is missing, then pre-train on drawn scenes (CPU, 10 minutes)
+demo: $(DEMO)  ## install what is missing, then pre-train on drawn scenes (CPU, 10 minutes)
 	$(PY_BIN) tools/demo.py --work-dir $(WORK_DIR)
 
 test: $(TESTS)  ## install what is missing, then run the tests (TEST=path PYTEST_ARGS=...)
@@ -67,13 +67,13 @@ docstrings: $(TESTS)  ## at least 95 % of the code has docstrings
 wheel-check: $(TESTS)  ## build the wheel; it holds every package, config and tool
 	$(PY_BIN) tools/misc/check_wheel.py
 
-check-env: $(RUNTIME)  ## print what is there and the line that mends what is not
+check-env: $(DEMO)  ## print what is there and the line that mends what is not
 	$(PY_BIN) tools/misc/check_env.py
 
 ops: $(DET)  ## compiled ops of mmcv, for detection: built once, then from the cache
 	$(PY_BIN) tools/misc/build_ops.py
 
-wheelhouse: $(RUNTIME)  ## wheels for an offline node (PY=3.12 TORCH=2.11 EXTRAS=det EXCLUDE="numpy")
+wheelhouse: $(DEMO)  ## wheels for an offline node (PY=3.12 TORCH=2.11 EXTRAS=det EXCLUDE="numpy")
 	$(PY_BIN) tools/misc/wheelhouse.py --python $(PY) --torch $(TORCH) \
 		--extras '$(EXTRAS)' --exclude $(EXCLUDE)
 

@@ -16,8 +16,9 @@ from itertools import combinations
 from math import comb
 from typing import NamedTuple
 
-import faiss
 import numpy as np
+
+from ._faiss import faiss
 
 NUM_BYTES = 32
 _NUM_BITS = 8 * NUM_BYTES

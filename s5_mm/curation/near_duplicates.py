@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import faiss
 import numpy as np
+
+from ._faiss import faiss
 
 # Rows of a tile.  Tiles start at multiples of it, so that what a pair's product is
 # rounded to does not depend on what it is computed together with.

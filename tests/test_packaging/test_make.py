@@ -53,13 +53,13 @@ def stamps(checkout, level):
 @pytest.mark.parametrize(
     ('goal', 'level', 'command'),
     [
-        ('demo', 'runtime', 'tools/demo.py'),
+        ('demo', 'demo', 'tools/demo.py'),
         ('test', 'tests', '-m pytest -n 2'),
         ('lint', 'tests', 'ruff check .'),
         ('docstrings', 'tests', 'interrogate'),
         ('wheel-check', 'tests', 'check_wheel.py'),
         ('ops', 'det', 'build_ops.py'),
-        ('wheelhouse', 'runtime', 'wheelhouse.py --python 3.11 --torch 2.15'),
+        ('wheelhouse', 'demo', 'wheelhouse.py --python 3.11 --torch 2.15'),
     ],
 )
 def test_goal_installs_first_and_only_once(checkout, goal, level, command):
@@ -79,7 +79,7 @@ def test_demo_compiles_nothing(checkout):
 
 @needs_make
 def test_changed_requirements_install_anew(checkout):
-    stamps(checkout, 'runtime')
+    stamps(checkout, 'demo')
     later = (checkout / 'setup.py').stat().st_mtime + 1e6
     os.utime(checkout / 'requirements' / 'constraints.txt', (later, later))
     assert 'make_venv.sh' in make(checkout, '-n', 'demo').stdout
@@ -88,7 +88,7 @@ def test_changed_requirements_install_anew(checkout):
 @needs_make
 def test_moved_checkout_installs_anew(checkout):
     """The editable package names the folder it was installed from."""
-    stamps(checkout, 'runtime')
+    stamps(checkout, 'demo')
     moved = checkout.with_name('moved')
     checkout.rename(moved)
     assert 'make_venv.sh' in make(moved, '-n', 'demo').stdout
@@ -102,9 +102,9 @@ def test_help_lists_every_goal():
 
 
 def venv(checkout, **env):
-    stamp = checkout / '.venv' / '.s5_mm-runtime-1'
+    stamp = checkout / '.venv' / '.s5_mm-demo-1'
     done = subprocess.run(
-        ['bash', 'tools/misc/make_venv.sh', '.venv', 'runtime', str(stamp)],
+        ['bash', 'tools/misc/make_venv.sh', '.venv', 'demo', str(stamp)],
         cwd=checkout,
         env={**os.environ, **env},
         text=True,
@@ -178,4 +178,4 @@ def test_unknown_level_is_an_error(checkout):
         capture_output=True,
     )
     assert done.returncode == 2
-    assert "level is 'everything'; allowed: runtime, det, tests" in done.stderr
+    assert "level is 'everything'; allowed: demo, det, tests" in done.stderr

@@ -1,8 +1,11 @@
 """One task runs without the packages of the other; every late name is there."""
 
-import importlib
+import importlib.util
+import re
 import subprocess
 import sys
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +40,7 @@ sys.meta_path.insert(0, Refuse())
 
 def _late():
     for package in PACKAGES:
-        module = importlib.import_module(f's5_mm.{package}')
+        module = import_module(f's5_mm.{package}')
         for name in module.LATE:
             yield package, name
 
@@ -46,7 +49,7 @@ def _late():
 def test_every_late_name_is_exported_and_registered(package, name):
     if name in NEEDS_MMROTATE:
         pytest.importorskip('mmrotate', reason='make ops installs it')
-    module = importlib.import_module(f's5_mm.{package}')
+    module = import_module(f's5_mm.{package}')
     value = getattr(module, name)
     assert value.__name__ == name
     assert name in dir(module)
@@ -124,3 +127,57 @@ def test_one_task_never_imports_the_other(blocked, scope, names):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip().splitlines()[-1] == '[]'
+
+
+DETECTION = {'mmdet', 'mmrotate', 'shapely'}
+
+
+def _run(blocked, script):
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', BLOCK.format(blocked=blocked) + script],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ('blocked', 'module'),
+    [
+        (DETECTION | {'faiss', 'rasterio'}, 's5_mm.inference'),
+        (DETECTION | {'faiss', 'rasterio'}, 's5_mm.datasets.conversion'),
+        (DETECTION | {'faiss', 'rasterio'}, 's5_mm.datasets.patches'),
+        (DETECTION | {'faiss', 'rasterio'}, 's5_mm.curation.shards'),
+        (DETECTION | {'rasterio'}, 's5_mm.curation.stages'),
+    ],
+)
+def test_parts_are_there_without_what_they_do_not_need(blocked, module):
+    done = _run(blocked, f'import {module}')
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec('faiss') is None, reason='faiss is not installed'
+)
+def test_curation_runs_without_the_packages_of_detection():
+    """`make demo` installs neither these nor rasterio."""
+    done = _run(
+        DETECTION | {'rasterio'},
+        "sys.argv = ['curate.py', '--help']\n"
+        "import runpy; runpy.run_path('data_curation/curate.py', run_name='__main__')",
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'usage: curate.py' in done.stdout
+
+
+@pytest.mark.parametrize(
+    ('module', 'message'),
+    [
+        ('s5_mm.curation.stages', r"faiss.*pip install 's5_mm\[curation\]'"),
+        ('s5_mm.datasets.patches.cut_boxes', r"shapely.*pip install 's5_mm\[det\]'"),
+    ],
+)
+def test_what_is_missing_is_named_with_the_line_that_installs_it(module, message):
+    done = _run({'faiss', 'shapely'}, f'import {module}')
+    assert done.returncode == 1
+    assert re.search(message, done.stderr.strip().splitlines()[-1])

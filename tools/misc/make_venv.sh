@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make or complete the virtual environment of this checkout.
 #
-#   tools/misc/make_venv.sh VENV LEVEL STAMP     LEVEL: runtime | det | tests
+#   tools/misc/make_venv.sh VENV LEVEL STAMP     LEVEL: demo | det | tests
 #
 # STAMP is the file, `.../.s5_mm-LEVEL-...` inside VENV, that says it is done.
 # Installs the tested set (requirements/constraints.txt) and this checkout as an
@@ -17,10 +17,10 @@ started=$SECONDS
 say() { printf '[environment %3ds] %s\n' "$((SECONDS - started))" "$*"; }
 
 case $level in
-    runtime) extras='' ;;
+    demo) extras='[curation]' ;;
     det) extras='[det,curation,geo]' ;;
     tests) extras='[det,curation,geo,tests]' ;;
-    *) echo "level is '$level'; allowed: runtime, det, tests" >&2; exit 2 ;;
+    *) echo "level is '$level'; allowed: demo, det, tests" >&2; exit 2 ;;
 esac
 
 # An interpreter counts only if it runs (a pyenv shim may not) and can make venvs.
@@ -93,8 +93,8 @@ if [ "$level" = tests ]; then task=curation; fi
 rm "$venv/.unfinished"
 # What holds the tests also holds what the demo needs.
 case $level in
-    tests) touch "${stamp/-tests/-runtime}" "${stamp/-tests/-det}" ;;
-    det) touch "${stamp/-det/-runtime}" ;;
+    tests) touch "${stamp/-tests/-demo}" "${stamp/-tests/-det}" ;;
+    det) touch "${stamp/-det/-demo}" ;;
 esac
 touch "$stamp"
 say "$venv is ready"

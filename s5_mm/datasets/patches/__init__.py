@@ -1,20 +1,26 @@
 """Patches of large images with oriented boxes."""
 
-from .cut_boxes import cut_objects
+from s5_mm.utils.lazy import lazy_exports
+
 from .dota_objects import DotaObjects, format_objects, read_objects
-from .plan import SplitReport
 from .settings import SplitSettings
 from .sources import SourceImage, find_sources
-from .splitter import PatchSplitter
 from .windows import patch_name, sliding_windows
+
+# Cutting objects takes shapely; windows, rows and workers serve curation too.
+__getattr__, __dir__, LATE = lazy_exports(
+    __name__,
+    {
+        'cut_boxes': ['cut_objects'],
+        'plan': ['SplitReport'],
+        'splitter': ['PatchSplitter'],
+    },
+)
 
 __all__ = [
     'DotaObjects',
-    'PatchSplitter',
     'SourceImage',
-    'SplitReport',
     'SplitSettings',
-    'cut_objects',
     'find_sources',
     'format_objects',
     'patch_name',
