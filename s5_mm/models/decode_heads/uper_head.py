@@ -8,9 +8,14 @@ from typing import Any
 import mmseg.models.decode_heads as host
 from mmcv.cnn import ConvModule
 from mmseg.models.utils import resize
-from torch import Tensor
+from torch import Tensor, nn
 
-from s5_mm.models.layers import PendingUpsample, add_conv3x3_of_upsampled_, evaluated
+from s5_mm.models.layers import (
+    PendingUpsample,
+    add_conv3x3_of_upsampled_,
+    conv3x3,
+    evaluated,
+)
 from s5_mm.registry import MODELS
 
 Feature = Tensor | PendingUpsample
@@ -74,14 +79,14 @@ class UPerHead(host.UPerHead):
             laterals[level - 1] = laterals[level - 1] + self._resize(
                 laterals[level], size
             )
-        outs = [m(x) for m, x in zip(self.fpn_convs, laterals[:-1], strict=True)]
+        outs = [_conv(m, x) for m, x in zip(self.fpn_convs, laterals[:-1], strict=True)]
         return self._bottleneck([*outs, laterals[-1]])
 
     def _bottleneck(self, outs: Sequence[Tensor]) -> Tensor:
         """Upsample the levels (N, C, H_i, W_i) to the first, and convolve them."""
         module = self.fpn_bottleneck
         weights = module.conv.weight.split([out.shape[1] for out in outs], dim=1)
-        total = module.conv._conv_forward(outs[0], weights[0], module.conv.bias)
+        total = conv3x3(outs[0], weights[0], module.conv.bias)
         for out, weight in zip(outs[1:], weights[1:], strict=True):
             total = add_conv3x3_of_upsampled_(
                 total, out, weight, self.inner_align_corners
@@ -108,6 +113,13 @@ def _lateral(module: ConvModule, x: Feature) -> Tensor:
     if not isinstance(x, PendingUpsample):
         return module(x)
     return _finish(module, x.through(module.conv.weight, module.conv.bias))
+
+
+def _conv(module: ConvModule, x: Tensor) -> Tensor:
+    """Apply a 3x3 convolution with what follows it."""
+    if type(module.conv) is not nn.Conv2d:
+        return module(x)
+    return _finish(module, conv3x3(x, module.conv.weight, module.conv.bias))
 
 
 def _finish(module: ConvModule, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from .position_embedding import PositionInterpolator, fit_pos_embed
 from .sync_batch_norm import SyncBatchNorm
 from .transformer_layer import TransformerEncoderLayer
 from .upsampled_conv import add_conv3x3_of_upsampled_
+from .winograd_conv import conv3x3
 
 __all__ = [
     'ConvTranspose2x2',
@@ -28,6 +29,7 @@ __all__ = [
     'TransformerEncoderLayer',
     'add_conv3x3_of_upsampled_',
     'conv1x1',
+    'conv3x3',
     'conv_transpose2x2',
     'evaluated',
     'fit_pos_embed',
