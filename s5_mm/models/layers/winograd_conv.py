@@ -72,12 +72,7 @@ class Winograd(torch.autograd.Function):
         pixels = out.permute(0, 2, 3, 1)
         for image, rows in _chunks(batch, even[0]):
             tiles = _to_tiles(padded[image, rows.start : rows.stop + 2])
-            products = [
-                matmul_nt(tile.flatten(0, 1), part)
-                for tile, part in zip(tiles, kernel, strict=True)
-            ]
-            numbers = torch.stack(products).view(*tiles.shape[:3], -1)
-            _to_pixels(numbers, pixels[image, rows])
+            _to_pixels(_products(tiles, kernel), pixels[image, rows])
         if even == (height, width):
             return out
         return out[..., :height, :width].contiguous(memory_format=torch.channels_last)
@@ -100,21 +95,22 @@ class Winograd(torch.autograd.Function):
         for image, rows in _chunks(len(x), even[0]):
             read = slice(rows.start, rows.stop + 2)
             numbers = _from_pixels(pixels[image, rows])
-            flat = numbers.flatten(1, 2)
             if need_weight:
-                tiles = _to_tiles(padded[image, read]).flatten(1, 2)
-                for total, a, b in zip(grad_kernel, flat, tiles, strict=True):
-                    total += matmul_tn(a, b)
+                tiles = _to_tiles(padded[image, read])
+                for total, a, b in zip(grad_kernel, numbers, tiles, strict=True):
+                    total += matmul_tn(a.flatten(0, 1), b.flatten(0, 1))
             if need_x:
-                products = [
-                    matmul_nt(a, part) for a, part in zip(flat, columns, strict=True)
-                ]
-                tiles = torch.stack(products).view(*numbers.shape[:3], -1)
-                _from_tiles(tiles, grad_x[image, read])
+                _from_tiles(_products(numbers, columns), grad_x[image, read])
         height, width = x.shape[-2:]
         if need_x:
             grad_x = grad_x[:, 1 : 1 + height, 1 : 1 + width].permute(0, 3, 1, 2)
         return grad_x, _transform_kernel_back(grad_kernel) if need_weight else None
+
+
+def _products(tiles: Tensor, kernel: Tensor) -> list[list[Tensor]]:
+    """Multiply tiles (16, h, w, C) by a kernel (16, K, C): 4 lists of 4 (h, w, K)."""
+    products = [matmul_nt(tile, part) for tile, part in zip(tiles, kernel, strict=True)]
+    return [products[row : row + 4] for row in range(0, 16, 4)]
 
 
 def _chunks(batch: int, height: int) -> Iterator[tuple[int, slice]]:
@@ -158,12 +154,12 @@ def _to_tiles(rows: Tensor) -> Tensor:
     return tiles.flatten(0, 1)
 
 
-def _from_tiles(grad: Tensor, rows: Tensor) -> None:
-    """Add the gradient (16, h, w, C) of :func:`_to_tiles` to that of its pixels."""
-    height, width = grad.shape[1:3]
+def _from_tiles(grad: list[list[Tensor]], rows: Tensor) -> None:
+    """Add the gradient of :func:`_to_tiles`, (h, w, C) each, to that of its pixels."""
+    height, width, channels = grad[0][0].shape
     lines = []
-    for tile in grad.unflatten(0, (4, 4)):
-        line = grad.new_zeros(height, 2 * width + 2, grad.shape[3])
+    for tile in grad:
+        line = tile[0].new_zeros(height, 2 * width + 2, channels)
         a, b, c, d = (line[:, i : i + 2 * width : 2] for i in range(4))
         a.add_(tile[0])
         b.add_(tile[1]).sub_(tile[2]).add_(tile[3])
@@ -177,11 +173,12 @@ def _from_tiles(grad: Tensor, rows: Tensor) -> None:
     fourth.sub_(lines[3])
 
 
-def _to_pixels(products: Tensor, out: Tensor) -> None:
-    """Take the numbers of the tiles (16, h, w, K) to their pixels, (2 h, 2 w, K)."""
-    a, b, c, d = products.unflatten(0, (4, 4))
-    for start, line in enumerate(((a + b).add_(c), (b - c).sub_(d))):
-        first, second, third, fourth = line
+def _to_pixels(products: list[list[Tensor]], out: Tensor) -> None:
+    """Take the numbers of the tiles, (h, w, K) each, to their pixels, (2 h, 2 w, K)."""
+    a, b, c, d = products
+    upper = [(x + y).add_(z) for x, y, z in zip(a, b, c, strict=True)]
+    lower = [(x - y).sub_(z) for x, y, z in zip(b, c, d, strict=True)]
+    for start, (first, second, third, fourth) in enumerate((upper, lower)):
         rows = out[start::2]
         torch.add(first, second, out=rows[:, ::2]).add_(third)
         torch.sub(second, third, out=rows[:, 1::2]).sub_(fourth)
