@@ -75,13 +75,13 @@ class _AddTaps(torch.autograd.Function):
                 left, here, right = wide.unflatten(1, (3, -1)).unbind(1)
                 line = here.clone(memory_format=layout)
                 # Where the tap's pixel lies outside of the map there is a zero.
-                line[..., 1:] += left[..., :-1]
-                line[..., :-1] += right[..., 1:]
+                line[..., 1:].add_(left[..., :-1])
+                line[..., :-1].add_(right[..., 1:])
                 tall = _resize(line, (height, width), align_corners)
                 first, last = max(1 - row, 0), height - max(row - 1, 0)
-                total[images, :, first:last] += tall[
-                    :, :, first + row - 1 : last + row - 1
-                ]
+                total[images, :, first:last].add_(
+                    tall[:, :, first + row - 1 : last + row - 1]
+                )
         return total
 
     @staticmethod

@@ -40,8 +40,8 @@ def test_value_and_gradients_in_fp64(size, tile_rows, monkeypatch):
 @pytest.mark.parametrize('bias', [True, False])
 def test_value_and_gradients_in_fp32(bias, layout):
     torch.manual_seed(0)
-    x = torch.randn(2, 130, 33, 34).to(memory_format=layout)
-    weight, b = torch.randn(128, 130, 3, 3), torch.randn(128) if bias else None
+    x = torch.randn(2, 258, 33, 34).to(memory_format=layout)
+    weight, b = torch.randn(256, 258, 3, 3), torch.randn(256) if bias else None
     found = both(conv3x3, x, weight, bias=b)
     expected = both(
         F.conv2d,
@@ -56,7 +56,7 @@ def test_value_and_gradients_in_fp32(bias, layout):
 
 @onednn_only
 def test_it_multiplies_four_ninths():
-    x, weight = torch.randn(1, 128, 32, 32), torch.randn(128, 128, 3, 3)
+    x, weight = torch.randn(1, 256, 32, 32), torch.randn(256, 256, 3, 3)
     counts = []
     for function in (conv3x3, lambda x, w: F.conv2d(x, w, padding=1)):
         with FlopCounterMode(display=False) as counter:
@@ -82,7 +82,7 @@ def test_other_maps_are_left_to_torch(why):
 
 
 def test_only_needed_gradients_are_computed():
-    x, weight = torch.randn(1, 128, 32, 32), torch.randn(128, 128, 3, 3)
+    x, weight = torch.randn(1, 256, 32, 32), torch.randn(256, 256, 3, 3)
     for wanted in (x, weight):
         wanted.requires_grad_()
         (grad,) = torch.autograd.grad(conv3x3(x, weight).sum(), [wanted])
