@@ -7,11 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from s5_mm.models.layers import Linear, conv1x1, linear
 
-onednn_only = pytest.mark.skipif(
-    not torch.backends.mkldnn.is_available()
-    or torch.backends.cpu.get_cpu_capability() != 'AVX512',
-    reason='this CPU or build of torch has no oneDNN kernel with AVX-512',
-)
+from .onednn import kernels, onednn_only
 
 
 def _operands(rows=64, columns=192, outputs=160, bias=True):
@@ -19,13 +15,6 @@ def _operands(rows=64, columns=192, outputs=160, bias=True):
     x = torch.randn(2, rows, columns, generator=generator)
     weight = torch.randn(outputs, columns, generator=generator)
     return x, weight, torch.randn(outputs, generator=generator) if bias else None
-
-
-def _kernels(function):
-    """Names of the CPU kernels that a call runs."""
-    with torch.profiler.profile() as profile:
-        function()
-    return {event.key for event in profile.key_averages()}
 
 
 def _is_onednn(names):
@@ -56,9 +45,9 @@ def test_value_and_gradients_equal_fp64(outputs, contiguous, bias):
 def test_large_fp32_products_use_onednn_in_training_and_inference():
     x, weight, bias = _operands()
     with torch.no_grad():
-        assert _is_onednn(_kernels(lambda: linear(x, weight, bias)))
+        assert _is_onednn(kernels(lambda: linear(x, weight, bias)))
     weight.requires_grad_()
-    assert _is_onednn(_kernels(lambda: linear(x, weight, bias)))
+    assert _is_onednn(kernels(lambda: linear(x, weight, bias)))
 
 
 @onednn_only
@@ -75,7 +64,7 @@ def test_other_products_are_left_to_torch(why, monkeypatch):
             out = linear(x, weight, bias)
             assert torch.equal(out, F.linear(x, weight, bias))
 
-    assert 'mkldnn::_linear_pointwise' not in _kernels(run)
+    assert 'mkldnn::_linear_pointwise' not in kernels(run)
 
 
 def test_only_needed_gradients_are_computed():

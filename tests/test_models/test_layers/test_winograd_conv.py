@@ -7,11 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from s5_mm.models.layers import conv3x3, winograd_conv
 
-onednn_only = pytest.mark.skipif(
-    not torch.backends.mkldnn.is_available()
-    or torch.backends.cpu.get_cpu_capability() != 'AVX512',
-    reason='this CPU or build of torch has no oneDNN kernel with AVX-512',
-)
+from .onednn import onednn_only
 
 
 def both(function, x, weight, **kwargs):
