@@ -1,6 +1,11 @@
 """Timing side by side: rotating order, both ratios, a control that rejects."""
 
+import ctypes
+import resource
+from pathlib import Path
+
 import pytest
+import torch
 
 from .side_by_side_tools import SIDE_BY_SIDE as TOOL
 
@@ -16,6 +21,37 @@ def test_alternatives_are_interleaved_in_rotating_order():
     times = TOOL.measure(runs, rounds=2, clock=lambda: float(next(now)))
     assert order == ['a', 'b', 'b', 'a', 'a', 'b']
     assert times == dict(a=[1.0, 1.0], b=[1.0, 1.0])
+
+
+def test_what_is_called_before_each_is_not_timed():
+    now = [0.0]
+
+    def take(seconds):
+        now[0] += seconds
+
+    times = TOOL.measure(
+        dict(a=lambda: take(1.0)), 2, lambda: now[0], lambda: take(10.0)
+    )
+    assert times == dict(a=[1.0, 1.0])
+    assert now == [33.0]
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), 'malloc_trim'), reason='not the GNU C library'
+)
+def test_free_memory_goes_back_to_the_system():
+    def resident():
+        pages = int(Path('/proc/self/statm').read_text().split()[1])
+        return pages * resource.getpagesize()
+
+    # Blocks below the size from where on each gets pages of its own.
+    blocks = [torch.ones(2**14) for _ in range(1000)]
+    last = torch.ones(2**14)
+    del blocks
+    before = resident()
+    TOOL.return_memory()
+    assert before - resident() > 32 * 2**20
+    assert last.sum() == 2**14
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ gradients are compared first.  The other side (``plain_model.py``, ``plain_step.
 composed of mmcv's and mmseg's blocks with recomputation, its S4P teacher runs in fp32
 outside of autocast, as in the authors' code.  Dropout and stochastic depth are off.
 
-On a CPU everything is interleaved round by round in rotating order; our step runs twice
-a round, and if these two differ by more than 3 % the measurement is rejected (exit
-status 3).  ``--clock cpu`` is for machines that are busy with other work.  On a GPU,
+On a CPU everything is interleaved round by round in rotating order, and no step finds
+free memory of the one before; our step runs twice a round, and if these two differ by
+more than 3 % the measurement is rejected (exit status 3).  ``--clock cpu`` is for
+machines that are busy with other work.  On a GPU,
 which is used where there is one, each side is alone on the card: ms per iteration by
 CUDA events, update included, images/s, share of the matrix peak measured in the same
 call, peak memory, idle time between kernels, and the wait for a loader of JPEG files.
@@ -33,6 +34,7 @@ from side_by_side import (
     describe_machine,
     measure,
     print_table,
+    return_memory,
 )
 from step_case import Case
 from step_on_gpu import AGAIN, OURS, PLAIN, compare_on_gpu
@@ -145,7 +147,7 @@ def compare_on_cpu(case: Case, args: argparse.Namespace) -> bool:
         runs[PLAIN] = case.plain_step(plain, Update(plain, DTYPES[dtype]))
         if dtype != 'fp32':
             runs[f'{PLAIN}, all in fp32'] = case.plain_step(plain, Update(plain))
-        times = measure(runs, args.rounds, CLOCKS[args.clock])
+        times = measure(runs, args.rounds, CLOCKS[args.clock], return_memory)
         print(
             f'{case.title}, {dtype}, forward + backward, {args.rounds} '
             f'rounds, {args.clock} time'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import statistics
@@ -20,6 +21,7 @@ def measure(
     runs: Mapping[str, Callable[[], object]],
     rounds: int,
     clock: Clock = time.perf_counter,
+    before: Callable[[], object] | None = None,
 ) -> dict[str, list[float]]:
     """Time alternatives round by round, in rotating order.
 
@@ -27,6 +29,7 @@ def measure(
         runs: Names and what is to be timed.
         rounds: Number of rounds; one more warms up.
         clock: What tells the seconds.
+        before: Is called before each of them, untimed.
 
     Returns:
         Seconds of each round by name.
@@ -34,6 +37,8 @@ def measure(
     names, times = list(runs), {name: [] for name in runs}
     for index in range(rounds + 1):
         for name in names:
+            if before is not None:
+                before()
             start = clock()
             runs[name]()
             seconds = clock() - start
@@ -41,6 +46,17 @@ def measure(
                 times[name].append(seconds)
         names.append(names.pop(0))
     return times
+
+
+def return_memory() -> None:
+    """Hand what is free of the heap back to the system, where the C library can.
+
+    Else the one that runs second finds the memory that the first has left, as it never
+    would in a process of its own.
+    """
+    trim = getattr(ctypes.CDLL(None), 'malloc_trim', None)
+    if trim is not None:
+        trim(0)
 
 
 def ratios(base: list[float], other: list[float]) -> tuple[float, float]:

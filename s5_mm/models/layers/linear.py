@@ -92,7 +92,7 @@ class _OneDNNLinear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         need_x, need_weight, need_bias = ctx.needs_input_grad
         flat = grad.reshape(-1, grad.shape[-1])
-        grad_x = matmul_nt(grad, weight.t().contiguous()) if need_x else None
+        grad_x = matmul_nt(grad, weight.t()) if need_x else None
         rows = x.reshape(-1, x.shape[-1])
         grad_weight = matmul_tn(flat, rows) if need_weight else None
         return grad_x, grad_weight, flat.sum(0) if need_bias else None

@@ -20,10 +20,10 @@ def both(function, x, weight, **kwargs):
     return out, *torch.autograd.grad(out, operands, probe.to(out.dtype))
 
 
-@pytest.mark.parametrize('tile_rows', [8, 2])
+@pytest.mark.parametrize('tile_bytes', [2**20, 2**13])
 @pytest.mark.parametrize('size', [(8, 12), (7, 9), (9, 8), (2, 2), (1, 1), (33, 6)])
-def test_value_and_gradients_in_fp64(size, tile_rows, monkeypatch):
-    monkeypatch.setattr(winograd_conv, '_TILE_ROWS', tile_rows)
+def test_value_and_gradients_in_fp64(size, tile_bytes, monkeypatch):
+    monkeypatch.setattr(winograd_conv, '_TILE_BYTES', tile_bytes)
     torch.manual_seed(0)
     x = torch.randn(2, 5, *size, dtype=torch.double)
     weight = torch.randn(4, 5, 3, 3, dtype=torch.double)
