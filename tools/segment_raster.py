@@ -60,7 +60,7 @@ def main() -> None:
         args.device,
         windows,
     )
-    progress = ProgressLine('segment', 'rows')
+    progress = ProgressLine('segment', 'windows')
     segment_raster(network, args.image, args.out, args.high_byte, progress)
 
 

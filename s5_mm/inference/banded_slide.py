@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -41,8 +42,8 @@ def banded_slide(
     counts.  Those keep the scores of the whole image, 16 bytes a pixel and class in
     mmseg; here it is the sums of the rows that two rows of windows share, see
     :class:`s5_mm.inference.WindowSums`, the scores of one batch, and 8 bytes of label
-    for each pixel of the rows that a row of windows completes.  The windows of a batch
-    lie in one row of windows, and are valid until ``predict`` returns.
+    for each pixel of the rows that the windows of a batch complete.  These lie in a
+    block, about as many down as across, and are valid until ``predict`` returns.
 
     Args:
         predict: Maps windows (N, C, h, w) and metainfo to logits (N, K, h, w).
@@ -54,7 +55,7 @@ def banded_slide(
         threshold: Of a single channel, mmseg's ``decode_head.threshold``.
 
     Yields:
-        Labels of the rows that a row of windows completes, int64, (rows, W).
+        Labels of the rows that one or more rows of windows complete, int64, (rows, W).
 
     Raises:
         ValueError: The protocol cannot be run, or ``size`` is missing.
@@ -87,7 +88,7 @@ def banded_scores(
         prepare: See :func:`banded_slide`.
 
     Yields:
-        Mean logits or probabilities, batch by batch and from the top down.
+        Mean logits or probabilities, batch by batch, each from the top down.
 
     Raises:
         ValueError: As :func:`banded_slide`.
@@ -101,28 +102,46 @@ def banded_scores(
     h, w = min(crop[0], height), min(crop[1], width)
     meta = dict(img_shape=torch.Size((h, w)), ori_shape=(h, w), pad_shape=(h, w))
     probable = test_cfg.get('average') == 'probabilities'
-    step = test_cfg.get('window_batch', 16)
+    windows_at_once = test_cfg.get('window_batch', 16)
+    down, across = _block(len(rows), len(columns), windows_at_once)
     # New memory for every batch costs 1 ms a window of 512 px, by hand: page faults.
     batch = sums = None
-    for row, top in enumerate(rows):
-        strip = read(top, top + h)
-        for first in range(0, len(columns), step):
-            chosen = columns[first : first + step]
-            parts = [strip[..., x : x + w] for x in chosen]
+    for row in range(0, len(rows), down):
+        tops = rows[row : row + down]
+        strip = read(tops[0], tops[-1] + h)
+        for column in range(0, len(columns), across):
+            lefts = columns[column : column + across]
+            parts = [
+                strip[:, y - tops[0] : y - tops[0] + h, x : x + w]
+                for y in tops
+                for x in lefts
+            ]
             if batch is None:
                 batch = strip.new_empty((len(parts), *parts[0].shape))
             windows = torch.stack(parts, out=batch[: len(parts)])
             with torch.no_grad():
                 windows = windows if prepare is None else prepare(windows)
-                seen = predict(windows, [dict(meta) for _ in chosen])
+                seen = predict(windows, [dict(meta) for _ in parts])
                 seen = to_probabilities(seen) if probable else seen
             if sums is None:
                 sums = WindowSums(
-                    seen[0], windows.dtype, rows, columns, (height, width)
+                    seen[0], windows.dtype, rows, columns, (height, width), down
                 )
-            yield from sums.add(row, first, seen)
+            yield from sums.add(row, column, seen.unflatten(0, (len(tops), -1)))
             # Not beside those of the next batch.
             del windows, seen
+
+
+def _block(rows: int, columns: int, windows: int) -> tuple[int, int]:
+    """Choose how many windows down and across go together.
+
+    About as many as across: sums that the next windows add to are then written and
+    read for one row of windows in ``down``, and of ``across`` windows one is cut at
+    the block's side.
+    """
+    across = min(columns, math.isqrt(windows - 1) + 1)
+    down = max(min(rows, windows // across), 1)
+    return down, min(columns, windows // down)
 
 
 def check_protocol(test_cfg: Mapping[str, Any], owner: str) -> None:

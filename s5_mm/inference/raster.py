@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from s5_mm.checkpoints import whole_file
 from s5_mm.datasets.image_header import ImageError
 from s5_mm.datasets.patches.image_rows import open_rows
 from s5_mm.datasets.raster_io import open_raster
+from s5_mm.models.segmentors.inference import Predict, window_starts
 
 from .banded_slide import banded_slide
 from .window_network import WindowNetwork
@@ -42,7 +45,7 @@ def segment_raster(
             ``classes`` of the band, JSON) and 255 where ``source`` has no data.  It
             appears whole or not at all.
         high_byte: Take the upper byte of 16-bit samples.
-        progress: Called with the rows written and the rows in all.
+        progress: Called with the windows seen and the windows in all.
 
     Raises:
         ImageError: ``source`` cannot be read, or is ``target``.
@@ -55,7 +58,7 @@ def segment_raster(
         with open_raster(source, 'image') as raster:
             size = (raster.height, raster.width)
             labels = banded_slide(
-                network.predict,
+                _reporting(network, size, progress),
                 pixels,
                 network.test_cfg,
                 size,
@@ -70,10 +73,31 @@ def segment_raster(
                         ids[~_has_data(raster, source, done, done + len(ids))] = NO_DATA
                         writer.write(ids)
                         done += len(ids)
-                        if progress is not None:
-                            progress(done, size[0])
     finally:
         pixels.close()
+
+
+def _reporting(
+    network: WindowNetwork,
+    size: tuple[int, int],
+    progress: Callable[[int, int], None] | None,
+) -> Predict:
+    """Make the network tell how many windows of an image (H, W) it has seen."""
+    if progress is None:
+        return network.predict
+    cfg = network.test_cfg
+    sides = zip(size, cfg['crop_size'], cfg['stride'], strict=True)
+    total = math.prod(len(window_starts(*side, cfg.get('windows'))) for side in sides)
+    seen = 0
+
+    def predict(windows: Tensor, metas: list[dict[str, Any]]) -> Tensor:
+        nonlocal seen
+        scores = network.predict(windows, metas)
+        seen += len(windows)
+        progress(seen, total)
+        return scores
+
+    return predict
 
 
 class LabelWriter:

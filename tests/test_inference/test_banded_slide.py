@@ -79,7 +79,7 @@ SIZES = [
 def test_labels_are_those_of_mmseg(size, crop, stride, classes):
     image, net = _image(*size), Net(classes)
     want = _by_mmseg(net, image, crop, stride)
-    for batch in (1, 3, 16):
+    for batch in (1, 3, 6, 16):
         got = _ours(Net(classes), image, crop, stride, window_batch=batch)
         assert got.dtype == torch.int64
         assert got.equal(want)
@@ -121,7 +121,7 @@ def test_scores_are_those_of_the_whole_canvas(
 ):
     monkeypatch.setattr(window_sums, '_TILE_BYTES', tile_bytes)
     image = _image(*size)
-    for batch in (1, 2, 16):
+    for batch in (1, 2, 4, 9, 16):
         cfg = dict(mode='slide', crop_size=crop, stride=stride, average=average)
         cfg['window_batch'] = batch
         want = slide(Net(3), image[None], [dict()], cfg)[0]
@@ -214,14 +214,15 @@ def test_rows_and_arrays_are_read_as_tensors_are():
             Net(4), source, cfg, size, prepare=lambda w: w.float() / 7 - 3
         )
         assert torch.cat(list(prepared)).equal(want)
-    assert rows.asked == [(y, y + 16) for y in (0, 10, 20, 30, 40, 50, 54)]
+    # Three windows across, so five down; two rows are left.
+    assert rows.asked == [(0, 56), (50, 70)]
     with pytest.raises(ValueError, match=r'size=\(H, W\) is missing'):
         next(banded_slide(Net(4), rows, cfg))
 
 
 def test_rows_come_as_soon_as_no_window_touches_them():
     rows = Rows(_image(400, 20).permute(1, 2, 0).numpy())
-    cfg = dict(mode='slide', crop_size=(100, 20), stride=(75, 20))
+    cfg = dict(mode='slide', crop_size=(100, 20), stride=(75, 20), window_batch=1)
     out = banded_slide(Net(2), rows, cfg, (400, 20))
     assert len(next(out)) == 75
     assert rows.asked == [(0, 100)]
@@ -265,10 +266,22 @@ def test_no_batch_is_kept_beside_the_next():
     assert most == 0
 
 
-def test_windows_go_in_batches():
-    net = Net(2)
-    _ours(net, _image(20, 50), (16, 16), (16, 8), window_batch=4)
-    assert [shape[0] for shape in net.calls] == [4, 2, 4, 2]
+@pytest.mark.parametrize(
+    ('windows', 'batches'),
+    [
+        (1, [1] * 18),
+        (2, [2] * 9),
+        (4, [4, 4, 4, 2, 2, 2]),  # 2 down, 2 across; one row of windows is left
+        (5, [5, 1] * 3),
+        (9, [9, 9]),
+        (16, [15, 3]),  # no more than 3 down, so 5 across
+        (100, [18]),
+    ],
+)
+def test_batches_are_blocks_of_windows(windows, batches):
+    net = Net(2)  # 3 x 6 windows
+    _ours(net, _image(28, 50), (16, 16), (8, 8), window_batch=windows)
+    assert [shape[0] for shape in net.calls] == batches
 
 
 @pytest.mark.parametrize(

@@ -39,10 +39,11 @@ def test_time_is_that_of_one_window():
     args = TOOL.parse_args(SMALL)
     # The clock ticks when it is read: three times a window, one tick is the network's.
     assert TOOL.mmseg(args, 48, lambda: float(next(ticks))) == 2.0
-    # Twice in each of 4 batches, whose ticks are left out, and once after 16 windows.
-    assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 5 / 16
+    # 64 px have 25 windows, so two images of 16. Twice in the only batch of each, one
+    # of which is left out, and once at the end.
+    assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 3 / 32
     args.window_batch = 2
-    assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 9 / 16
+    assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 17 / 32
     args.host_windows = 100
     with pytest.raises(SystemExit, match='48 px have 16 windows, --host-windows=100'):
         TOOL.mmseg(args, 48, lambda: 0.0)

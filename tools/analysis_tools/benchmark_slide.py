@@ -70,8 +70,8 @@ class StubNetwork:
 
     def __init__(self, args: argparse.Namespace, side: int, clock: Clock) -> None:
         window = min(args.crop, side)
-        # A row of windows at most, as the batches of ours.
-        count = min(args.window_batch, len(window_starts(side, args.crop, args.stride)))
+        windows = len(window_starts(side, args.crop, args.stride)) ** 2
+        count = min(args.window_batch, windows)
         self._scores = torch.randn(1, args.classes, window, window)
         self._memory = self._scores.repeat(count, 1, 1, 1)
         self._clock = clock
@@ -116,13 +116,18 @@ def ours(
         stride=(args.stride,) * 2,
         window_batch=args.window_batch,
     )
+    # As many windows at every side, or a small image is over too soon to be timed.
+    windows = len(window_starts(side, args.crop, args.stride)) ** 2
+    most = len(window_starts(max(args.sides), args.crop, args.stride)) ** 2
+    images = max(round(most / windows), 1)
     start, pixels = clock(), 0
-    for part in run(network, image, cfg):
-        pixels += (part.mean[0] if run is banded_scores else part).numel()
+    for _ in range(images):
+        for part in run(network, image, cfg):
+            pixels += (part.mean[0] if run is banded_scores else part).numel()
     seconds = clock() - start - network.seconds
-    if pixels != side**2:
-        raise SystemExit(f'{pixels} pixels came out of an image of {side}')
-    return seconds / len(window_starts(side, args.crop, args.stride)) ** 2
+    if pixels != images * side**2:
+        raise SystemExit(f'{pixels} pixels came out of {images} images of {side}')
+    return seconds / windows / images
 
 
 def labels(args: argparse.Namespace, side: int, clock: Clock) -> float:

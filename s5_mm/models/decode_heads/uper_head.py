@@ -33,7 +33,7 @@ class UPerHead(host.UPerHead):
     * The 3x3 convolution over all levels takes each upsampled one at its own
       resolution, see :func:`s5_mm.models.layers.add_conv3x3_of_upsampled_`.
 
-    In fp32 on a CPU the other 3x3 convolutions multiply 4/9 as often, see
+    In fp32 on a CPU the other 3x3 convolutions multiply a quarter as often, see
     :func:`s5_mm.models.layers.conv3x3`.
 
     The S5 release upsamples the logits with aligned corners while everything inside
