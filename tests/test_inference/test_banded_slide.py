@@ -248,6 +248,13 @@ def test_memory_does_not_grow_with_the_height(monkeypatch):
     assert made == [((3, 12, 24), (1 << 22) // 4)] * 2
 
 
+@pytest.mark.parametrize(('down', 'rows'), [(1, 28), (2, 28), (3, 0)])
+def test_rows_that_a_block_shares_within_are_not_kept(down, rows):
+    tops = [0, 20, 24]  # share 12 and 28 rows
+    sums = WindowSums(torch.zeros(2, 32, 8), torch.float, tops, [0], (56, 8), down)
+    assert sums.kept.shape == (2, rows, 8)
+
+
 def test_no_batch_is_kept_beside_the_next():
     alive, most = [], 0
     net = Net(2)
