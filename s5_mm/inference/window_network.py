@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from s5_mm.checkpoints import CheckpointError, load_address, load_into
@@ -98,7 +99,7 @@ def load_network(
             '255 at most'
         )
     return WindowNetwork(
-        predict=predict,
+        predict=_cropped(predict),
         prepare=_preparation(cfg, model.data_preprocessor, dataset),
         test_cfg=test_cfg,
         threshold=getattr(head, 'threshold', None) or 0.3,
@@ -140,14 +141,25 @@ def _route(
     return plain.encode_decode, head, plain.test_cfg
 
 
+def _cropped(predict: Predict) -> Predict:
+    """Leave out the scores of what the preprocessor has padded windows with."""
+
+    def cropped(windows: Tensor, metas: list[dict[str, Any]]) -> Tensor:
+        height, width = metas[0]['img_shape']
+        return predict(windows, metas)[..., :height, :width]
+
+    return cropped
+
+
 def _preparation(
     cfg: Config, preprocessor: nn.Module, dataset: str | None
 ) -> Callable[[Tensor], Tensor]:
     """Make the normalisation of the config, for RGB windows."""
-    if getattr(preprocessor, 'test_cfg', None):
+    padding = getattr(preprocessor, 'test_cfg', None) or {}
+    if padding.get('size') is not None:
         raise ValueError(
-            f'{cfg.filename}: data_preprocessor.test_cfg={preprocessor.test_cfg} pads '
-            'images; large images allow none'
+            f'{cfg.filename}: data_preprocessor.test_cfg={padding} pads images to one '
+            'size, large images allow only size_divisor'
         )
     pipeline = _dataset_config(cfg, dataset).get('pipeline') or ()
     names = [str(step.get('type')).rsplit('.')[-1] for step in pipeline]
@@ -162,7 +174,9 @@ def _preparation(
 
     def prepare(windows: Tensor) -> Tensor:
         windows = windows if rgb else windows.flip(1)
-        ready = preprocessor(dict(inputs=list(windows)), False)['inputs']
+        samples = [SegDataSample() for _ in windows]  # where padding is noted
+        data = dict(inputs=list(windows), data_samples=samples)
+        ready = preprocessor(data, False)['inputs']
         return torch.stack(ready) if isinstance(ready, list) else ready
 
     return prepare

@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from s5_mm.checkpoints import CheckpointError
 from s5_mm.datasets.image_header import ImageError
 from s5_mm.inference import WindowNetwork, load_network, segment_raster
 from s5_mm.registry import MODELS
+from s5_mm.utils.config import load_config
 from s5_mm.utils.routing import RoutingError
 
 from ..test_models.toys import toy_segmentor
@@ -24,6 +26,7 @@ from ..test_models.toys import toy_segmentor
 rasterio = pytest.importorskip('rasterio')
 GroundControlPoint = pytest.importorskip('rasterio.control').GroundControlPoint
 
+ROOT = Path(__file__).resolve().parents[2]
 GRID = dict(crs='EPSG:32652', transform=rasterio.Affine(10, 0, 3e5, 0, -10, 4e6))
 CLASSES, PALETTE = ('dark', 'middle', 'bright'), [[9, 8, 7], [0, 200, 0], [255, 0, 1]]
 PROTOCOL = dict(mode='slide', crop_size=(64, 64), stride=(48, 48))
@@ -333,10 +336,10 @@ def test_classes_of_the_checkpoint_come_first(tmp_path):
         ),
         (
             'plain',
-            {'model.data_preprocessor.test_cfg': dict(size_divisor=32)},
+            {'model.data_preprocessor.test_cfg': dict(size=(64, 64))},
             None,
             ValueError,
-            'test_cfg=.*pads images',
+            'test_cfg=.*pads images to one size',
         ),
     ],
 )
@@ -345,6 +348,42 @@ def test_configs_that_cannot_be_used(tmp_path, kind, changes, dataset, error, me
     _, checkpoint = _save(tmp_path / 'a.pth', cfg)
     with pytest.raises(error, match=message):
         load_network(cfg, checkpoint, dataset)
+
+
+@pytest.mark.parametrize('kind', ['plain', 'semi'])
+def test_padding_to_a_divisor(tmp_path, kind):
+    pad = {'model.data_preprocessor.test_cfg': dict(size_divisor=16)}
+    cfg = _config(kind, **pad)
+    _, checkpoint = _save(tmp_path / 'a.pth', cfg)
+    network = load_network(cfg, checkpoint)
+    plain = load_network(_config(kind), checkpoint)
+    for height, width in ((64, 64), (50, 40)):
+        windows = torch.randint(0, 256, (2, 3, height, width), dtype=torch.uint8)
+        ready = network.prepare(windows)
+        assert ready.shape == (2, 3, -(-height // 16) * 16, -(-width // 16) * 16)
+        assert not ready[..., height:, :].any()
+        assert not ready[..., width:].any()
+        metas = [dict(img_shape=(height, width))] * 2
+        with torch.no_grad():
+            scores = network.predict(ready, metas)
+            if (height, width) == (64, 64):
+                assert scores.equal(plain.predict(plain.prepare(windows), metas))
+        assert scores.shape == (2, 3, height, width)
+    # An image that is smaller than a window.
+    source = _write_tiff(tmp_path / 'in.tif', _pixels(50, 40), **GRID)
+    segment_raster(network, source, str(tmp_path / 'out.tif'))
+    with rasterio.open(tmp_path / 'out.tif') as file:
+        assert file.shape == (50, 40)
+
+
+def test_configs_of_pre_training_are_accepted(tmp_path):
+    cfg = load_config(ROOT / 'configs/s4p/vit-t_dubai.py')
+    _, checkpoint = _save(tmp_path / 'a.pth', cfg)
+    network = load_network(cfg, checkpoint, windows=((32, 32), (24, 24)))
+    source = _write_tiff(tmp_path / 'in.tif', _pixels(30, 70), **GRID)
+    segment_raster(network, source, str(tmp_path / 'out.tif'))
+    with rasterio.open(tmp_path / 'out.tif') as file:
+        assert file.read(1).max() < len(network.classes)
 
 
 def test_checkpoint_of_a_backbone(tmp_path):
