@@ -146,7 +146,10 @@ def _cropped(predict: Predict) -> Predict:
 
     def cropped(windows: Tensor, metas: list[dict[str, Any]]) -> Tensor:
         height, width = metas[0]['img_shape']
-        return predict(windows, metas)[..., :height, :width]
+        # mmseg resizes logits to the ``img_shape``, if it is a torch.Size.
+        shape = windows.shape[-2:]
+        padded = [dict(meta, img_shape=shape, pad_shape=tuple(shape)) for meta in metas]
+        return predict(windows, padded)[..., :height, :width]
 
     return cropped
 

@@ -51,7 +51,11 @@ def test_both_steps_are_the_same_in_fp64(case_type, options, recompute):
 
 def test_prints_the_tables_of_both_precisions(capsys, monkeypatch):
     monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', 100.0)
+    returned = []
+    monkeypatch.setattr(TOOL, 'return_memory', lambda: returned.append(1))
     assert TOOL.main(COMMAND) == 0
+    # Before each of three runs in fp32 and of four in bf16, in two rounds.
+    assert len(returned) == 2 * (3 + 4)
     out = capsys.readouterr().out
     for line in (
         'gradients differ by',

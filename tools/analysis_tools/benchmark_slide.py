@@ -70,8 +70,7 @@ class StubNetwork:
 
     def __init__(self, args: argparse.Namespace, side: int, clock: Clock) -> None:
         window = min(args.crop, side)
-        windows = len(window_starts(side, args.crop, args.stride)) ** 2
-        count = min(args.window_batch, windows)
+        count = min(args.window_batch, _windows(args, side))
         self._scores = torch.randn(1, args.classes, window, window)
         self._memory = self._scores.repeat(count, 1, 1, 1)
         self._clock = clock
@@ -117,9 +116,8 @@ def ours(
         window_batch=args.window_batch,
     )
     # As many windows at every side, or a small image is over too soon to be timed.
-    windows = len(window_starts(side, args.crop, args.stride)) ** 2
-    most = len(window_starts(max(args.sides), args.crop, args.stride)) ** 2
-    images = max(round(most / windows), 1)
+    windows = _windows(args, side)
+    images = max(round(_windows(args, max(args.sides)) / windows), 1)
     start, pixels = clock(), 0
     for _ in range(images):
         for part in run(network, image, cfg):
@@ -178,6 +176,11 @@ def peak_growth(args: argparse.Namespace, side: int) -> tuple[float, float]:
         )
         peaks.append(float(done.stdout.split()[1]))
     return peaks[0], peaks[1]
+
+
+def _windows(args: argparse.Namespace, side: int) -> int:
+    """Count the windows of a square image."""
+    return len(window_starts(side, args.crop, args.stride)) ** 2
 
 
 def _image(side: int) -> Tensor:

@@ -11,10 +11,10 @@ outside of autocast, as in the authors' code.  Dropout and stochastic depth are 
 On a CPU everything is interleaved round by round in rotating order, and no step finds
 free memory of the one before; our step runs twice a round, and if these two differ by
 more than 3 % the measurement is rejected (exit status 3).  ``--clock cpu`` is for
-machines that are busy with other work.  On a GPU,
-which is used where there is one, each side is alone on the card: ms per iteration by
-CUDA events, update included, images/s, share of the matrix peak measured in the same
-call, peak memory, idle time between kernels, and the wait for a loader of JPEG files.
+machines that are busy with other work.  On a GPU, which is used where there is one,
+each side is alone on the card: ms per iteration by CUDA events, update included,
+images/s, share of the matrix peak measured in the same call, peak memory, idle time
+between kernels, and the wait for a loader of JPEG files.
 No GPU was at hand: that part is untested.
 """
 

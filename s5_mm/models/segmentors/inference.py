@@ -34,8 +34,8 @@ def check_test_cfg(test_cfg: Mapping[str, Any], owner: str) -> None:
         owner: What it was given to, for the message.
 
     Raises:
-        ValueError: Unknown key, mode, flip or average, or a window without size or
-            with gaps to the next.
+        ValueError: Unknown key, mode, flip or average, a window without size or with
+            gaps to the next, or batches of none.
     """
     unknown = sorted(set(test_cfg) - _KEYS)
     if unknown:
@@ -58,6 +58,12 @@ def check_test_cfg(test_cfg: Mapping[str, Any], owner: str) -> None:
                 f'{owner}: test_cfg.stride={tuple(stride)} must be in 1..crop_size, '
                 f'which is {tuple(crop)}, or pixels stay unseen'
             )
+    together = test_cfg.get('window_batch', 1)
+    if not isinstance(together, int) or together < 1:
+        raise ValueError(
+            f'{owner}: test_cfg.window_batch={together!r} must be a whole number of '
+            'windows, at least 1'
+        )
     wrong = [flip for flip in test_cfg.get('flip', ()) if flip not in _FLIPS]
     if wrong:
         raise ValueError(

@@ -53,7 +53,7 @@ def test_value_and_gradients_in_fp32(bias, layout):
 @onednn_only
 def test_it_multiplies_a_quarter():
     def count(function, side):
-        x, weight = torch.randn(1, 256, side, side), torch.randn(256, 256, 3, 3)
+        x, weight = torch.randn(1, 128, side, side), torch.randn(128, 128, 3, 3)
         with FlopCounterMode(display=False) as counter:
             function(x.requires_grad_(), weight.requires_grad_()).sum().backward()
         return counter.get_total_flops()

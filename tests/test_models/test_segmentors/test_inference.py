@@ -320,6 +320,14 @@ def test_protocols_that_do(test_cfg):
             r'^X: test_cfg\.stride=\(0, 4\) must be in 1\.\.crop_size, which is ',
         ),
         (
+            dict(SLIDE, window_batch=0),
+            '^X: test_cfg.window_batch=0 must be a whole number of windows, at least 1',
+        ),
+        (
+            dict(SLIDE, window_batch=2.5),
+            '^X: test_cfg.window_batch=2.5 must be a whole number of windows',
+        ),
+        (
             dict(flip=['horizontal', 'left']),
             r"^X: test_cfg\.flip has \['left'\]; allowed are \['diagonal', "
             r"'horizontal', 'vertical'\]",
