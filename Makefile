@@ -23,8 +23,8 @@ PY_BIN := $(VENV)/bin/python
 # The editable package points at this folder: a checkout that moved is installed anew.
 HERE := $(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
 INPUTS := requirements/build.txt requirements/runtime.txt requirements/curation.txt \
-	requirements/constraints.txt setup.py pyproject.toml tools/misc/make_venv.sh
-DET_INPUTS := requirements/det.txt requirements/geo.txt
+	requirements/geo.txt requirements/constraints.txt setup.py pyproject.toml tools/misc/make_venv.sh
+DET_INPUTS := requirements/det.txt
 DEMO := $(VENV)/.s5_mm-demo-$(HERE)
 DET := $(VENV)/.s5_mm-det-$(HERE)
 TESTS := $(VENV)/.s5_mm-tests-$(HERE)
@@ -51,7 +51,7 @@ demo: $(DEMO)  ## install what is missing, then pre-train on drawn scenes (CPU, 
 test: $(TESTS)  ## install what is missing, then run the tests (TEST=path PYTEST_ARGS=...)
 	OMP_NUM_THREADS=1 $(PY_BIN) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS) $(TEST)
 
-environment: $(TESTS)  ## install what the demo and the tests need, and nothing else
+environment: $(DEMO)  ## install what training, rasters and the demo need (3 GB, minutes)
 
 lint: $(TESTS)  ## ruff: rules and format
 	$(PY_BIN) -m ruff check .

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from mmseg.datasets import BaseSegDataset
@@ -11,7 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import View, seeded_for
 
-from .labels import LabelRule
+from .labels import IGNORE, LabelRule
 from .pairing import Pair, by_stem, none_missing
 from .path_table import IMAGE_SUFFIXES, PathTable
 
@@ -23,8 +23,10 @@ class SegDataset(BaseSegDataset):
     The layouts are those of mmseg: an image and a mask of the same name below two
     folders, all of them or those that ``ann_file`` lists.  A line of the list is a
     name without suffix, as in mmseg, or an image and its mask, both with suffix and
-    relative to ``data_root``, as in the release.  Classes and palette come from
-    ``metainfo``.  Everything that is missing is an error when the data set opens.
+    relative to ``data_root``, as in the release; where these names hold spaces, a tab
+    separates the two.  Classes and palette come from ``metainfo``; without a palette
+    the colours are those of :func:`s5_mm.visualization.categorical_palette`.
+    Everything that is missing is an error when the data set opens.
     With ``seg_map_path=None`` there are no masks, as in a test split whose labels are
     not published: samples have no ``seg_map_path`` and the pipeline no ``LoadMask``.
 
@@ -43,6 +45,8 @@ class SegDataset(BaseSegDataset):
             list names is then passed over.
         ignore_index: Label that is ignored besides 255; :class:`s5_mm.LoadMask` turns
             it into 255.
+        label_map: Value stored in the masks -> class id, for masks that do not hold
+            ids: ``{255: 1}`` for binary masks of 0 and 255.  Other values stay.
         verify: What is checked when the data set opens: ``'none'`` only that every
             file exists, ``'headers'`` that the images are usable and of the size of
             their masks, ``'full'`` every pixel.
@@ -51,7 +55,8 @@ class SegDataset(BaseSegDataset):
     Raises:
         FileNotFoundError: If a folder, a list, an image or a mask is missing.
         ValueError: If there is no image, no ``classes``, a folder that is not named,
-            a malformed line, or a file that ``verify`` refuses.
+            a malformed line, a ``label_map`` to ids that are no class, or a file that
+            ``verify`` refuses.
     """
 
     def __init__(
@@ -63,7 +68,9 @@ class SegDataset(BaseSegDataset):
         data_root: str | None = None,
         data_prefix: dict | None = None,
         ignore_index: int = 255,
+        label_map: Mapping[int, int] | None = None,
         verify: Literal['none', 'headers', 'full'] = 'none',
+        lazy_init: bool = False,
         **kwargs: Any,
     ) -> None:
         if not (metainfo or self.METAINFO).get('classes'):
@@ -84,6 +91,7 @@ class SegDataset(BaseSegDataset):
             )
         suffixes = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
         self.verify = verify
+        # Opened below, when the label map is known.
         super().__init__(
             ann_file=ann_file,
             img_suffix=suffixes,
@@ -92,8 +100,14 @@ class SegDataset(BaseSegDataset):
             data_root=data_root,
             data_prefix=prefix,
             ignore_index=ignore_index,
+            lazy_init=True,
             **kwargs,
         )
+        if label_map is not None:
+            self.label_map = self._checked_map(label_map)
+            self._metainfo['label_map'] = self.label_map
+        if not lazy_init:
+            self.full_init()
 
     @property
     def label_rule(self) -> LabelRule:
@@ -165,6 +179,28 @@ class SegDataset(BaseSegDataset):
         with seeded_for(self.pipeline, key, View.GEOMETRY):
             return self.pipeline(info)
 
+    def _checked_map(self, label_map: Mapping[int, int]) -> dict[int, int]:
+        """Refuse a label map that leads to ids that are no class."""
+        classes = len(self._metainfo['classes'])
+        for value, label in label_map.items():
+            if not 0 <= int(value) <= IGNORE or (
+                label != IGNORE and not 0 <= int(label) < classes
+            ):
+                raise ValueError(
+                    f'SegDataset of data_root={self.data_root!r}: label_map has '
+                    f'{value!r}: {label!r}; allowed are stored values 0..{IGNORE} and '
+                    f'class ids 0..{classes - 1}, or {IGNORE} to ignore'
+                )
+        return {int(value): int(label) for value, label in label_map.items()}
+
+    def _update_palette(self) -> list:
+        """Fill in a palette; the host's random one has classes of nearly one colour."""
+        if not self._metainfo.get('palette'):
+            from s5_mm.visualization.palette import categorical_palette
+
+            return categorical_palette(len(self._metainfo['classes']))
+        return super()._update_palette()
+
     def _join_prefix(self) -> None:
         """Put ``data_root`` before the folders; the host refuses None."""
         masks = self.data_prefix.pop('seg_map_path')
@@ -219,10 +255,12 @@ class SegDataset(BaseSegDataset):
 
     def _pair(self, line: str) -> Pair:
         """Understand a line of the list."""
-        columns = line.split()
+        columns = line.split('\t') if '\t' in line else line.split()
         root = self.data_root or ''
         masks = self.data_prefix['seg_map_path']
-        if len(columns) == 2 and os.path.splitext(columns[1])[1]:
+        # "tile v1.2" is one name: both columns of a pair end as image files do.
+        if len(columns) == 2 and all(map(_is_image_name, columns)):
+            columns = [column.strip() for column in columns]
             mask = None if masks is None else os.path.join(root, columns[1])
             return os.path.join(root, columns[0]), mask
         image = os.path.join(self.data_prefix['img_path'], line)
@@ -233,3 +271,8 @@ class SegDataset(BaseSegDataset):
             if os.path.isfile(image + suffix)
         )
         return next(existing, image + self.img_suffix[0]), mask
+
+
+def _is_image_name(name: str) -> bool:
+    """Tell whether a name ends in the suffix of an image file."""
+    return name.strip().lower().endswith(IMAGE_SUFFIXES)

@@ -15,13 +15,14 @@ from s5_mm.cli.switches import resume_from
 from s5_mm.datasets.samplers.shares import resolve_shares
 from s5_mm.models.backbones.vit_arch import resolve_arch
 from s5_mm.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from tests.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2] / 'configs'
 # Configs of detection need the compiled ops: see test_detection_configs.py; those of
 # curation train nothing: see test_curation_configs.py.
 LEAVES = sorted(
     path.relative_to(ROOT).as_posix()
-    for path in ROOT.rglob('*.py')
+    for path in package_configs()
     if not {'_base_', 'finetune_det', 'curation'} & set(path.parts)
 )
 # Vanishing encoders would make the tests below pass on nothing.
@@ -122,7 +123,7 @@ def test_bigger_models_are_short_overrides(size, family):
         assert bigger[key] == base[key]
 
 
-@pytest.mark.parametrize('path', sorted(ROOT.rglob('*.py')), ids=lambda path: path.name)
+@pytest.mark.parametrize('path', sorted(package_configs()), ids=lambda path: path.name)
 def test_no_absolute_path_and_no_foreign_base(path):
     text = path.read_text()
     for forbidden in ("'/", '"/', 'mmseg::', 'mmdet::'):
@@ -291,11 +292,12 @@ def test_heads_have_the_classes_of_their_data_sets(leaf):
 
 
 SHARED = ('dubai_oam', 'isaid_rs4p1m', 'multi_dataset', 'multi_dataset_det')
+SHARED += ('own_images',)  # test_own_images
 BOXES = ('diorr', 'dota8', 'dotav2', 'hrsc_ships_boxes')  # test_detection_configs.py
 DATA_FILES = sorted(
     path
-    for path in (ROOT / '_base_/datasets').glob('*.py')
-    if path.stem not in SHARED + BOXES
+    for path in package_configs()
+    if path.parent == ROOT / '_base_/datasets' and path.stem not in SHARED + BOXES
 )
 
 

@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 
 from s5_mm.cli.config import load_config
 from s5_mm.registry import HOOKS, MODELS
+from tests.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2] / 'configs'
 TRAINED_BY = {
@@ -21,7 +22,9 @@ TRAINED_BY = {
 
 
 def test_all_are_there() -> None:
-    found = {path.name for path in (ROOT / 'curation').glob('score_*.py')}
+    found = {
+        path.name for path in package_configs() if path.match('curation/score_*.py')
+    }
     assert found == set(TRAINED_BY)
 
 

@@ -9,6 +9,7 @@ import yaml
 
 from s5_mm.cli.config import load_config
 from s5_mm.cli.meta import build_on_meta, count_params
+from tests.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ('s4p', 'finetune_seg', 'finetune_seg/rsfm', 'finetune_det')
@@ -89,7 +90,7 @@ def test_every_config_is_in_one_metafile():
         assert {m['In Collection'] for m in models['Models']} == known
         # Variants of a model that is listed: same network, other run.
         variants = re.compile(r'_release$|_loveda-test$|_curated$')
-        there = set((ROOT / 'configs' / folder).glob('*.py'))
+        there = {p for p in package_configs() if p.parent == ROOT / 'configs' / folder}
         listed = {path for path in there if not variants.search(path.stem)}
         assert set(configs) == listed
     names = [model['Name'] for model in _models()]

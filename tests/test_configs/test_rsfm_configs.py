@@ -10,10 +10,13 @@ from mmengine.registry import init_default_scope
 from s5_mm.cli.config import load_config
 from s5_mm.cli.meta import build_on_meta, count_params
 from s5_mm.registry import MODELS
+from tests.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2] / 'configs'
-SEG = sorted(path.stem for path in (ROOT / 'finetune_seg/rsfm').glob('*.py'))
-DET = sorted(path.stem for path in (ROOT / 'finetune_det/rsfm').glob('*.py'))
+SEG, DET = (
+    sorted(path.stem for path in package_configs() if path.parent == ROOT / folder)
+    for folder in ('finetune_seg/rsfm', 'finetune_det/rsfm')
+)
 
 #: Millions of parameters: the paper's Table 1 (detection, segmentation), and ours.
 TABLE_1 = {
@@ -64,7 +67,7 @@ def test_detection_parameters(name):
 @pytest.mark.parametrize('task', ['seg', 'det'])
 def test_configs_say_only_what_differs(task):
     folder = ROOT / f'finetune_{task}/rsfm'
-    for path in folder.glob('*.py'):
+    for path in (path for path in package_configs() if path.parent == folder):
         lines = path.read_text().splitlines()
         code = [line for line in lines if not line.startswith('#')]
         assert len(code) <= 14, path.name

@@ -17,7 +17,7 @@ started=$SECONDS
 say() { printf '[environment %3ds] %s\n' "$((SECONDS - started))" "$*"; }
 
 case $level in
-    demo) extras='[curation]' ;;
+    demo) extras='[curation,geo]' ;;
     det) extras='[det,curation,geo]' ;;
     tests) extras='[det,curation,geo,tests]' ;;
     *) echo "level is '$level'; allowed: demo, det, tests" >&2; exit 2 ;;
@@ -78,8 +78,8 @@ say "3/4 installing s5_mm$extras and what it needs (the first time about 3 GB, m
 
 # opencv-python and opencv-python-headless write the same folder, and the last one
 # wins; only the headless one loads on a machine without libGL.
-site=$("$py" -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
-if ! grep -qs '^headless = True' "$site/cv2/version.py"; then
+opencv=$("$py" -c 'import importlib.util as u; print(u.find_spec("cv2").origin)')
+if ! grep -qs '^headless = True' "$(dirname "$opencv")/version.py"; then
     say '    putting the headless build of OpenCV on top'
     "$py" -m pip install -q --force-reinstall --no-deps -c "$constraints" \
         opencv-python-headless
