@@ -1,4 +1,4 @@
-"""What README shows works as it is printed."""
+"""What the pages show works as it is printed; commands: tests/test_docs."""
 
 import re
 from pathlib import Path
@@ -10,35 +10,10 @@ from mmengine.registry import init_default_scope
 from s5_mm.cli.config import load_config
 from s5_mm.curation.shards import materialize
 from s5_mm.registry import DATASETS, MODELS
-from s5_mm.testing import write_dataset
 from tests.test_curation.shard_world import OPTIONS, SIZE, World
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
-
-
-def test_the_leaf_for_a_new_data_set_builds(tmp_path, monkeypatch):
-    (leaf,) = re.findall(r'```python\n(.*?)```', (ROOT / 'README.md').read_text(), re.S)
-    base = ROOT / 'configs/s4p/vit-b_rs4p1m.py'
-    config = tmp_path / 'vit-b_mine.py'
-    config.write_text(leaf.replace('./vit-b_rs4p1m.py', str(base)))
-    monkeypatch.chdir(tmp_path)
-    mine = write_dataset(tmp_path / 'data/mine', 3, 4, 2, size=32)
-    (tmp_path / 'data/archive').mkdir()
-    names = [str(path) for path in sorted((mine / 'unlabelled').iterdir())]
-    (tmp_path / 'data/archive/images.txt').write_text('\n'.join(names))
-
-    cfg = load_config(str(config))
-    init_default_scope(cfg.default_scope)
-    with torch.device('meta'):
-        model = MODELS.build(cfg.model)
-    assert model.num_classes == 5
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    assert dataset.source_lengths == (3, 4)
-    assert dataset.metainfo['classes'] == ('a', 'b', 'c', 'd', 'e')
-    val = DATASETS.build(cfg.val_dataloader.dataset)
-    assert len(val) == 2
-    assert len(val.metainfo['palette']) == 5
 
 
 def test_the_data_set_of_the_finetune_page_joins_the_others(tmp_path):
@@ -126,6 +101,10 @@ def test_files_that_the_texts_name_are_there(path):
     named = re.findall(r'(?:tools|configs|docs|requirements)/[\w./-]+\.\w+', text)
     mine = {
         'configs/s4p/vit-b_mine.py',
+        'configs/own/mine.py',
+        'configs/own/mine_data.py',
+        'configs/own/mine_supervised.py',
+        'configs/own/mine_train.txt',
         'configs/_base_/datasets/mine.py',
         'configs/finetune_seg/moe-mdf_vit-b_mine.py',
         'configs/_base_/datasets/my_boxes.py',

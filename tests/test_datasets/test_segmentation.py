@@ -13,6 +13,7 @@ from s5_mm.datasets import ImageError, SegDataset
 from s5_mm.datasets.verification import verify_dataset
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import SampleKey, StreamIndex
+from s5_mm.visualization.palette import categorical_palette, cielab
 
 from .files import LABELLED, META, ids, labelled, picture, write
 
@@ -198,3 +199,54 @@ def test_bad_files_at_run_time_and_at_the_start(tmp_path: Path) -> None:
     labelled(tmp_path)
     assert len(build(tmp_path, verify='headers')) == 4
     assert len(build(tmp_path, verify='full')) == 4
+
+
+def test_names_with_spaces_and_dots_are_not_cut(tmp_path: Path) -> None:
+    """Only two names of image files are a pair; a tab separates such with spaces."""
+    for stem in ('my tile', 'tile v1.2', 'a.png b'):
+        write(tmp_path / 'img_dir' / f'{stem}.jpg', picture())
+        write(tmp_path / 'ann_dir' / f'{stem}.png', ids())
+    lines = [
+        'my tile',
+        'tile v1.2',
+        'a.png b',
+        'img_dir/my tile.jpg\tann_dir/my tile.png',
+    ]
+    (tmp_path / 'list.txt').write_text('\n'.join(lines))
+    assert names(build(tmp_path, ann_file='list.txt')) == [
+        ('my tile.jpg', 'my tile.png'),
+        ('tile v1.2.jpg', 'tile v1.2.png'),
+        ('a.png b.jpg', 'a.png b.png'),
+        ('my tile.jpg', 'my tile.png'),
+    ]
+
+
+def test_colours_without_a_palette_can_be_told_apart(tmp_path: Path) -> None:
+    labelled(tmp_path)
+    for count in (2, 5, 30):
+        classes = tuple(f'class {k}' for k in range(count))
+        dataset = build(tmp_path, metainfo={'classes': classes})
+        assert dataset.metainfo['palette'] == categorical_palette(count)
+    colours = cielab(np.array(build(tmp_path).metainfo['palette']))
+    gaps = np.linalg.norm(colours[:, None] - colours[None], axis=-1)
+    assert gaps[~np.eye(3, dtype=bool)].min() > 16
+
+
+def test_label_map(tmp_path: Path) -> None:
+    """Binary masks of 0 and 255, and values that are no ids."""
+    write(tmp_path / 'img_dir' / '0.png', picture())
+    stored = np.where(ids() == 0, 0, np.where(ids() == 1, 255, 7)).astype(np.uint8)
+    write(tmp_path / 'ann_dir' / '0.png', stored)
+    dataset = build(tmp_path, label_map={255: 1, 7: 2}, pipeline=LABELLED[:2])
+    np.testing.assert_array_equal(dataset[0]['gt_seg_map'], ids())
+    verify_dataset(dataset, 'full')
+    assert dataset.metainfo['label_map'] == {255: 1, 7: 2}
+    ignored = build(tmp_path, label_map={255: 1, 7: 255}, pipeline=LABELLED[:2])
+    expected = np.where(ids() == 2, 255, ids())
+    np.testing.assert_array_equal(ignored[0]['gt_seg_map'], expected)
+    for wrong in ({255: 3}, {256: 1}, {0: -1}):
+        with pytest.raises(
+            ValueError, match=r'label_map has .*; allowed are stored val'
+        ):
+            build(tmp_path, label_map=wrong)
+    assert len(build(tmp_path, label_map={7: 2}, lazy_init=True).data_list) == 0

@@ -122,3 +122,63 @@ def test_depths(tmp_path: Path) -> None:
         assert scan(dataset, depth)  # an iterator: nothing happens before it is read
         report = list(scan(dataset, depth))[1]
         assert "grey='repeat'" in report.problems[0][1]
+
+
+def _halves(folder: Path, masks: list[np.ndarray], **settings: object) -> Path:
+    """Write a config of one mask for training and one for validation."""
+    for index, mask in enumerate(masks):
+        write(folder / 'img_dir' / f'{index}.png', picture(index))
+        write(folder / 'ann_dir' / f'{index}.png', mask)
+    dataset = {
+        'type': 's5_mm.SegDataset',
+        'data_root': str(folder),
+        'metainfo': {'classes': ('a', 'b')},
+        'pipeline': [{'type': 's5_mm.LoadImage'}, {'type': 's5_mm.LoadMask'}],
+        **settings,
+    }
+    halves = {'train': dict(dataset, indices=[0]), 'val': dict(dataset, indices=[1])}
+    path = folder / 'config.py'
+    path.write_text(
+        '\n'.join(f'{n}_dataloader = {dict(dataset=h)!r}' for n, h in halves.items())
+    )
+    return path
+
+
+def test_binary_masks_of_0_and_255(tmp_path: Path, run: Callable) -> None:
+    """Half of each mask would be ignored, and nothing but class a be learned."""
+    halves = [np.where(ids(seed) > 1, 255, 0).astype(np.uint8) for seed in range(2)]
+    code, out, _ = run(_halves(tmp_path, halves))
+    assert code == 1
+    (line,) = (line for line in out.splitlines() if 'BAD' in line)
+    share = np.mean([half == 255 for half in halves])
+    assert line == (
+        "  BAD : only 'a' has pixels, nothing can be learned: class 'b': no pixel in "
+        f'any split; 255 means ignore and has {share:.1%} of the pixels: if the masks hold '
+        '255 for a class, give the data set label_map={255: 1}'
+    )
+    code, out, _ = run(_halves(tmp_path, halves, label_map={255: 1}))
+    assert code == 0
+    assert 'BAD' not in out
+    assert 'WARNING' not in out
+    assert out.count('  b ') == 2
+
+
+def test_a_class_without_pixels(tmp_path: Path, run: Callable) -> None:
+    """In one split it may be; in none it is a warning, and no more."""
+    masks = [np.minimum(ids(0), 1), np.full((32, 40), 2, np.uint8)]
+    three = {'metainfo': {'classes': ('a', 'b', 'c')}}
+    code, out, _ = run(_halves(tmp_path, masks, **three))
+    assert code == 0
+    assert 'WARNING' not in out
+    four = {'metainfo': {'classes': ('a', 'b', 'c', 'd')}}
+    report = tmp_path / 'report.json'
+    code, out, _ = run(_halves(tmp_path, masks, **four), '--json', str(report))
+    assert code == 0
+    text = (
+        "class 'd': no pixel in any split; the masks hold the ids 0, 1, 2 alone: check "
+        'the order and the number of metainfo.classes, and what the masks were drawn '
+        'with'
+    )
+    assert out.splitlines()[-1] == f'WARNING {text}'
+    reports = json.loads(report.read_text())
+    assert [part['warnings'] for part in reports] == [[text], []]

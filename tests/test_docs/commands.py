@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from s5_mm.cli.config import load_config
+from s5_mm.curation.settings import DEFAULTS
 
 from .blocks import ROOT, Block
 
@@ -22,8 +23,8 @@ from .blocks import ROOT, Block
 OWN = re.compile(
     r'configs/own/\w+\.py|configs/(s4p|finetune_\w+)/\S*_mine\.py|OUT_DIR/\S+'
 )
-#: Settings that a config may lack: curation has none of its own.
-OPTIONAL = {'scorer.checkpoint'}
+#: Settings of curation that a config may leave out.
+OPTIONAL = {f'{section}.{key}' for section, keys in DEFAULTS.items() for key in keys}
 _VARIABLE = re.compile(r'\$\{?(\w+)\}?')
 
 
@@ -43,8 +44,10 @@ def simple_commands(block: Block) -> Iterator[list[str]]:
                 words = []
                 if command:
                     yield _expand(command, values)
-            elif word != '...':  # and so on
+            elif word != '...':
                 words.append(word)
+            elif words[-1].startswith('--'):  # something of that kind; else: and so on
+                words.append('name=path')
 
 
 def _without_loops(words: list[str], values: dict[str, str]) -> list[str]:
@@ -126,7 +129,7 @@ def check_configs(words: list[str]) -> None:
         key, equals, _ = word.partition('=')
         if not equals or word.startswith('-'):
             break
-        if key not in OPTIONAL:
+        if key not in OPTIONAL or 'curation' not in configs[0]:
             _check_key(cfg, key, configs[0])
 
 
