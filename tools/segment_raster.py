@@ -13,8 +13,8 @@ import argparse
 
 from mmengine.config import DictAction
 
+from s5_mm.cli.config import load_config
 from s5_mm.inference import load_network, segment_raster
-from s5_mm.utils.config import load_config
 from s5_mm.utils.progress import ProgressLine
 
 

@@ -7,13 +7,9 @@ import argparse
 from mmengine.runner import Runner
 
 from s5_mm.checkpoints import install_safe_loader
-from s5_mm.utils.arguments import add_config_arguments, parse_config_arguments
-from s5_mm.utils.config import (
-    load_config,
-    save_predictions_to,
-    show_predictions,
-    switch_to_tta,
-)
+from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
+from s5_mm.cli.config import load_config
+from s5_mm.cli.switches import save_predictions_to, show_predictions, switch_to_tta
 from s5_mm.utils.dist import init_cpu_processes
 
 

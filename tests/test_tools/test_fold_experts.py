@@ -8,9 +8,9 @@ from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
 
 from s5_mm.checkpoints import CheckpointError
+from s5_mm.cli.config import load_config
+from s5_mm.cli.meta import count_params
 from s5_mm.registry import MODELS
-from s5_mm.utils.config import load_config
-from s5_mm.utils.meta import count_params
 from s5_mm.utils.routing import RoutingError
 
 from ..test_end_to_end.toy_mdf import (

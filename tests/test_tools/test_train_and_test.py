@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from s5_mm.cli.config import load_config
 from s5_mm.testing.kill_trials import differences, last_checkpoint
-from s5_mm.utils.config import load_config
 
 from ..signals import listen_to_ctrl_c
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes

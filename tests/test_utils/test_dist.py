@@ -22,7 +22,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
-from s5_mm.utils.arguments import add_config_arguments, parse_config_arguments
+from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
 from s5_mm.utils.dist import init_cpu_processes
 import argparse
 

@@ -28,8 +28,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from plain_loader import plain_sample
 
+from s5_mm.cli.config import load_config
 from s5_mm.datasets import MultiSourceDataset, PathTable
-from s5_mm.utils.config import load_config, pass_batch_size
+from s5_mm.utils.config import pass_batch_size
 from s5_mm.utils.randomness import SampleKey, StreamIndex
 
 _TURN = 20

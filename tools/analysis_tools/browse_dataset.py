@@ -26,8 +26,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
+from s5_mm.cli.config import load_config
 from s5_mm.registry import MODELS
-from s5_mm.utils.config import load_config, pass_batch_size
+from s5_mm.utils.config import pass_batch_size
 from s5_mm.visualization.batches import batch_panels
 
 

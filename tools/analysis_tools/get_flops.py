@@ -24,8 +24,8 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from s5_mm.cli.meta import build_on_meta, count_params
 from s5_mm.models.data_preprocessors.cutmix import MixPlan
-from s5_mm.utils.meta import build_on_meta, count_params
 
 _ATTENTION = ('bmm', 'baddbmm', 'attention')
 

@@ -24,7 +24,7 @@ from typing import NamedTuple
 from mmengine.config import Config, DictAction
 from torch import nn
 
-from s5_mm.utils.meta import build_on_meta, count_params
+from s5_mm.cli.meta import build_on_meta, count_params
 
 #: part_features of the width that Table 3 is about -> the label it prints.
 PAPER_ALPHA = {768: {128: '1/8', 256: '1/4', 512: '1/2'}}

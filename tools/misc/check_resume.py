@@ -33,8 +33,8 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from s5_mm.cli.config import load_config
 from s5_mm.testing.kill_trials import differences, last_checkpoint
-from s5_mm.utils.config import load_config
 from s5_mm.visualization import read_scalars
 
 ROOT = Path(__file__).resolve().parents[2]

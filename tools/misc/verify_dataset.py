@@ -20,9 +20,9 @@ import numpy as np
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from s5_mm.cli.config import load_config
 from s5_mm.datasets.verification import scan
 from s5_mm.registry import DATASETS
-from s5_mm.utils.config import load_config
 
 SPLITS = ('train', 'val', 'test')
 

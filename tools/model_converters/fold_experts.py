@@ -23,9 +23,9 @@ from mmengine.registry import init_default_scope
 
 from s5_mm import __version__
 from s5_mm.checkpoints import load_address, load_into, write_whole
+from s5_mm.cli.config import load_config
 from s5_mm.models.folding import fold_config, fold_state
 from s5_mm.registry import MODELS
-from s5_mm.utils.config import load_config
 
 #: Model of several data sets -> where its ``fold_model`` is, and what precedes the
 #: names of its decoder in the plain model.

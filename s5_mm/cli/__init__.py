@@ -1,0 +1,1 @@
+"""What the commands under tools/ and data_curation/ share: config, refusals, screen."""

@@ -1,0 +1,127 @@
+"""Read the config of a run and apply the command line to it."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os.path as osp
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from s5_mm.utils.config import OrderedConfig
+from s5_mm.utils.ops import quiet_hosts, require_ops
+
+#: Top-level settings that mmengine's runner reads.
+RUNNER_KEYS = frozenset(inspect.signature(Runner.__init__).parameters) - {
+    'self',
+    'cfg',
+}
+_ALSO_READ = frozenset(
+    {
+        'compile',
+        'find_unused_parameters',
+        'model_wrapper_cfg',
+        'runner_type',
+        'sync_bn',
+        'tta_model',
+        'tta_pipeline',
+    }
+)
+
+
+def load_config(
+    path: str,
+    options: dict | None = None,
+    work_dir: str | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config and apply the command line to it.
+
+    Args:
+        path: Config file.
+        options: Settings to override, keys with dots.
+        work_dir: Folder of the run; by default the config's own, else
+            ``work_dirs/<name of the config>``.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        The config.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        KeyError: If a top-level key is probably a misspelt setting.
+        OpsMissingError: If it is one of detection and mmcv has no compiled ops.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'there is no config file {path}')
+    cfg = Config.fromfile(path)
+    object.__setattr__(cfg, '__class__', OrderedConfig)
+    options = dict(options or {})
+    if 'data_root' in options:
+        move_data_root(cfg, options.pop('data_root'))
+    cfg.merge_from_dict(options)
+    check_keys(cfg)
+    if cfg.get('default_scope') in ('mmdet', 'mmrotate'):
+        require_ops()
+        quiet_hosts()
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
+    return cfg
+
+
+def check_keys(cfg: Config) -> None:
+    """Refuse top-level keys that look like a misspelt setting.
+
+    mmengine ignores what it does not know, so ``optim_wraper = ...`` would train
+    with other settings than those that were written.
+
+    Args:
+        cfg: The config.
+
+    Raises:
+        KeyError: Naming the key and the setting that was probably meant.
+    """
+    known = RUNNER_KEYS | _ALSO_READ
+    for key in cfg:
+        if key in known:
+            continue
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.88)
+        if near:
+            raise KeyError(
+                f'{cfg.filename}: unknown setting {key!r}, did you mean {near[0]!r}?'
+            )
+
+
+def move_data_root(cfg: Config, root: str) -> None:
+    """Point every data set of a config to another folder.
+
+    The text of a config has been evaluated when its variables can be overridden, so
+    ``--cfg-options data_root=...`` alone would change nothing but the variable.
+
+    Args:
+        cfg: Changed in place: every setting called ``data_root`` that starts with the
+            config's own top-level ``data_root``.
+        root: The new folder.
+
+    Raises:
+        KeyError: If the config has no top-level ``data_root``.
+    """
+    if 'data_root' not in cfg:
+        raise KeyError(f'{cfg.filename} has no top-level data_root to override')
+    old, new = cfg.data_root, osp.join(root, '')
+
+    def move(node: object) -> None:
+        if isinstance(node, dict):
+            value = node.get('data_root')
+            if isinstance(value, str) and value.startswith(old):
+                node['data_root'] = new + value[len(old) :]
+            node = list(node.values())
+        if isinstance(node, (list, tuple)):
+            for child in node:
+                move(child)
+
+    move(cfg._cfg_dict)
