@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import os.path as osp
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-from s5_mm.utils.config import OrderedConfig
 from s5_mm.utils.ops import quiet_hosts, require_ops
 
-#: Top-level settings that mmengine's runner reads.
-RUNNER_KEYS = frozenset(inspect.signature(Runner.__init__).parameters) - {
-    'self',
-    'cfg',
-}
-_ALSO_READ = frozenset(
-    {
-        'compile',
-        'find_unused_parameters',
-        'model_wrapper_cfg',
-        'runner_type',
-        'sync_bn',
-        'tta_model',
-        'tta_pipeline',
-    }
-)
+from .model_fit import check_channels
+from .reading import SETTINGS, read_config
+from .variables import check_assignments, set_variables
 
 
 def load_config(
@@ -51,17 +35,26 @@ def load_config(
     Raises:
         FileNotFoundError: If there is no such file.
         KeyError: If a top-level key is probably a misspelt setting.
+        ValueError: If the file cannot be read, or an assignment of it or an option
+            changes nothing; it names what does.
         OpsMissingError: If it is one of detection and mmcv has no compiled ops.
     """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'there is no config file {path}')
-    cfg = Config.fromfile(path)
-    object.__setattr__(cfg, '__class__', OrderedConfig)
-    options = dict(options or {})
-    if 'data_root' in options:
-        move_data_root(cfg, options.pop('data_root'))
-    cfg.merge_from_dict(options)
+    cfg = read_config(path)
+    check_assignments(path, cfg)
+    settings, variables = {}, {}
+    for key, value in (options or {}).items():
+        known = key.split('.')[0] in SETTINGS or key == 'data_root'
+        (settings if known else variables)[key] = value
+    if variables:
+        cfg = set_variables(path, cfg, variables)
+    if 'data_root' in settings:
+        move_data_root(cfg, settings.pop('data_root'))
+    try:
+        cfg.merge_from_dict(settings)
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'--cfg-options {" ".join(settings)}: {error}') from error
     check_keys(cfg)
+    check_channels(cfg)
     if cfg.get('default_scope') in ('mmdet', 'mmrotate'):
         require_ops()
         quiet_hosts()
@@ -85,11 +78,10 @@ def check_keys(cfg: Config) -> None:
     Raises:
         KeyError: Naming the key and the setting that was probably meant.
     """
-    known = RUNNER_KEYS | _ALSO_READ
     for key in cfg:
-        if key in known:
+        if key in SETTINGS:
             continue
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.88)
+        near = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.88)
         if near:
             raise KeyError(
                 f'{cfg.filename}: unknown setting {key!r}, did you mean {near[0]!r}?'

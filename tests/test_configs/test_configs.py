@@ -10,7 +10,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
-from s5_mm.cli.config import RUNNER_KEYS, check_keys, load_config
+from s5_mm.cli.config import check_keys, load_config
+from s5_mm.cli.reading import RUNNER_KEYS
 from s5_mm.cli.switches import resume_from
 from s5_mm.datasets.samplers.shares import resolve_shares
 from s5_mm.models.backbones.vit_arch import resolve_arch
