@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from s5_mm.checkpoints import install_safe_loader
 from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
-from s5_mm.cli.command import CommandParser, run
+from s5_mm.cli.command import CommandParser, run_command
 from s5_mm.cli.config import load_config
 from s5_mm.cli.runner import CommandRunner
 from s5_mm.cli.switches import save_predictions_to, show_predictions, switch_to_tta
@@ -54,4 +54,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run(main))
+    raise SystemExit(run_command(main))

@@ -60,7 +60,7 @@ def one_line(text: object) -> str:
     return ' '.join(str(text).split())
 
 
-def run(
+def run_command(
     main: Callable[[Sequence[str] | None], int | None],
     argv: Sequence[str] | None = None,
 ) -> int:
@@ -68,7 +68,8 @@ def run(
 
     A refusal, which is what the user can mend, ends with status 2; a fault of the
     program or the machine with 1, and its line has the type of the exception.  Ctrl-C
-    gives 130.  ``SystemExit`` keeps its status; with a text it counts as a fault.
+    gives 130, the text of a ``KeyboardInterrupt`` says how to go on.  ``SystemExit``
+    keeps its status; with a text it counts as a fault.
 
     The traceback goes to the log file of the run, if there is one, or on the screen
     with ``--traceback``.  Of several processes the first one says all, the others say
@@ -87,8 +88,8 @@ def run(
     try:
         status = main(argv)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        _say(name, 'stopped by Ctrl-C')
+    except KeyboardInterrupt as stop:
+        _say(name, '; '.join(['stopped by Ctrl-C', *map(str, stop.args)]))
         return STOPPED
     except BrokenPipeError as error:
         return _after_broken_pipe(name, error, arguments)

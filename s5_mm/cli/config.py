@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os.path as osp
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import Config
 
@@ -16,7 +18,7 @@ from .variables import check_assignments, set_variables
 
 def load_config(
     path: str,
-    options: dict | None = None,
+    options: Mapping[str, Any] | None = None,
     work_dir: str | None = None,
     launcher: str = 'none',
 ) -> Config:
@@ -39,6 +41,33 @@ def load_config(
             changes nothing; it names what does.
         OpsMissingError: If it is one of detection and mmcv has no compiled ops.
     """
+    cfg = read_with_options(path, options)
+    if cfg.get('default_scope') in ('mmdet', 'mmrotate'):
+        require_ops()
+        quiet_hosts()
+    cfg.launcher = launcher
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
+    return cfg
+
+
+def read_with_options(path: str, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config and override settings and variables of it.
+
+    Args:
+        path: Config file.
+        options: As of :func:`load_config`.
+
+    Returns:
+        The config, for a model or a part of a run.
+
+    Raises:
+        FileNotFoundError: As :func:`load_config`.
+        KeyError: As :func:`load_config`.
+        ValueError: As :func:`load_config`.
+    """
     cfg = read_config(path)
     check_assignments(path, cfg)
     settings, variables = {}, {}
@@ -55,14 +84,6 @@ def load_config(
         raise ValueError(f'--cfg-options {" ".join(settings)}: {error}') from error
     check_keys(cfg)
     check_channels(cfg)
-    if cfg.get('default_scope') in ('mmdet', 'mmrotate'):
-        require_ops()
-        quiet_hosts()
-    cfg.launcher = launcher
-    if work_dir is not None:
-        cfg.work_dir = work_dir
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
     return cfg
 
 

@@ -21,6 +21,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from s5_mm.checkpoints.atomic_io import remove_leftovers
+from s5_mm.cli.command import CommandParser, run_command
 from s5_mm.datasets.patches import (
     PatchSplitter,
     SourceImage,
@@ -39,9 +40,7 @@ from s5_mm.datasets.patches.workers import map_unordered
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     add = parser.add_argument
     add('dst', type=Path, metavar='DST', help='folder of the patches')
     add('--src', nargs='+', metavar='SRC', help='folders with images/ and labelTxt/')
@@ -201,15 +200,11 @@ def show(reports: Sequence[SplitReport], problems: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     args = parse_args(argv)
-    try:
-        sources, settings = sources_of(args), settings_of(args)
-        if args.verify:
-            check_record(settings, args.dst)
-        elif not args.dry_run:
-            record_settings(settings, args.dst)
-    except (ValueError, OSError) as error:
-        print(f'dota_split.py: {error}', file=sys.stderr)
-        return 2
+    sources, settings = sources_of(args), settings_of(args)
+    if args.verify:
+        check_record(settings, args.dst)
+    elif not args.dry_run:
+        record_settings(settings, args.dst)
     splitter = PatchSplitter(settings, args.dst)
     function = splitter.split
     if args.dry_run or args.verify:
@@ -218,15 +213,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         reports = work(function, patches, args.jobs)
     except BrokenProcessPool:
-        print(
-            '\ndota_split.py: a process was killed, for lack of memory most often; '
-            f'start again with --jobs below {args.jobs} to go on',
-            file=sys.stderr,
-        )
-        return 1
+        raise SystemExit(
+            'a process was killed, for lack of memory most often; start again with '
+            f'--jobs below {args.jobs} to go on'
+        ) from None
     except OSError as error:
-        print(f'\ndota_split.py: {error}; start again to go on', file=sys.stderr)
-        return 1
+        raise SystemExit(f'{error}; start again to go on') from error
     problems = [problem for report in reports for problem in report.problems]
     if args.verify and all(patches.values()):
         problems += unexpected(splitter, sources)
@@ -238,4 +230,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    raise SystemExit(run_command(main))
