@@ -19,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from s5_mm.cli.arguments import OptionsAction
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.progress import outlook, status
 from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import load_settings
@@ -81,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         with work.lock():
             if args.redo:
                 work.forget(args.redo)
-            for stage in stages:
+            for number, stage in enumerate(stages, 1):
+                sys.stderr.write(f'{stage} ({number} of {len(stages)})\n')
                 RUN_STAGE[stage](run)
     except FileNotFoundError:
         raise
@@ -99,4 +100,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

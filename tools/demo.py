@@ -23,7 +23,7 @@ from demo_scenes import SIZE, draw_scenes
 from demo_stages import CONFIGS, STAGES, Stage, StageSettings, pairs
 from demo_summary import Outcome
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 
 
 class Demo:
@@ -249,4 +249,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

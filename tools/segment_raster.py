@@ -13,7 +13,7 @@ import argparse
 from collections.abc import Sequence
 
 from s5_mm.cli.arguments import OptionsAction
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.inference import load_network, segment_raster
 from s5_mm.utils.progress import ProgressLine
@@ -64,4 +64,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

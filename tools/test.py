@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from s5_mm.checkpoints import install_safe_loader
 from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
-from s5_mm.cli.command import CommandParser, run_command
-from s5_mm.cli.config import load_config
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.cli.config import load_config, make_work_dir
 from s5_mm.cli.runner import CommandRunner
 from s5_mm.cli.switches import save_predictions_to, show_predictions, switch_to_tta
 from s5_mm.utils.dist import init_cpu_processes
@@ -39,6 +40,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Build the runner and test."""
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    # Before minutes go by; an address is left to those who load it.
+    if '://' not in args.checkpoint and not os.path.isfile(args.checkpoint):
+        raise FileNotFoundError(f'there is no checkpoint file {args.checkpoint}')
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         show_predictions(cfg, args.show, args.show_dir, args.wait_time)
@@ -46,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         save_predictions_to(cfg, args.out)
     if args.tta:
         switch_to_tta(cfg)
+    make_work_dir(cfg)
     init_cpu_processes(cfg)
     install_safe_loader()
     runner = CommandRunner.from_cfg(cfg)
@@ -54,4 +59,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from s5_mm.checkpoints import install_safe_loader
 from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
-from s5_mm.cli.command import STOPPED, CommandParser, run_command
-from s5_mm.cli.config import load_config
+from s5_mm.cli.command import STOPPED, CommandParser, start_command
+from s5_mm.cli.config import load_config, make_work_dir
 from s5_mm.cli.runner import CommandRunner
 from s5_mm.cli.switches import resume_from, switch_to_amp
 from s5_mm.utils.dist import init_cpu_processes
@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg.auto_scale_lr.enable = True
     if args.resume:
         resume_from(cfg, args.resume)
+    make_work_dir(cfg)
     init_cpu_processes(cfg)
     install_safe_loader()
     runner = CommandRunner.from_cfg(cfg)
@@ -72,4 +73,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -102,6 +102,20 @@ def run_command(
     return status or 0
 
 
+def start_command(main: Callable[[Sequence[str] | None], int | None]) -> None:
+    """Run a command with the arguments of the process and end it if it fails.
+
+    Args:
+        main: As of :func:`run_command`.
+
+    Raises:
+        SystemExit: With a status other than 0.
+    """
+    status = run_command(main)
+    if status:
+        raise SystemExit(status)
+
+
 def _after_broken_pipe(
     name: str, error: BrokenPipeError, arguments: Sequence[str]
 ) -> int:

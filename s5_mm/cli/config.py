@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import os.path as osp
 from collections.abc import Mapping
 from typing import Any
@@ -85,6 +86,28 @@ def read_with_options(path: str, options: Mapping[str, Any] | None = None) -> Co
     check_keys(cfg)
     check_channels(cfg)
     return cfg
+
+
+def make_work_dir(cfg: Config) -> None:
+    """Make the folder of a run, before minutes go into what it is to hold.
+
+    Args:
+        cfg: Config with ``work_dir``.
+
+    Raises:
+        OSError: If it cannot be made or written to.
+    """
+    try:
+        os.makedirs(cfg.work_dir, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f'--work-dir {cfg.work_dir}: the folder cannot be made '
+            f'({error.strerror}: {error.filename}); choose one that can'
+        ) from error
+    if not os.access(cfg.work_dir, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f'--work-dir {cfg.work_dir}: the folder is not writable; choose another'
+        )
 
 
 def check_keys(cfg: Config) -> None:

@@ -95,6 +95,13 @@ _KNOWN = (
         True,
     ),
     _Known(
+        # What inspect makes of the class that mmengine has not found (0.10.12).
+        r'^TypeError: None is not a callable object',
+        'optim_wrapper.optimizer.type: there is no such optimizer; take one of '
+        'torch.optim, e.g. AdamW or SGD',
+        True,
+    ),
+    _Known(
         r"^ModuleNotFoundError: No module named '(?P<name>[^']+)'",
         'the package {name!r} is not installed; tools/misc/check_env.py says how to '
         'get what is missing',

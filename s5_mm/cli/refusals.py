@@ -143,7 +143,7 @@ def log_traceback(error: BaseException, arguments: Sequence[str]) -> str | None:
                     (type(error), error, error.__traceback__),
                 )
                 handler.handle(record)
-                return os.path.relpath(handler.baseFilename)
+                return handler.baseFilename
     folder = _value(arguments, '--work-dir')
     if folder is None or not os.path.isdir(folder) or failure(error).deliberate:
         return None

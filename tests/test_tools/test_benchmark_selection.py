@@ -28,7 +28,7 @@ def test_other_sets_are_refused(capsys, monkeypatch):
 
 
 def test_a_failed_process_ends_the_run():
-    with pytest.raises(ValueError, match='best has no control'):
+    with pytest.raises(SystemExit, match='best has no control'):
         TOOL.main(['--rows', '50', '--policy', 'best', '--ways', 'sort'])
 
 

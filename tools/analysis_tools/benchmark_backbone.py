@@ -28,7 +28,7 @@ from side_by_side import (
 from torch import Tensor
 
 from s5_mm.checkpoints import load_into
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.models.backbones import ARCHS, ViT, resolve_arch
 
 Taps = Callable[[Tensor], 'list[Tensor]']
@@ -176,4 +176,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -29,7 +29,7 @@ from mmengine.runner import Runner
 from plain_loader import plain_sample
 
 from s5_mm.cli.arguments import OptionsAction
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.datasets import MultiSourceDataset, PathTable
 from s5_mm.utils.config import pass_batch_size
@@ -203,4 +203,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.testing import dota_text, draw_scene
 
 OURS = Path(__file__).parents[1] / 'dataset_converters/dota_split.py'
@@ -122,4 +122,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

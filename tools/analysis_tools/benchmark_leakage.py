@@ -24,7 +24,7 @@ from leakage_features import Features, backbone_features, centred, stand_in
 from leakage_hashes import as_benchmark, closest_bits, hash_matches, hash_pool
 from leakage_tiles import half_overlaps, pyramid, read_tiles, zoom_level
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.eval_crops import EvalCrops
 from s5_mm.curation.leakage import MIN_QUALITY, RADIUS
 from s5_mm.curation.perceptual_hash import perceptual_hash
@@ -187,4 +187,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -30,7 +30,7 @@ from side_by_side import (
 )
 from torch import Tensor
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.models.backbones import ARCHS, resolve_arch
 from s5_mm.models.layers import FeedForward, FFNMoE
 from s5_mm.models.segmentors import MultiDatasetSegmentor
@@ -186,4 +186,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

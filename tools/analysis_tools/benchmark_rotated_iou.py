@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from mmcv.ops import box_iou_rotated, nms_rotated
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.evaluation.rotated_overlaps import near_pairs, nms_order, pair_ious
 
 
@@ -123,4 +123,4 @@ def _mmcv(own: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -30,7 +30,7 @@ from side_by_side import (
 from torch import Tensor
 from torch.nn import functional as F
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.entropy import BACKGROUND_MODES, pixel_scores
 from s5_mm.curation.pooling import pool
 from s5_mm.curation.prototypes import similarities
@@ -183,4 +183,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

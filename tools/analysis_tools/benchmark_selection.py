@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.mixing import mix64
 from s5_mm.curation.quotas import POLICIES, fill_quotas
 from s5_mm.curation.ranking import STRATEGIES, Crops, find_strategy
@@ -91,10 +91,10 @@ def sort_select(
         bool (n,), whether a crop is chosen.
 
     Raises:
-        ValueError: For the policy ``'best'``, which one sort does not settle.
+        SystemExit: For the policy ``'best'``, which one sort does not settle.
     """
     if args.policy == 'best':
-        raise ValueError('--policy best has no control, use --ways memory stream')
+        raise SystemExit('--policy best has no control, use --ways memory stream')
     strategy = find_strategy(args.strategy)
     rows = np.flatnonzero(crops.may_be_chosen())
     some = Crops(*(column[rows] for column in crops[:3]))
@@ -212,4 +212,4 @@ if __name__ == '__main__':
     if sys.argv[1:] == ['--child']:
         print(json.dumps(measure(argparse.Namespace(**json.load(sys.stdin)))))
     else:
-        raise SystemExit(run_command(main))
+        start_command(main)

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.crop_grid import crop_ids
 from s5_mm.curation.hashing import hash_pixels
 from s5_mm.curation.manifest import write_table
@@ -169,4 +169,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -29,7 +29,7 @@ from mmengine.config import ConfigDict
 from side_by_side import CLOCKS, Clock, control_holds, describe_machine, ratios
 from torch import Tensor
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.inference import banded_scores, banded_slide
 from s5_mm.models.segmentors.inference import window_starts
 
@@ -242,4 +242,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -41,7 +41,7 @@ from step_on_gpu import AGAIN, OURS, PLAIN, compare_on_gpu
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.models.backbones import ARCHS
 
 DTYPES = {'fp32': None, 'bf16': torch.bfloat16}
@@ -198,4 +198,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -26,7 +26,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from s5_mm.cli.arguments import OptionsAction
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.registry import MODELS
 from s5_mm.utils.config import pass_batch_size
@@ -135,4 +135,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -21,7 +21,7 @@ from statistics import fmean, median, stdev
 
 from plot_runs import named_run
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.visualization import read_scalars
 
 Series = Mapping[str, Mapping[int, float]]
@@ -113,4 +113,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

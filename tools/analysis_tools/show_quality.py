@@ -21,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.collections import Collection
 from s5_mm.curation.crop_grid import CropGrid
 from s5_mm.curation.crops import read_crops
@@ -179,4 +179,4 @@ def _parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

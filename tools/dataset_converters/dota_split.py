@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from s5_mm.checkpoints.atomic_io import remove_leftovers
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.datasets.patches import (
     PatchSplitter,
     SourceImage,
@@ -36,6 +35,7 @@ from s5_mm.datasets.patches.settings import (
     record_settings,
 )
 from s5_mm.datasets.patches.workers import map_unordered
+from s5_mm.utils.progress import StatusLine
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -143,7 +143,7 @@ def work(
     """
     # Large images first: the last one to be ready is then a small one.
     order = sorted(patches, key=lambda source: (-patches[source], source.name))
-    total, start, last = sum(patches.values()), time.time(), 0.0
+    total, start, line = sum(patches.values()), time.time(), StatusLine()
     reports: list[SplitReport] = []
     done = passed = bad = 0
     for report in map_unordered(function, order, jobs):
@@ -152,16 +152,14 @@ def work(
         done += patches[report.source]
         # Patches of an earlier run say nothing about the speed of this one.
         passed += report.skipped
-        if time.time() - last > 1 or len(reports) == len(order):
-            last = time.time()
-            speed = max(done - passed, 0) / max(last - start, 1e-9)
+        last = len(reports) == len(order)
+        if line.due(last):
+            speed = max(done - passed, 0) / max(time.time() - start, 1e-9)
             eta = f'{(total - done) / speed:.0f} s' if speed else 'unknown'
-            print(
-                f'\r{len(reports)}/{len(order)} images, {done}/{total} patches, '
-                f'{bad} bad, {speed:.1f}/s, ETA {eta}   ',
-                end='\n' if len(reports) == len(order) else '',
-                file=sys.stderr,
-                flush=True,
+            line.write(
+                f'{len(reports)}/{len(order)} images, {done}/{total} patches, '
+                f'{bad} bad, {speed:.1f}/s, ETA {eta}',
+                last,
             )
     return sorted(reports, key=lambda report: report.source.name)
 
@@ -230,4 +228,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from s5_mm.cli.command import run_command
+from s5_mm.cli.command import start_command
 from s5_mm.datasets.conversion import SceneConverter, run_converter
 
 COUNTS = Path(__file__).with_name('counts.json')
@@ -75,4 +75,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

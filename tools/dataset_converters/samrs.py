@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from s5_mm.cli.command import run_command
+from s5_mm.cli.command import start_command
 from s5_mm.datasets.conversion import CopyFile, Plan, SourceTree, run_converter
 from s5_mm.datasets.conversion.unlabelled import UnlabelledConverter
 
@@ -55,4 +55,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -24,7 +24,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from s5_mm.cli.command import run_command
+from s5_mm.cli.command import start_command
 from s5_mm.datasets.conversion import Plan, SceneConverter, SourceTree, run_converter
 
 COUNTS = Path(__file__).with_name('counts.json')
@@ -92,4 +92,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -21,7 +21,7 @@ from pathlib import Path
 # `python -I` and `-P` leave the folder of the command off the path.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from env_command import CommandParser, run_command
+from env_command import CommandParser, start_command
 from ops_compile import compile_wheel, require_compiler, unpack_source
 from ops_target import Target, find_target, mmcv_version
 from ops_wheel import (
@@ -132,4 +132,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

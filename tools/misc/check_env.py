@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from env_checks import Line, check_machine, check_piece, check_python, check_rivals
-from env_command import CommandParser, run_command
+from env_command import CommandParser, start_command
 from env_pieces import PIECES, TASKS, version_of
 from env_probe import probe
 
@@ -87,4 +87,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

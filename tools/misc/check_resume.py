@@ -34,7 +34,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from s5_mm.cli.arguments import OptionsAction
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.testing.kill_trials import differences, last_checkpoint
 from s5_mm.visualization import read_scalars
@@ -331,4 +331,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -18,7 +18,7 @@ import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
 
-from env_command import CommandParser, run_command
+from env_command import CommandParser, start_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = 's5_mm'
@@ -259,4 +259,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

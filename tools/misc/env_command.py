@@ -24,4 +24,4 @@ _MODULE = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_MODULE)
 
 CommandParser = _MODULE.CommandParser
-run_command = _MODULE.run_command
+start_command = _MODULE.start_command

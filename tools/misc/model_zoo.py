@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from env_command import CommandParser, run_command
+from env_command import CommandParser, start_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs/model_zoo.md'
@@ -137,4 +137,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

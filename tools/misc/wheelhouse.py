@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from check_wheel import build_wheel
-from env_command import CommandParser, run_command
+from env_command import CommandParser, start_command
 from env_pieces import torchvision_for
 from wheelhouse_resolve import (
     ROOT,
@@ -226,4 +226,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

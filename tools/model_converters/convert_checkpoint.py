@@ -36,7 +36,7 @@ from s5_mm.checkpoints import (
     write_safetensors,
     write_whole,
 )
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 
 _PATCHES = 'backbone.patch_embed.projection.weight'
 
@@ -172,4 +172,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

@@ -23,7 +23,7 @@ from mmengine.registry import init_default_scope
 from s5_mm import __version__
 from s5_mm.checkpoints import load_address, load_into, write_whole
 from s5_mm.cli.arguments import OptionsAction
-from s5_mm.cli.command import CommandParser, run_command
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.models.folding import fold_config, fold_state
 from s5_mm.registry import MODELS
@@ -107,4 +107,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    raise SystemExit(run_command(main))
+    start_command(main)

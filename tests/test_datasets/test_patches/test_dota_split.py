@@ -15,6 +15,7 @@ from PIL import Image
 
 pytest.importorskip('shapely', reason="shapely comes with pip install 's5_mm[det]'")
 
+from s5_mm.cli.command import run_command
 from s5_mm.datasets.image_io import read_image  # noqa: E402
 from s5_mm.datasets.patches import (  # noqa: E402
     PatchSplitter,
@@ -38,7 +39,7 @@ def run(capsys: pytest.CaptureFixture) -> Callable:
 
     def call(dst: Path, *args: object) -> tuple[int, str, str]:
         capsys.readouterr()
-        status = main([str(dst), *map(str, args), *SMALL])
+        status = run_command(main, [str(dst), *map(str, args), *SMALL])
         return status, *capsys.readouterr()
 
     return call
