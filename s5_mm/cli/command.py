@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -120,13 +121,13 @@ def _after_broken_pipe(
     name: str, error: BrokenPipeError, arguments: Sequence[str]
 ) -> int:
     """End silently if it was the reader of our output that has gone (``| head``)."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The interpreter flushes again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED
-    return _report(name, error, arguments)
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+        return _report(name, error, arguments)
+    # The interpreter flushes again when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED
 
 
 def _report(name: str, error: BaseException, arguments: Sequence[str]) -> int:

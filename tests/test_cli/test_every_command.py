@@ -14,6 +14,10 @@ ROOT = Path(__file__).parents[2]
 NOWHERE = '/nowhere/at_all'
 CONFIG = f'{NOWHERE}.py'
 ANALYSIS = 'tools/analysis_tools/'
+_CONVERTERS = (
+    *('diorr', 'dotav2', 'isaid', 'loveda', 'millionaid', 'openearthmap'),
+    *('potsdam', 'samrs', 'star', 'vaihingen'),
+)
 #: Command -> arguments that it refuses, after it has understood them where it can.
 REFUSED = {
     'data_curation/curate.py': ['run', CONFIG, '--work-dir', 'WORK'],
@@ -42,10 +46,18 @@ REFUSED = {
     f'{ANALYSIS}show_quality.py': [NOWHERE, '--out', 'WORK/a.png'],
     **{
         f'tools/dataset_converters/{name}.py': [NOWHERE, 'WORK']
-        for name in (
-            'diorr dotav2 isaid loveda millionaid openearthmap potsdam samrs star '
-            'vaihingen'
-        ).split()
+        for name in [
+            'diorr',
+            'dotav2',
+            'isaid',
+            'loveda',
+            'millionaid',
+            'openearthmap',
+            'potsdam',
+            'samrs',
+            'star',
+            'vaihingen',
+        ]
     },
     'tools/dataset_converters/dota_split.py': ['WORK', '--src', NOWHERE],
     'tools/demo.py': ['--work-dir', 'WORK', '--fresh'],
