@@ -9,6 +9,7 @@ from s5_mm.checkpoints import install_safe_loader
 from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
 from s5_mm.cli.command import STOPPED, CommandParser, start_command
 from s5_mm.cli.config import load_config, make_work_dir
+from s5_mm.cli.model_fit import check_classes
 from s5_mm.cli.runner import CommandRunner
 from s5_mm.cli.switches import resume_from, switch_to_amp
 from s5_mm.utils.dist import init_cpu_processes
@@ -56,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg.auto_scale_lr.enable = True
     if args.resume:
         resume_from(cfg, args.resume)
+    check_classes(cfg, 'train', 'val')
     make_work_dir(cfg)
     init_cpu_processes(cfg)
     install_safe_loader()
