@@ -23,6 +23,8 @@ from demo_scenes import SIZE, draw_scenes
 from demo_stages import CONFIGS, STAGES, Stage, StageSettings, pairs
 from demo_summary import Outcome
 
+from s5_mm.cli.command import CommandParser, start_command
+
 
 class Demo:
     """Runs the stages and remembers which of them are done.
@@ -196,7 +198,7 @@ class Demo:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('--work-dir', default='work_dirs/demo')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
@@ -231,7 +233,7 @@ def main(argv: list[str] | None = None) -> None:
     args.work_dir = os.path.abspath(args.work_dir)
     if args.fresh and os.path.exists(args.work_dir):
         if not os.path.isfile(os.path.join(args.work_dir, 'state.json')):
-            raise SystemExit(
+            raise ValueError(
                 f'--fresh: {args.work_dir} has no state.json, so it is no work '
                 'directory of the demo and is not removed'
             )
@@ -247,4 +249,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.datasets.config_report import check_config, report_lines
 from s5_mm.datasets.own_images import Prepared, Request, prepare
@@ -29,11 +31,9 @@ WEIGHTS = (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('data', metavar='DATA', type=Path, help='folder of the images')
     parser.add_argument(
         '--classes',
@@ -87,12 +87,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--overwrite', action='store_true', help='replace configs of this name'
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Write the configs, verify the data, and say what comes next."""
-    args = parse_args()
+    args = parse_args(argv)
     made = prepare(
         Request(
             data=args.data,
@@ -151,4 +151,4 @@ def _shown(path: Path) -> str:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import inspect
+import os
 import os.path as osp
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-from s5_mm.utils.config import OrderedConfig
 from s5_mm.utils.ops import quiet_hosts, require_ops
 
-#: Top-level settings that mmengine's runner reads.
-RUNNER_KEYS = frozenset(inspect.signature(Runner.__init__).parameters) - {
-    'self',
-    'cfg',
-}
-_ALSO_READ = frozenset(
-    {
-        'compile',
-        'find_unused_parameters',
-        'model_wrapper_cfg',
-        'runner_type',
-        'sync_bn',
-        'tta_model',
-        'tta_pipeline',
-    }
-)
+from .model_fit import check_channels
+from .reading import SETTINGS, read_config
+from .variables import check_assignments, set_variables
 
 
 def load_config(
     path: str,
-    options: dict | None = None,
+    options: Mapping[str, Any] | None = None,
     work_dir: str | None = None,
     launcher: str = 'none',
 ) -> Config:
@@ -51,17 +38,11 @@ def load_config(
     Raises:
         FileNotFoundError: If there is no such file.
         KeyError: If a top-level key is probably a misspelt setting.
+        ValueError: If the file cannot be read, or an assignment of it or an option
+            changes nothing; it names what does.
         OpsMissingError: If it is one of detection and mmcv has no compiled ops.
     """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'there is no config file {path}')
-    cfg = Config.fromfile(path)
-    object.__setattr__(cfg, '__class__', OrderedConfig)
-    options = dict(options or {})
-    if 'data_root' in options:
-        move_data_root(cfg, options.pop('data_root'))
-    cfg.merge_from_dict(options)
-    check_keys(cfg)
+    cfg = read_with_options(path, options)
     if cfg.get('default_scope') in ('mmdet', 'mmrotate'):
         require_ops()
         quiet_hosts()
@@ -71,6 +52,62 @@ def load_config(
     elif cfg.get('work_dir') is None:
         cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
     return cfg
+
+
+def read_with_options(path: str, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config and override settings and variables of it.
+
+    Args:
+        path: Config file.
+        options: As of :func:`load_config`.
+
+    Returns:
+        The config, for a model or a part of a run.
+
+    Raises:
+        FileNotFoundError: As :func:`load_config`.
+        KeyError: As :func:`load_config`.
+        ValueError: As :func:`load_config`.
+    """
+    cfg = read_config(path)
+    check_assignments(path, cfg)
+    settings, variables = {}, {}
+    for key, value in (options or {}).items():
+        known = key.split('.')[0] in SETTINGS or key == 'data_root'
+        (settings if known else variables)[key] = value
+    if variables:
+        cfg = set_variables(path, cfg, variables)
+    if 'data_root' in settings:
+        move_data_root(cfg, settings.pop('data_root'))
+    try:
+        cfg.merge_from_dict(settings)
+    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'--cfg-options {" ".join(settings)}: {error}') from error
+    check_keys(cfg)
+    check_channels(cfg)
+    return cfg
+
+
+def make_work_dir(cfg: Config) -> None:
+    """Make the folder of a run, before minutes go into what it is to hold.
+
+    Args:
+        cfg: Config with ``work_dir``.
+
+    Raises:
+        OSError: If it cannot be made or written to.
+    """
+    try:
+        os.makedirs(cfg.work_dir, exist_ok=True)
+    except OSError as error:
+        raise OSError(
+            f'--work-dir {cfg.work_dir}: the folder cannot be made '
+            f'({error.strerror}: {error.filename}); choose one that can'
+        ) from error
+    if not os.access(cfg.work_dir, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f'--work-dir {cfg.work_dir}: the folder is not writable; choose another'
+        )
 
 
 def check_keys(cfg: Config) -> None:
@@ -85,11 +122,10 @@ def check_keys(cfg: Config) -> None:
     Raises:
         KeyError: Naming the key and the setting that was probably meant.
     """
-    known = RUNNER_KEYS | _ALSO_READ
     for key in cfg:
-        if key in known:
+        if key in SETTINGS:
             continue
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.88)
+        near = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.88)
         if near:
             raise KeyError(
                 f'{cfg.filename}: unknown setting {key!r}, did you mean {near[0]!r}?'

@@ -103,6 +103,6 @@ def test_wrong_arguments(argument, capsys):
 
 def test_fresh_removes_no_other_folder(tmp_path):
     (tmp_path / 'mine.txt').touch()
-    with pytest.raises(SystemExit, match=r'has no state\.json'):
+    with pytest.raises(ValueError, match=r'has no state\.json'):
         main(['--work-dir', str(tmp_path), '--fresh'])
     assert (tmp_path / 'mine.txt').exists()

@@ -125,10 +125,10 @@ def test_checkpoint_of_another_model_is_refused(trained, tmp_path):
         '--work-dir',
         tmp_path,
         '--cfg-options',
-        'model.segmentor.decode_head.num_classes=4',
-        status=1,
+        'model.segmentor.decode_head.channels=8',
+        status=2,
     )
-    assert 'conv_seg.weight: found (6, 16, 1, 1), the model has (4, 16, 1, 1)' in output
+    assert 'conv_seg.weight: found (6, 16, 1, 1), the model has (6, 8, 1, 1)' in output
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,8 @@ def test_interface_towards_another_machine():
 @pytest.mark.parametrize('chosen', ['mine', None])
 def test_gloo_uses_the_interface_towards_the_first_machine(monkeypatch, chosen):
     monkeypatch.setenv('MASTER_ADDR', 'first')
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setenv('WORLD_SIZE', '1')
     monkeypatch.setenv('GLOO_SOCKET_IFNAME', chosen or '')
     if chosen is None:
         monkeypatch.delenv('GLOO_SOCKET_IFNAME')
