@@ -82,7 +82,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--weights', metavar='FILE', help='checkpoint that the ViT starts from'
     )
     parser.add_argument(
-        '--out', type=Path, default=ROOT / 'configs/own', help='folder of the configs'
+        '--out',
+        dest='target',
+        metavar='DIR',
+        type=Path,
+        default=ROOT / 'configs/own',
+        help='folder of the configs (configs/own)',
     )
     parser.add_argument(
         '--overwrite', action='store_true', help='replace configs of this name'
@@ -93,26 +98,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the configs, verify the data, and say what comes next."""
     args = parse_args(argv)
-    made = prepare(
-        Request(
-            data=args.data,
-            target=args.out,
-            bases=ROOT / 'configs/_base_',
-            name=args.name,
-            classes=args.classes,
-            ignore=args.ignore,
-            images=args.images,
-            masks=args.masks,
-            unlabelled=args.unlabelled,
-            split=args.split,
-            seed=args.seed,
-            arch=args.arch,
-            iters=args.iters,
-            weights=args.weights,
-            convert_masks=args.convert_masks,
-            overwrite=args.overwrite,
-        )
-    )
+    wanted = {key: one for key, one in vars(args).items() if key in Request._fields}
+    made = prepare(Request(bases=ROOT / 'configs/_base_', **wanted))
     leaf = _shown(made.files[1])
     config = load_config(str(made.files[1]))
     init_default_scope(config.default_scope)

@@ -70,6 +70,7 @@ REFUSED = {
     'tools/misc/wheelhouse.py': ['--glibc', 'old'],
     'tools/model_converters/convert_checkpoint.py': [f'{NOWHERE}.pth', 'WORK/a.pth'],
     'tools/model_converters/fold_experts.py': [CONFIG, f'{NOWHERE}.pth', 'WORK'],
+    'tools/new_dataset.py': [NOWHERE],
     'tools/segment_raster.py': [CONFIG, 'a.pth', 'a.tif', 'WORK/b.tif'],
     'tools/test.py': [CONFIG, 'a.pth'],
     'tools/train.py': [CONFIG],

@@ -172,6 +172,9 @@ def test_unlabelled_images_make_fixmatch_and_its_twin(tmp_path: Path) -> None:
         with torch.device('meta'):
             assert MODELS.build(config.model).num_classes == 2
     assert cfg.model.semi_train_cfg.burn_in == 200
+    shutil.rmtree(data / 'unlabelled')
+    make(data, name='mine', overwrite=True)
+    assert not made.files[2].exists()  # nothing stays of the run that was there
     elsewhere = tmp_path / 'archive'
     write(elsewhere / 'c.png', scene(9)[0])
     made = make(data, unlabelled=elsewhere, name='other')
@@ -358,10 +361,13 @@ WRONG = {
         r'masks: 1 mask\(s\) have no image, tile 2.png the first',
     ),
     'too many ids': (
-        lambda d: write(d / 'masks/tile 0.png', np.arange(64 * 64).reshape(64, 64) % 5),
+        lambda d: write(
+            d / 'masks/tile 0.png',
+            np.array([*range(5), 255])[np.arange(64 * 64).reshape(64, 64) % 6],
+        ),
         {'classes': ('a', 'b', 'c')},
-        r'masks hold 5 values, 0, 1, 2, 3, 4, --classes names 3; name each value: '
-        r'--classes NAME=0 NAME=1 NAME=2 NAME=3 NAME=4',
+        r'masks hold 6 values, 0, 1, 2, 3, 4, 255, --classes names 3; name each value: '
+        r'--classes NAME=0 NAME=1 NAME=2 NAME=3 NAME=4, or leave',
     ),
     'shades': (
         lambda d: write(

@@ -3,350 +3,57 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
 
 from s5_mm.checkpoints.atomic_io import write_bytes
-from s5_mm.models.backbones.vit_arch import ARCHS
-from s5_mm.visualization.palette import categorical_palette
 
-from .folder import Folder, Part
-from .labels import Classes
-
-Arch = Literal['t', 'b', 'l']
-
-# Side of the crops in pixels at most: configs/s4p/vit-t_dubai.py and the release.
-_MAX_CROP = {'t': 128, 'b': 512, 'l': 512}
-_MIN_CROP = 32
-# A pyramid of four levels on patches of 8 px, and patches of 16 px, both divide it.
-_MULTIPLE = 16
-# With unlabelled images: configs/s4p/vit-t_dubai.py.
-_SEMI_ITERS = 600
-_LABELLED_ITERS = 400  # configs/_base_/schedules/own_images.py
-_BATCH = 8  # configs/_base_/datasets/own_images.py
-# Of the larger models: 100 passes over the images, as the release's fine-tuning.
-_EPOCHS, _FEWEST = 100, 1000
-_IMAGENET = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
+from .run import Run
+from .texts import Found, data_text, leaf_text, list_name, twin_text
 
 
-class Run(NamedTuple):
-    """Choices of a first run.
-
-    Attributes:
-        name: Of the run, and of its files.
-        arch: Size of the ViT.
-        crop: Side of the crops in pixels.
-        iters: Iterations.
-        weights: Checkpoint that the ViT starts from; None for a random start.
-    """
-
-    name: str
-    arch: Arch
-    crop: int
-    iters: int
-    weights: str | None
-
-
-def plan_run(
-    name: str,
-    arch: Arch,
-    sizes: Sequence[tuple[int, int]],
-    semi: bool,
-    iters: int | None = None,
-    weights: str | None = None,
-) -> Run:
-    """Choose crop size and number of iterations.
-
-    Args:
-        name: Of the run.
-        arch: Size of the ViT.
-        sizes: (width, height) of the training images in pixels.
-        semi: Whether there are unlabelled images.
-        iters: Iterations, if they are given.
-        weights: Checkpoint that the ViT starts from.
-
-    Returns:
-        The choices.
-
-    Raises:
-        ValueError: If ``iters`` is below 100, where the warm-up of 50 ends too late.
-        FileNotFoundError: If there is no such checkpoint.
-    """
-    if iters is not None and iters < 100:
-        raise ValueError(f'--iters {iters}; expected 100 or more, 50 are the warm-up')
-    if weights is not None and '://' not in weights and not os.path.isfile(weights):
-        raise FileNotFoundError(f'--weights: there is no file {weights}')
-    short = sorted(min(size) for size in sizes)[len(sizes) // 2]
-    crop = max(_MIN_CROP, min(_MAX_CROP[arch], short // _MULTIPLE * _MULTIPLE))
-    if iters is None and arch == 't':
-        iters = _SEMI_ITERS if semi else _LABELLED_ITERS
-    elif iters is None:
-        iters = max(_FEWEST, _EPOCHS * len(sizes) // _BATCH)
-    return Run(name, arch, crop, iters, weights)
-
-
-def write_configs(
-    target: Path,
-    bases: Path,
-    run: Run,
-    folder: Folder,
-    classes: Classes,
-    splits: dict[str, Part],
-    drawn: Collection[str],
-    statistics: tuple[list[float], list[float]],
-    unlabelled: Path | None = None,
-) -> list[Path]:
+def write_configs(target: Path, bases: Path, run: Run, found: Found) -> list[Path]:
     """Write the config files and the lists of a data set.
 
     Args:
         target: Folder of the configs.
         bases: ``configs/_base_`` of this package.
         run: Name and choices of the run.
-        folder: Where the images are.
-        classes: What the masks mean.
-        splits: Pairs by split.
-        drawn: Splits that are lists, all in the folders of the training images; the
-            others are folders of their own.
-        statistics: Mean and standard deviation of the training images, RGB.
-        unlabelled: Folder of images without masks.
+        found: The images.
 
     Returns:
-        The files: data set, leaf, with ``unlabelled`` its supervised twin, lists.
+        The files: data set, leaf, with unlabelled images its supervised twin, lists.
+        What an earlier run of this name had besides is removed.
 
     Raises:
         OSError: If one cannot be written.
     """
     base = os.path.relpath(bases, target)
+    name, semi = run.name, found.unlabelled is not None
+    path = os.path.relpath(target / f'{name}.py', bases.parents[1])
     texts = {
-        f'{run.name}_data.py': _data_text(
-            base, run, folder, classes, splits, drawn, statistics, unlabelled
-        ),
-        f'{run.name}.py': _leaf_text(base, run, unlabelled is not None),
+        f'{name}_data.py': data_text(base, run, found),
+        f'{name}.py': leaf_text(base, path, run, semi),
     }
-    if unlabelled is not None:
-        texts[f'{run.name}_supervised.py'] = _twin_text(run)
-    for split in drawn:
-        names = splits[split].names
-        texts[list_name(run.name, split)] = ''.join(f'{name}\n' for name in names)
-    for name, text in texts.items():
-        write_bytes(target / name, text.encode())
-    return [target / name for name in texts]
+    if semi:
+        texts[f'{name}_supervised.py'] = twin_text(run)
+    for split in found.drawn:
+        pairs = found.splits[split].names
+        texts[list_name(name, split)] = ''.join(f'{pair}\n' for pair in pairs)
+    for file, text in texts.items():
+        write_bytes(target / file, text.encode())
+    for file in set(config_names(name)) - texts.keys():
+        (target / file).unlink(missing_ok=True)
+    return [target / file for file in texts]
 
 
 def config_names(name: str) -> list[str]:
-    """List the names of all files that a run of this name may have."""
+    """List the names of all files that a run may have.
+
+    Args:
+        name: Of the run.
+
+    Returns:
+        Names of configs and lists.
+    """
     lists = [list_name(name, split) for split in ('train', 'val', 'test')]
     return [f'{name}_data.py', f'{name}.py', f'{name}_supervised.py', *lists]
-
-
-def list_name(name: str, split: str) -> str:
-    """Build the name of the list of a split."""
-    return f'{name}_{split}.txt'
-
-
-def _data_text(
-    base: str,
-    run: Run,
-    folder: Folder,
-    classes: Classes,
-    splits: dict[str, Part],
-    drawn: Collection[str],
-    statistics: tuple[list[float], list[float]],
-    unlabelled: Path | None,
-) -> str:
-    """Write what the images are."""
-    root = os.path.join(folder.root.resolve(), '')
-    palette = categorical_palette(len(classes.names))
-    if classes.colours:
-        palette = [list(value) for value in classes.values or ()]
-    settings: dict[str, Any] = dict(
-        img_suffix=folder.img_suffix, seg_map_suffix=folder.mask_suffix
-    )
-    if classes.label_map:
-        settings['label_map'] = classes.label_map
-    counts = ', '.join(f'{len(part.names)} {split}' for split, part in splits.items())
-    first = splits['train']
-    shared = f'img_path={first.images!r}, seg_map_path={first.masks!r}'
-    lines = [
-        f"# Images of one's own: {counts}.  Written by tools/new_dataset.py, yours",
-        '# to change.  On another machine: --cfg-options data_root=FOLDER',
-        f"_base_ = ['{base}/datasets/own_images.py']",
-        f'data_root = {root!r}',
-        f'num_classes = {len(classes.names)}',
-    ]
-    if run.weights is None:
-        mean, std = statistics
-        lines.append('# Of the training images, RGB.')
-    else:
-        mean, std = _IMAGENET
-        lines.append("# ImageNet's, RGB: what the weights were trained with.")
-    lines += [
-        f'mean = {mean}',
-        f'std = {std}',
-        f'crop_size = ({run.crop}, {run.crop})',
-        'images = dict(',
-        "    type='s5_mm.SegDataset',",
-        '    data_root=data_root,',
-        *([f'    data_prefix=dict({shared}),'] if drawn else []),
-        *(f'    {key}={value!r},' for key, value in settings.items()),
-        '    metainfo=dict(',
-        f'        classes={classes.names!r},',
-        '        palette=[',
-        *(f'            {colour},' for colour in palette),
-        '        ],',
-        '    ),',
-        ')',
-        'weak = dict(',
-        "    type='s5_mm.RandomGeometry',",
-        '    crop_size=crop_size,',
-        '    scale=(0.5, 2.0),',
-        '    flip_prob=0.5,',
-        '    rotate90=True,',
-        ')',
-        'labelled = dict(',
-        '    images,',
-        f'    {_place(run.name, "train", splits["train"], drawn)},',
-        '    pipeline=[',
-        '        _base_.load,',
-        "        dict(type='s5_mm.LoadMask'),",
-        '        weak,',
-        "        dict(type='s5_mm.PackSample'),",
-        '    ],',
-        ')',
-        f'val = dict(images, {_place(run.name, "val", splits["val"], drawn)})',
-    ]
-    if 'test' in splits:
-        place = _place(run.name, 'test', splits['test'], drawn)
-        lines.append(f'test = dict(images, {place})')
-    if unlabelled is not None:
-        below = os.path.join(unlabelled.resolve(), '')
-        lines += [
-            'unlabelled = dict(',
-            "    type='s5_mm.UnlabelledDataset',",
-            f'    data_root={_below_root(below, root)},',
-            "    data_dir='.',",
-            "    pipeline=[_base_.load, weak, dict(type='s5_mm.PackSample')],",
-            ')',
-        ]
-    lines += [
-        'train_dataloader = dict(dataset=dict(sources=dict(sup=labelled)))',
-        'val_dataloader = dict(dataset=val)',
-        f'test_dataloader = dict(dataset={"test" if "test" in splits else "val"})',
-    ]
-    return '\n'.join(lines) + '\n'
-
-
-def _place(name: str, split: str, part: Part, drawn: Collection[str]) -> str:
-    """Write where the pairs of a split are."""
-    if split in drawn:
-        # The list lies next to the config.
-        return f"ann_file='{{{{ fileDirname }}}}/{list_name(name, split)}'"
-    return f'data_prefix=dict(img_path={part.images!r}, seg_map_path={part.masks!r})'
-
-
-def _below_root(folder: str, root: str) -> str:
-    """Write a folder by the data set's root, if it is below, so that both move."""
-    if folder.startswith(root):
-        return f'data_root + {folder[len(root) :]!r}'
-    return repr(folder)
-
-
-def _leaf_text(base: str, run: Run, semi: bool) -> str:
-    """Write the model and its schedule."""
-    arch, dims = run.arch, ARCHS[run.arch].embed_dims
-    kind = 'images with and without masks' if semi else 'images with masks'
-    stride = run.crop * 2 // 3
-    backbone, head = [], []
-    model_base = 'vit-t' if arch == 't' else 'vit-b'
-    if arch == 'l':
-        backbone.append("arch='l'")
-        head.append(f'in_channels=[{dims}] * 4')
-    if run.crop != (128 if arch == 't' else 512):
-        backbone.append(f'img_size={run.crop}')
-    if run.weights is not None:
-        backbone.append(f"init_cfg=dict(type='Pretrained', checkpoint={run.weights!r})")
-    head.append('num_classes=_base_.num_classes')
-    slide = f'crop_size=({run.crop}, {run.crop}), stride=({stride}, {stride})'
-    path = f'configs/own/{run.name}.py'
-    lines = [
-        f'# ViT-{arch.upper()} + UPerNet on {kind}:',
-        f'#   python tools/train.py {path}',
-        '_base_ = [',
-        f"    '{base}/models/fixmatch_upernet_{model_base}.py',",
-        f"    './{run.name}_data.py',",
-        f"    '{base}/schedules/own_images.py',",
-        ']',
-        'model = dict(',
-    ]
-    if not semi:
-        lines += [
-            "    type='s5_mm.SemiBaseSegmentor',  # learns from masks alone",
-            '    semi_train_cfg=dict(_delete_=True, sync_normalizer=True),',
-        ]
-    elif run.weights is None:
-        lines += [
-            '    # From a random start labels come first (configs/s4p/vit-t_dubai.py).',
-            f'    semi_train_cfg=dict(burn_in={run.iters // 3}),',
-        ]
-    lines += [
-        '    data_preprocessor=dict(mean=_base_.mean, std=_base_.std),',
-        '    segmentor=dict(',
-        *([f'        backbone=dict({", ".join(backbone)}),'] if backbone else []),
-        f'        decode_head=dict({", ".join(head)}),',
-        '        # Windows overlap by a third, as in docs/inference.md.',
-        f"        test_cfg=dict(mode='slide', {slide}),",
-        '    ),',
-        ')',
-    ]
-    if semi:
-        lines += [
-            '# As many images without masks as with masks.',
-            'train_dataloader = dict(',
-            f'    batch_size={2 * _BATCH},',
-            f'    sampler=dict(shares=[{_BATCH}, {_BATCH}]),',
-            '    dataset=dict(sources=dict(unsup=_base_.unlabelled)),',
-            ')',
-            f'auto_scale_lr = dict(base_batch_size={2 * _BATCH})',
-            'custom_hooks = [',
-            "    dict(type='s5_mm.PseudoLabelStatsHook', interval=50),",
-            "    dict(type='s5_mm.PseudoLabelVisHook', interval=200),",
-            ']',
-        ]
-    if arch != 't':
-        lines.append('optim_wrapper = dict(optimizer=dict(lr=5e-5))  # release')
-    if run.iters != _LABELLED_ITERS:
-        lines += _schedule(run.iters)
-    return '\n'.join(lines) + '\n'
-
-
-def _schedule(iters: int) -> list[str]:
-    """Write a schedule of another length than the base's."""
-    quarter = iters // 4
-    return [
-        f'max_iters = {iters}',
-        'warmup, cosine = _base_.param_scheduler',
-        "cosine.update(T_max=max_iters - warmup['end'], end=max_iters)",
-        'param_scheduler = [warmup, cosine]',
-        f'train_cfg = dict(max_iters=max_iters, val_interval={quarter})',
-        f'default_hooks = dict(checkpoint=dict(interval={quarter}))',
-    ]
-
-
-def _twin_text(run: Run) -> str:
-    """Write the run without the unlabelled images, which shows what they bring."""
-    return f"""\
-# The supervised-only twin of {run.name}.py: same images with masks, same iterations.
-_base_ = ['./{run.name}.py']
-model = dict(
-    type='s5_mm.SemiBaseSegmentor',
-    semi_train_cfg=dict(_delete_=True, sync_normalizer=True),
-)
-train_dataloader = dict(
-    batch_size={_BATCH},
-    sampler=dict(shares=[{_BATCH}]),
-    dataset=dict(sources=dict(_delete_=True, sup=_base_.labelled)),
-)
-auto_scale_lr = dict(base_batch_size={_BATCH})
-custom_hooks = []  # no pseudo-labels to watch
-"""

@@ -173,7 +173,9 @@ def _by_order(
     """Find the values of classes that were named in order, or not at all."""
     ids = [value for value in rest if value != IGNORE]
     holds = f'{where}: masks hold {_count(len(rest))} {_show(rest)}'
-    say = ' '.join(f'NAME={value}' for value in rest[:_SHOWN])
+    # Beside ids 255 counts nowhere; beside other values it is one of them.
+    said = ids if len(ids) > 1 and ids[-1] < len(ids) else rest
+    say = ' '.join(f'NAME={value}' for value in said[:_SHOWN])
     if len(rest) < 2 and len(names) < 2:
         raise ValueError(
             f'{holds}; expected at least two classes; if it is class 0 of several, '

@@ -10,11 +10,14 @@ from typing import NamedTuple
 
 from s5_mm.utils.progress import ProgressLine
 
-from .config_files import Arch, Run, config_names, plan_run, write_configs
-from .folder import CONVERTED, Folder, Part, look_at
+from .config_files import config_names, write_configs
+from .folder import Folder, Part, look_at
 from .labels import Classes, parse_class, read_labels
+from .matching import CONVERTED
 from .pixels import MaskPixels, convert_masks, image_statistics, read_pixels
+from .run import Arch, Run, plan_run
 from .splitting import draw_split
+from .texts import Found
 
 
 class Request(NamedTuple):
@@ -134,17 +137,8 @@ def prepare(request: Request) -> Prepared:
     statistics = image_statistics([image for image, _ in train], progress)
     if classes.colours:
         folder, splits = _converted(folder, splits, classes)
-    files = write_configs(
-        request.target,
-        request.bases,
-        run,
-        folder,
-        classes,
-        splits,
-        drawn,
-        statistics,
-        unlabelled,
-    )
+    found = Found(folder, classes, splits, drawn, statistics, unlabelled)
+    files = write_configs(request.target, request.bases, run, found)
     example = folder.files(splits['val'])[0][0]
     notes = _notes(every, classes, bool(given))
     return Prepared(run, files, classes, splits, example, unlabelled, notes)
