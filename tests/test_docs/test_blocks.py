@@ -9,6 +9,8 @@ import re
 import pytest
 from mmengine.registry import Registry
 
+from s5_mm.cli.config import load_config
+
 from .blocks import PAGES, ROOT, Block, blocks
 from .commands import check_arguments, check_configs, simple_commands
 
@@ -131,3 +133,14 @@ def test_scripts_in_running_text_are_there(page) -> None:
     ):
         if script != 'tools/dataset_converters/NAME.py':
             assert (ROOT / script).is_file(), script
+
+
+def test_configs_of_the_paper_train_without_weights() -> None:
+    """The switches of docs/first_model.md."""
+    text = (ROOT / 'docs/first_model.md').read_text()
+    s4p, finetune = re.findall(r'`(?:--cfg-options )?([\w.]+)=None`', text)
+    cfg = load_config(str(ROOT / 'configs/s4p/vit-l_rs4p1m.py'), {s4p: None})
+    assert cfg.model.segmentor.backbone.init_cfg is None
+    path = str(ROOT / 'configs/finetune_seg/mdf_vit-b.py')
+    assert load_config(path).load_from is not None
+    assert load_config(path, {finetune: None}).load_from is None
