@@ -53,7 +53,9 @@ def _tool():
     path = ROOT / 'tools/misc/model_zoo.py'
     spec = util.spec_from_file_location(path.stem, path)
     module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(path.parent))  # it imports its neighbours
+        spec.loader.exec_module(module)
     return module
 
 
