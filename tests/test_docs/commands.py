@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import re
 import runpy
 import shlex
@@ -13,7 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
+from mmengine.registry import Registry
 
+import s5_mm.registry as registries
 from s5_mm.cli.config import load_config
 from s5_mm.curation.settings import DEFAULTS
 
@@ -133,11 +137,30 @@ def check_configs(words: list[str]) -> None:
             _check_key(cfg, key, configs[0])
 
 
-def _check_key(cfg, key: str, name: str) -> None:
-    """Check that a config has a setting."""
+def _check_key(cfg: Config, key: str, name: str) -> None:
+    """Check that a config has a setting, or that the class it is for takes it."""
     node = cfg
     for part in key.split('.'):
-        node = node[int(part)] if part.isdigit() else node.get(part, _Parsed)
-        assert node is not _Parsed, f'{name} has no setting {key}'
+        if part.isdigit():
+            node = node[int(part)]
+        elif part in node:
+            node = node[part]
+        else:
+            assert _takes(node.get('type'), part), f'{name} has no setting {key}'
+            return
         if node is None or isinstance(node, str):
-            break
+            return
+
+
+def _takes(name: str | None, argument: str) -> bool:
+    """Tell whether a registered class has an argument, also one that it passes on."""
+    every = [
+        found for found in vars(registries).values() if isinstance(found, Registry)
+    ]
+    classes = [found.get(name) for found in every] if name else []
+    return any(
+        argument in inspect.signature(parent).parameters
+        for found in classes
+        if found is not None
+        for parent in inspect.getmro(found)[:-1]
+    )

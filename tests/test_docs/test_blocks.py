@@ -31,6 +31,7 @@ NOT_RUN = {
     'the same with weights of the release',
     'docs/installation.md': 'the network; test_packaging runs its parts',
     'docs/model_zoo.md': 'published weights',
+    'docs/openmmlab.md': 'the data of the configs that it names',
     'docs/performance.md': 'minutes to hours of an idle machine',
     'docs/results.md': 'minutes to hours of training on real images',
     'docs/s4p.md': 'several machines or Slurm; test_utils runs dist_train.sh',
@@ -44,7 +45,9 @@ def test_there_are_blocks_and_every_page_is_on_a_list() -> None:
     assert len(ALL) > 30
     found = {block.page for block in ALL}
     assert not RUN.keys() & NOT_RUN.keys()
-    assert found == RUN.keys() | NOT_RUN.keys()
+    assert found <= RUN.keys() | NOT_RUN.keys()
+    for page in (RUN.keys() | NOT_RUN.keys()) - found:
+        assert not (ROOT / page).exists(), f'{page} has no commands'
 
 
 @pytest.mark.parametrize('block', ALL, ids=lambda block: block.name)
