@@ -29,10 +29,11 @@ def write_configs(target: Path, bases: Path, run: Run, found: Found) -> list[Pat
     """
     base = os.path.relpath(bases, target)
     name, semi = run.name, found.unlabelled is not None
-    path = os.path.relpath(target / f'{name}.py', bases.parents[1])
+    path, here = target.resolve() / f'{name}.py', bases.resolve().parents[1]
+    path = path.relative_to(here) if path.is_relative_to(here) else path
     texts = {
         f'{name}_data.py': data_text(base, run, found),
-        f'{name}.py': leaf_text(base, path, run, semi),
+        f'{name}.py': leaf_text(base, str(path), run, semi),
     }
     if semi:
         texts[f'{name}_supervised.py'] = twin_text(run)

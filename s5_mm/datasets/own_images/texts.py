@@ -208,8 +208,8 @@ def leaf_text(base: str, path: str, run: Run, semi: bool) -> str:
     lines += [
         '    data_preprocessor=dict(mean=_base_.mean, std=_base_.std),',
         '    segmentor=dict(',
-        *([f'        backbone=dict({", ".join(backbone)}),'] if backbone else []),
-        f'        decode_head=dict({", ".join(head)}),',
+        *_dict('backbone', backbone),
+        *_dict('decode_head', head),
         '        # Windows overlap by a third, as in docs/inference.md.',
         f"        test_cfg=dict(mode='slide', {slide}),",
         '    ),',
@@ -234,6 +234,17 @@ def leaf_text(base: str, path: str, run: Run, semi: bool) -> str:
     if run.iters != LABELLED_ITERS:
         lines += _schedule(run.iters)
     return '\n'.join(lines) + '\n'
+
+
+def _dict(name: str, entries: list[str]) -> list[str]:
+    """Write a dictionary of the segmentor, an entry per line if there are several."""
+    if len(entries) < 2:
+        return [f'        {name}=dict({entry}),' for entry in entries]
+    return [
+        f'        {name}=dict(',
+        *(f'            {entry},' for entry in entries),
+        '        ),',
+    ]
 
 
 def _schedule(iters: int) -> list[str]:
