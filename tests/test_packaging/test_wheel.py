@@ -80,8 +80,10 @@ def test_module_that_does_not_import_is_named(built_wheel, tmp_path):
 
 
 def test_build_drops_modules_that_are_gone(tmp_path):
-    """A module deleted since the last build in the same tree is not packed."""
+    """Nor is a module packed that was deleted since, nor the builder's own configs."""
     check_wheel.copy_tree(ROOT, tmp_path)
+    (tmp_path / 'configs/own').mkdir(exist_ok=True)
+    (tmp_path / 'configs/own/mine.py').touch()
     stale = tmp_path / 'build' / 'lib' / 's5_mm' / 'gone.py'
     stale.parent.mkdir(parents=True)
     stale.write_text('')
@@ -90,7 +92,9 @@ def test_build_drops_modules_that_are_gone(tmp_path):
     command += ['--no-build-isolation', '-q', '-w', str(out), str(tmp_path)]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = out.glob('*.whl')
-    assert not [n for n in zipfile.ZipFile(wheel).namelist() if 'gone' in n]
+    names = zipfile.ZipFile(wheel).namelist()
+    assert not [n for n in names if 'gone' in n or '/own/' in n]
+    assert any(n.endswith('configs/_base_/datasets/own_images.py') for n in names)
 
 
 def test_editable_build_links_tools_and_configs(tmp_path):

@@ -99,13 +99,18 @@ def build_wheel(folder: Path) -> Path:
 
 
 def tree_files(folder: Path) -> list[Path]:
-    """Files below a folder that belong to the project, without caches."""
+    """Files below a folder that belong to the project, without caches.
+
+    ``configs/own`` are the configs of who builds, see ``tools/new_dataset.py``.
+    """
     if folder.is_file():
         return [folder]
     found = []
     for path in sorted(folder.rglob('*')):
         parts = path.relative_to(folder).parts
-        if '__pycache__' in parts or any(part.startswith('.') for part in parts):
+        if {'__pycache__', 'own'} & set(parts) or any(
+            part.startswith('.') for part in parts
+        ):
             continue
         if path.is_file() and path.suffix not in ('.pyc', '.pyo'):
             found.append(path)
