@@ -137,7 +137,7 @@ def test_schedule_is_the_releases():
         5e-5,
         0.01,
     )
-    assert cfg.optim_wrapper.dtype == 'bfloat16'
+    assert cfg.optim_wrapper.dtype == 'auto'
     assert cfg.model.semi_train_cfg.conf_thresh == 0.95
     assert cfg.model.segmentor.decode_head.num_classes == 16
     assert cfg.auto_scale_lr.base_batch_size == 8 * (12 + 12)
@@ -418,7 +418,7 @@ def test_fine_tuning_release_variant_names_every_difference():
         'model.decode_head.loss_decode.sync_normalizer': (False, None),
         'model.datasets.vaihingen.start_iter': (37_030, None),
         'model.datasets.loveda.test_cfg.windows': (5, None),
-        'optim_wrapper.dtype': ('float16', 'bfloat16'),
+        'optim_wrapper.dtype': ('float16', 'auto'),
         'optim_wrapper.constructor': (
             'DefaultOptimWrapperConstructor',
             's5_mm.LayerDecayOptimWrapperConstructor',

@@ -108,7 +108,8 @@ def test_refuses_in_one_line_where_torch_cannot(monkeypatch):
 
 @pytest.mark.parametrize('dtype', ['float32', 'fp16', torch.float64])
 def test_other_types_are_refused(dtype):
-    with pytest.raises(ValueError, match=r"expected one of \['bfloat16', 'float16'\]"):
+    allowed = r"expected one of \['auto', 'bfloat16', 'float16'\]"
+    with pytest.raises(ValueError, match=allowed):
         _setup(dtype)
 
 

@@ -2,7 +2,8 @@
 # set on each of 4 GPUs.
 optim_wrapper = dict(
     type='s5_mm.AmpOptimWrapper',
-    dtype='bfloat16',  # release: fp16, with loss scaling for ViT-B alone
+    # bf16 where the device has it; release: fp16, with loss scaling for ViT-B alone.
+    dtype='auto',
     optimizer=dict(
         type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05, fused=True
     ),

@@ -3,7 +3,7 @@
 max_iters = 52_900
 optim_wrapper = dict(
     type='s5_mm.AmpOptimWrapper',
-    dtype='bfloat16',  # release: fp16 with loss scaling
+    dtype='auto',  # bf16 where the device has it; release: fp16 with loss scaling
     optimizer=dict(
         type='AdamW', lr=5e-5, betas=(0.9, 0.999), weight_decay=0.05, fused=True
     ),

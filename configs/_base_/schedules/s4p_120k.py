@@ -3,7 +3,8 @@
 max_iters = 120_000
 optim_wrapper = dict(
     type='s5_mm.AmpOptimWrapper',
-    dtype='bfloat16',  # the release: fp16 with loss scaling, and an fp32 teacher
+    # bf16 where the device has it; the release: fp16 with loss scaling, fp32 teacher.
+    dtype='auto',
     optimizer=dict(
         type='AdamW', lr=5e-5, betas=(0.9, 0.999), weight_decay=0.01, fused=True
     ),

@@ -7,6 +7,8 @@ from mmengine.optim import OptimWrapper as _OptimWrapper
 
 from s5_mm.registry import OPTIM_WRAPPERS
 
+from .non_finite_guard import NonFiniteGuard
+
 
 class DeferredGradNorm:
     """Mixin of an optimizer wrapper: the norm of the gradient stays on the device.
@@ -46,8 +48,11 @@ class DeferredGradNorm:
 
 
 @OPTIM_WRAPPERS.register_module()
-class OptimWrapper(DeferredGradNorm, _OptimWrapper):
+class OptimWrapper(NonFiniteGuard, DeferredGradNorm, _OptimWrapper):
     """mmengine's wrapper in full precision, without its wait for the gradient's norm.
+
+    Updates with a non-finite loss or gradient can be skipped, see
+    :class:`NonFiniteGuard`.
 
     Arguments as for :class:`mmengine.optim.OptimWrapper`.
     """
