@@ -12,6 +12,7 @@ from .data_wait_timer_hook import DataWaitTimerHook
 from .dataset_check_hook import DatasetCheckHook
 from .deferred_runtime_info_hook import DeferredRuntimeInfoHook
 from .iteration_seed_hook import IterationSeedHook
+from .non_finite_hook import NonFiniteHook
 from .preemption_hook import PreemptionHook
 from .pseudo_label_stats_hook import PseudoLabelStatsHook
 from .pseudo_label_vis_hook import PseudoLabelVisHook
@@ -33,6 +34,7 @@ __all__ = [
     'DatasetCheckHook',
     'DeferredRuntimeInfoHook',
     'IterationSeedHook',
+    'NonFiniteHook',
     'PreemptionHook',
     'TooManyBadImagesError',
     'PseudoLabelStatsHook',
