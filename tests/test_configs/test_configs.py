@@ -11,8 +11,9 @@ from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
 from s5_mm.datasets.samplers.shares import resolve_shares
+from s5_mm.engine.optimizers import NonFiniteGuard
 from s5_mm.models.backbones.vit_arch import resolve_arch
-from s5_mm.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from s5_mm.registry import DATASETS, METRICS, MODELS, OPTIM_WRAPPERS, TRANSFORMS
 from s5_mm.utils.config import RUNNER_KEYS, check_keys, load_config, resume_from
 
 ROOT = Path(__file__).parents[2] / 'configs'
@@ -80,6 +81,23 @@ def _pipelines(node):
     if isinstance(node, list):
         for child in node:
             yield from _pipelines(child)
+
+
+@pytest.mark.parametrize(
+    'path',
+    [
+        path
+        for path in sorted(ROOT.rglob('*.py'))
+        if not {'_base_', 'curation'} & set(path.parts)
+    ],
+    ids=lambda path: path.stem,
+)
+def test_every_training_skips_what_is_not_finite(path):
+    cfg = Config.fromfile(path)
+    assert cfg.default_hooks.non_finite.type == 's5_mm.NonFiniteHook'
+    assert issubclass(OPTIM_WRAPPERS.get(cfg.optim_wrapper.type), NonFiniteGuard)
+    # Or the host would wait for the device in every iteration.
+    assert cfg.optim_wrapper.optimizer.fused
 
 
 @pytest.mark.parametrize('leaf', LEAVES)

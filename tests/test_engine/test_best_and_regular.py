@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
 from s5_mm.checkpoints import load_data_only
+from s5_mm.engine.hooks.finite_weights import non_finite_names
 from s5_mm.testing.kill_trials import differences, last_checkpoint
 
 from .toy import Interrupted, ToyMetric, ToyStopHook, toy_runner
@@ -169,3 +170,17 @@ def test_a_mask_of_infinities_is_no_fault(tmp_path):
     runner.model.register_buffer('mask', torch.full((2, 2), -math.inf))
     runner.train()
     assert 'iter_4.pth' in _names(tmp_path)
+
+
+def test_names_of_what_is_not_finite():
+    tensors = dict(
+        good=torch.ones(3),
+        huge=torch.full((8,), 1e38),  # whose sum overflows
+        half=torch.full((64,), 6e4, dtype=torch.float16),
+        counts=torch.ones(2, dtype=torch.int64),
+        both=torch.tensor([math.inf, -math.inf]),
+        one=torch.tensor([1.0, math.nan]),
+        complex=torch.tensor([complex(0, math.inf)]),
+    )
+    assert non_finite_names(tensors) == ['both', 'one', 'complex']
+    assert non_finite_names({}) == []

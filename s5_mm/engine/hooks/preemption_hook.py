@@ -209,9 +209,10 @@ class PreemptionHook(Hook):
             path = self._saver.save_now(runner, iteration)
             done = f'saved {path} after {iteration} iterations'
         else:
+            last = self._saver.last_ckpt or 'none yet'
             done = (
                 f'iteration {iteration} is within an accumulation of gradients, which '
-                f'no checkpoint holds; the last one is {self._saver.last_ckpt}'
+                f'no checkpoint holds; the last checkpoint is {last}'
             )
         if self._group is not None:
             distributed.barrier(group=self._group)
