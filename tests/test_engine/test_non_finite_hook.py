@@ -259,27 +259,33 @@ def test_first_update_of_fused_momentum_may_be_a_bad_one(scaled):
     assert torch.equal(nets[0].weight, nets[1].weight)
 
 
-def test_a_bad_loss_counts_though_every_gradient_is_finite():
+@pytest.mark.parametrize('scaled', [False, True])
+def test_a_bad_loss_counts_though_every_gradient_is_finite(scaled):
     """A loss over ignored pixels alone is 0 / 0, and its gradient is zero."""
     net = nn.Conv2d(3, 2, 1)
-    wrapper = OptimWrapper(torch.optim.AdamW(net.parameters(), 0.1, fused=True))
-    wrapper.skip_non_finite = True
-    _step(wrapper, net, 1.0, torch.ones(1, 3, 4, 4))
-    before = _copied(net.state_dict())
-    labels = torch.full((1, 4, 4), 255)
-    loss = nn.functional.cross_entropy(
-        net(torch.ones(1, 3, 4, 4)), labels, ignore_index=255
+    optimizer = torch.optim.AdamW(net.parameters(), 0.1, fused=True)
+    wrapper = (
+        AmpOptimWrapper('float16', loss_scale=4.0, optimizer=optimizer)
+        if scaled
+        else OptimWrapper(optimizer)
     )
-    loss.backward()
-    assert loss.isnan()
+    wrapper.skip_non_finite = True
+    image, ignored = torch.ones(1, 3, 4, 4), torch.full((1, 4, 4), 255)
+    _step(wrapper, net, 1.0, image)
+
+    def loss():
+        return nn.functional.cross_entropy(net(image), ignored, ignore_index=255)
+
+    loss().backward()
+    assert loss().isnan()
     assert net.weight.grad.isfinite().all()
     wrapper.zero_grad()
-    loss = nn.functional.cross_entropy(
-        net(torch.ones(1, 3, 4, 4)), labels, ignore_index=255
-    )
-    wrapper.update_params(loss)
+    before = _copied(net.state_dict())
+    wrapper.update_params(loss())
     assert wrapper.non_finite == 1
     assert differences(before, _copied(net.state_dict())) == []
+    _step(wrapper, net, 1.0, image)
+    assert differences(before, _copied(net.state_dict())) != []
 
 
 def test_one_huge_but_finite_gradient_is_no_reason_to_skip():
