@@ -50,7 +50,9 @@ class ResumeScheduleHook(Hook):
         """
         if runner._resume:
             self._meta = dict(checkpoint.get('meta', {}))
-            self._groups = [_settings(own) for own in runner.optim_wrapper.param_groups]
+            groups = runner.optim_wrapper.param_groups
+            if isinstance(groups, list):  # several optimizers have a dict
+                self._groups = [_settings(own) for own in groups]
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note in the checkpoint that its schedule is not simply the config's.
@@ -95,7 +97,7 @@ class ResumeScheduleHook(Hook):
                     f'{_SETTING}={mode!r} works with one optimizer, this run has '
                     f"{sorted(runner.param_schedulers)}; use 'keep'"
                 )
-        rate = runner.optim_wrapper.get_lr()['lr'][0]
+        rate = _rate(runner)
         if mode == 'keep':
             _refuse_schedulers(changes)
             said = "optimizer settings and schedule are the checkpoint's"
@@ -105,7 +107,7 @@ class ResumeScheduleHook(Hook):
         else:
             self._restart(runner, iteration)
             said = "optimizer settings are the config's, its schedule begins here"
-        now = runner.optim_wrapper.get_lr()['lr'][0]
+        now = _rate(runner)
         runner.logger.info(
             f'Resumed at iteration {iteration} of {runner.max_iters} with {_SETTING}='
             f'{self.mode!r}: weights, optimizer state and histories are the '
@@ -178,6 +180,11 @@ def _settings(group: dict[str, Any]) -> dict[str, Any]:
         for key, value in group.items()
         if key != 'params'
     }
+
+
+def _rate(runner: Runner) -> float:
+    """Return the learning rate, of several optimizers the first one's."""
+    return next(iter(runner.optim_wrapper.get_lr().values()))[0]
 
 
 def _listed(schedulers: Any) -> list[dict[str, Any]]:
