@@ -36,6 +36,7 @@ default_hooks = dict(
     # Ours, in every run.
     iteration_seed=dict(type='s5_mm.IterationSeedHook'),
     preemption=dict(type='s5_mm.PreemptionHook'),
+    non_finite=dict(type='s5_mm.NonFiniteHook', max_rate=0.1),
     bad_samples=dict(type='s5_mm.BadSampleHook', max_rate=0.01),
     checkpoint_fit=dict(type='s5_mm.CheckpointFitHook'),
     dataset_check=dict(type='s5_mm.DatasetCheckHook'),

@@ -14,8 +14,9 @@ from s5_mm.cli.config import check_keys, load_config
 from s5_mm.cli.reading import RUNNER_KEYS
 from s5_mm.cli.switches import resume_from
 from s5_mm.datasets.samplers.shares import resolve_shares
+from s5_mm.engine.optimizers import NonFiniteGuard
 from s5_mm.models.backbones.vit_arch import resolve_arch
-from s5_mm.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from s5_mm.registry import DATASETS, METRICS, MODELS, OPTIM_WRAPPERS, TRANSFORMS
 from tests.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2] / 'configs'
@@ -83,6 +84,23 @@ def _pipelines(node):
     if isinstance(node, list):
         for child in node:
             yield from _pipelines(child)
+
+
+@pytest.mark.parametrize(
+    'path',
+    [
+        path
+        for path in sorted(ROOT.rglob('*.py'))
+        if not {'_base_', 'curation'} & set(path.parts)
+    ],
+    ids=lambda path: path.stem,
+)
+def test_every_training_skips_what_is_not_finite(path):
+    cfg = Config.fromfile(path)
+    assert cfg.default_hooks.non_finite.type == 's5_mm.NonFiniteHook'
+    assert issubclass(OPTIM_WRAPPERS.get(cfg.optim_wrapper.type), NonFiniteGuard)
+    # Or the host would wait for the device in every iteration.
+    assert cfg.optim_wrapper.optimizer.fused
 
 
 @pytest.mark.parametrize('leaf', LEAVES)

@@ -97,7 +97,9 @@ def shorten(cfg: Config, iters: int) -> None:
         }
     )
     cfg.optim_wrapper = dict(
-        type='s5_mm.OptimWrapper', optimizer=dict(type='SGD', lr=0.02)
+        type='s5_mm.OptimWrapper',
+        optimizer=dict(type='SGD', lr=0.02),
+        accumulative_counts=cfg.optim_wrapper.get('accumulative_counts', 1),
     )
     drop_nothing(cfg)
 

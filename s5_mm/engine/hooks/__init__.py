@@ -13,6 +13,7 @@ from .dataset_check_hook import DatasetCheckHook
 from .deferred_runtime_info_hook import DeferredRuntimeInfoHook
 from .eval_progress_hook import EvalProgressHook
 from .iteration_seed_hook import IterationSeedHook
+from .non_finite_hook import NonFiniteHook
 from .preemption_hook import PreemptionHook
 from .pseudo_label_stats_hook import PseudoLabelStatsHook
 from .pseudo_label_vis_hook import PseudoLabelVisHook
@@ -35,6 +36,7 @@ __all__ = [
     'DeferredRuntimeInfoHook',
     'EvalProgressHook',
     'IterationSeedHook',
+    'NonFiniteHook',
     'PreemptionHook',
     'TooManyBadImagesError',
     'PseudoLabelStatsHook',

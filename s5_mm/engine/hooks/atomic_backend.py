@@ -65,6 +65,49 @@ class AtomicLocalBackend(LocalBackend):
             write_whole(filepath, lambda file: torch.save(content, file), _check)
 
 
+class PatientBackend(LocalBackend):
+    """Local files of one directory whose removal waits until it is safe.
+
+    Args:
+        directory: What lies elsewhere is never removed: a checkpoint of a copied work
+            directory names files of the original.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self._directory = Path(directory).resolve()
+        self._waiting: dict[str, None] = {}
+
+    def remove(self, filepath: str | Path) -> None:
+        """Remember to remove a file.
+
+        Args:
+            filepath: The file.
+        """
+        if Path(filepath).resolve().parent == self._directory:
+            self._waiting[str(filepath)] = None
+
+    def waiting(self, keep: set[str]) -> list[str]:
+        """List the files that are going to be removed.
+
+        Args:
+            keep: Files that stay.
+
+        Returns:
+            Their names without the directory.
+        """
+        return [Path(path).name for path in self._waiting if path not in keep]
+
+    def remove_now(self, keep: set[str]) -> None:
+        """Remove what waits.
+
+        Args:
+            keep: Files that stay, and go on waiting.
+        """
+        for path in [path for path in self._waiting if path not in keep]:
+            Path(path).unlink(missing_ok=True)
+            del self._waiting[path]
+
+
 def _redeem(data: bytes) -> dict[str, Any] | None:
     """Find the staged checkpoint that the bytes stand for, if any."""
     if not data.startswith(b'PK') or len(data) > 2**20:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
-from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
@@ -17,8 +17,13 @@ from s5_mm.checkpoints.atomic_io import remove_leftovers, write_whole
 from s5_mm.checkpoints.plain_data import from_plain, to_plain
 from s5_mm.registry import HOOKS
 
-from .atomic_backend import BACKEND_NAME, discard_staged, stage
+from .accumulation import accumulation_ends, announce_accumulation
+from .atomic_backend import BACKEND_NAME, PatientBackend, discard_staged, stage
+from .finite_weights import infinite_buffers, refuse_non_finite
+from .resumed_metainfo import adopt_metainfo
 
+# Best checkpoints that go once the file that lists them is written.
+_OUTDATED = 'outdated_best_ckpts'
 # The parts of a checkpoint where mmengine keeps more than tensors.
 _OBJECTS = ('meta', 'message_hub', 'param_schedulers')
 
@@ -35,6 +40,18 @@ class AtomicCheckpointHook(CheckpointHook):
     (mmengine 0.10.12 removes the old file first and writes in place: killed half-way
     through a save with ``max_keep_ckpts=1`` it left one truncated file and a pointer
     to a deleted one.)
+
+    Regular checkpoints are those of the interval, of the end and of a preemption;
+    ``max_keep_ckpts`` counts them alone.  A new best writes only its own file, and the
+    regular one of the same iteration again, where there is one, so that it knows the
+    best.  The best that the last regular checkpoint knows stays until the next.  (The
+    host writes a regular checkpoint at every new best, off the interval.)
+
+    With ``accumulative_counts`` above 1 a checkpoint that is due in the middle of an
+    accumulation is saved at its end: files hold no gradients.
+
+    Weights that are not finite are never saved: the run stops, and what was saved
+    before stays.
 
     Args:
         *args: As for :class:`mmengine.hooks.CheckpointHook`.
@@ -61,6 +78,10 @@ class AtomicCheckpointHook(CheckpointHook):
             )
         self._staging = False
         self._dropped: set[str] = set()
+        self._due = False
+        self._updating_best = False
+        self._known_best: set[str] = set()  # to the last regular checkpoint
+        self._expected: list[str] = []
 
     def before_train(self, runner: Runner) -> None:
         """Clean up after writers that were killed, then start as the host does.
@@ -69,11 +90,54 @@ class AtomicCheckpointHook(CheckpointHook):
             runner: The runner of the training process.
         """
         super().before_train(runner)
-        self.file_backend = _PatientBackend()
+        self.file_backend = PatientBackend(self.out_dir)
+        self._due = False
+        self._known_best = self._best_paths()
+        for name in map(str, runner.message_hub.runtime_info.get(_OUTDATED, ())):
+            if name.startswith('best_'):
+                self.file_backend.remove(Path(self.out_dir, name))
+        self._expected = infinite_buffers(runner)
+        if not self.by_epoch:
+            announce_accumulation(runner, self.interval)
         if is_main_process():
             for directory in {str(self.out_dir), runner.work_dir}:
                 for name in remove_leftovers(directory):
                     runner.logger.info(f'Removed the unfinished file {name}')
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Save at the interval, or at the end of the accumulation that is under way.
+
+        Args:
+            runner: The runner of the training process.
+            batch_idx: Index of the batch.
+            data_batch: Not used.
+            outputs: Not used.
+        """
+        if self.by_epoch:
+            return
+        self._due |= self.every_n_train_iters(
+            runner, self.interval, self.save_begin
+        ) or (self.save_last and self.is_last_train_iter(runner))
+        if self._due and accumulation_ends(runner):
+            self._due = False
+            runner.logger.info(f'Saving checkpoint at {runner.iter + 1} iterations')
+            self._save_checkpoint(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Remove outdated best checkpoints and publish as the host does.
+
+        Args:
+            runner: The runner of the training process.
+        """
+        if is_main_process():
+            self.file_backend.remove_now(keep=self._best_paths())
+        super().after_train(runner)
 
     def save_now(self, runner: Runner, iteration: int) -> str:
         """Save a full checkpoint outside the schedule.
@@ -120,11 +184,18 @@ class AtomicCheckpointHook(CheckpointHook):
         for part in _OBJECTS:
             if part in checkpoint:
                 checkpoint[part] = from_plain(checkpoint[part])
+        meta = checkpoint.get('meta', {})
+        # The host would execute it as a Python file; today's files have 'cfg' instead.
+        meta.pop('config', None)
+        adopt_metainfo(runner, meta)
 
     def _save_checkpoint_with_step(
         self, runner: Runner, step: int, meta: dict[str, Any]
     ) -> None:
         """Write, point at it, and only then remove what is outdated."""
+        if self._updating_best and self.last_ckpt != self._path_of(step):
+            return
+        refuse_non_finite(runner, self._expected)
         hub = runner.message_hub
         kept: list[int] = []
         if self.max_keep_ckpts > 0:
@@ -134,6 +205,7 @@ class AtomicCheckpointHook(CheckpointHook):
             hub.update_info('keep_ckpt_ids', list(kept))
         self.last_ckpt = self._path_of(step)
         hub.update_info('last_ckpt', self.last_ckpt)
+        hub.update_info(_OUTDATED, self.file_backend.waiting(self._best_paths()))
         with self._into_place():
             runner.save_checkpoint(
                 self.out_dir,
@@ -153,14 +225,29 @@ class AtomicCheckpointHook(CheckpointHook):
         if self.max_keep_ckpts > 0:
             self.keep_ckpt_ids = deque(kept, self.max_keep_ckpts)
             hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        self._known_best = self._best_paths()
+        if is_main_process():
+            self.file_backend.remove_now(keep=self._known_best)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Let the host decide, but keep the old best until the new one is there."""
         if not hasattr(self, 'file_backend'):  # ``runner.val()`` without training
             return
-        with self._into_place():
-            super()._save_best_checkpoint(runner, metrics)
-        self.file_backend.remove_now(keep=self._best_paths())
+        finite = {key: _finite_or_none(value) for key, value in metrics.items()}
+        for key in self.save_best or ():
+            if key in metrics and finite[key] is None:
+                runner.logger.warning(f'{key} is {metrics[key]}: no best checkpoint')
+        if self.save_best:
+            refuse_non_finite(runner, self._expected)
+        self._updating_best = True
+        try:
+            with self._into_place():
+                super()._save_best_checkpoint(runner, finite)
+        finally:
+            self._updating_best = False
+        if is_main_process():
+            keep = self._best_paths() | self._known_best
+            self.file_backend.remove_now(keep)
 
     def _best_paths(self) -> set[str]:
         """List the best checkpoints that must stay."""
@@ -193,19 +280,9 @@ class AtomicCheckpointHook(CheckpointHook):
             )
 
 
-class _PatientBackend(LocalBackend):
-    """Local files whose removal waits until it is safe."""
-
-    def __init__(self) -> None:
-        self._waiting: list[str] = []
-
-    def remove(self, filepath: str | Path) -> None:
-        """Remember to remove a file."""
-        self._waiting.append(str(filepath))
-
-    def remove_now(self, keep: set[str]) -> None:
-        """Remove what waits, but for the named ones."""
-        for path in self._waiting:
-            if path not in keep:
-                Path(path).unlink(missing_ok=True)
-        self._waiting.clear()
+def _finite_or_none(value: Any) -> Any:
+    """Replace a number that is not finite by None, which is never the best."""
+    try:
+        return value if math.isfinite(value) else None
+    except TypeError:  # no number
+        return value

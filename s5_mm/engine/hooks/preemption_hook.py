@@ -18,6 +18,7 @@ from torch import distributed
 
 from s5_mm.registry import HOOKS
 
+from .accumulation import accumulation_ends
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 
 # sysexits.h: a temporary failure, try again.  Windows has no such name.
@@ -32,7 +33,9 @@ class PreemptionHook(Hook):
     batch of a validation, the run saves a full checkpoint and leaves with **exit
     status 75** (``EX_TEMPFAIL``: try again), which a job script takes as "submit me
     again with ``--resume``".  A validation that was cut short runs again on resume.
-    Further signals change nothing, neither while saving nor on the way out.
+    In the middle of an accumulation of gradients the run first goes on to its end; a
+    validation there is left without a new checkpoint, and the run resumes from the last
+    one.  Further signals change nothing, neither while saving nor on the way out.
 
     In a distributed run one process with the signal is enough: all agree, over a gloo
     group of their own, to leave after the same iteration.  ``torchrun`` turns any
@@ -69,6 +72,7 @@ class PreemptionHook(Hook):
         self.signals = [getattr(signal, name) for name in signals]
         self.interval = interval
         self._received = 0
+        self._agreed = False
         self._saver: AtomicCheckpointHook | None = None
         self._previous: dict[int, Any] = {}
         self._group: distributed.ProcessGroup | None = None
@@ -85,6 +89,7 @@ class PreemptionHook(Hook):
         """
         self._saver = _find_saver(runner)
         self._received = 0
+        self._agreed = False
         for number in self.signals:
             self._previous[number] = signal.signal(number, self._receive)
         if is_distributed():
@@ -115,7 +120,9 @@ class PreemptionHook(Hook):
             SystemExit: With status 75, after the checkpoint is safe.
         """
         interval = 1 if self._group is None else self.interval
-        if self.every_n_train_iters(runner, interval) and self._agree():
+        if not self._agreed and self.every_n_train_iters(runner, interval):
+            self._agreed = bool(self._agree())
+        if self._agreed and accumulation_ends(runner):
             self._leave(runner, runner.iter + 1)
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -150,7 +157,7 @@ class PreemptionHook(Hook):
         alone = self._group is None
         if (alone or batch_idx < self._common_val_batches) and self._agree():
             _undo_validation(runner)
-            self._leave(runner, runner.iter)
+            self._leave(runner, runner.iter, save=accumulation_ends(runner))
 
     def after_train_error(self, runner: Runner, error: Exception) -> None:
         """Leave when the signal has killed what training needs.
@@ -196,15 +203,22 @@ class PreemptionHook(Hook):
         self._received = self._received or agreed
         return agreed
 
-    def _leave(self, runner: Runner, iteration: int) -> None:
+    def _leave(self, runner: Runner, iteration: int, save: bool = True) -> None:
         """Save, wait for the others and leave; the signals stay taken until the end."""
-        path = self._saver.save_now(runner, iteration)
+        if save:
+            path = self._saver.save_now(runner, iteration)
+            done = f'saved {path} after {iteration} iterations'
+        else:
+            last = self._saver.last_ckpt or 'none yet'
+            done = (
+                f'iteration {iteration} is within an accumulation of gradients, which '
+                f'no checkpoint holds; the last checkpoint is {last}'
+            )
         if self._group is not None:
             distributed.barrier(group=self._group)
         runner.logger.warning(
-            f'{_name(self._received)} received: saved {path} after {iteration} '
-            'iterations. The same command with --resume goes on from there. '
-            f'Exit status {EXIT_PREEMPTED}.'
+            f'{_name(self._received)} received: {done}. The same command with --resume '
+            f'goes on from there. Exit status {EXIT_PREEMPTED}.'
         )
         runner.call_hook('after_run')
         self._ignore()

@@ -10,6 +10,7 @@ from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from s5_mm.registry import LOOPS
 from s5_mm.utils.config import pass_batch_size
 
+from .resume_schedule import ResumeScheduleHook
 from .train_state import TrainState, TrainStateHook
 
 
@@ -44,12 +45,22 @@ class ResumableIterLoop(IterBasedTrainLoop):
         dynamic_intervals: As for the host's loop.
         allow_changes: Entries of the training state whose change on resume is only
             warned about: any of ``'seed'``, ``'global_batch'``, ``'dataset_lengths'``.
+        resume_schedule: Where the learning rate comes from on resume.  ``'keep'``:
+            settings of the optimizer and the schedulers are the checkpoint's, to the
+            bit.  ``'extend'``: they are the config's, and the schedule is what it would
+            be had the run been configured like this from its start; ends and
+            milestones that stood at the old length move to the new one.
+            ``'restart'``: they are the config's, and the schedule begins at the resumed
+            iteration.  Weights and moments are always the checkpoint's.  A run that
+            was extended or restarted goes on when it resumes again with the same
+            settings.
 
     Raises:
         TypeError: The sampler has no method ``skip``.
-        ValueError: ``allow_changes`` names something else, sampler and data loader
-            disagree about the batch size, not exactly one of ``max_iters`` and
-            ``max_epochs`` is given, or (at the start) a scheduler counts epochs.
+        ValueError: ``allow_changes`` or ``resume_schedule`` names something else,
+            sampler and data loader disagree about the batch size, not exactly one of
+            ``max_iters`` and ``max_epochs`` is given, or (at the start) a scheduler
+            counts epochs or does not suit the checkpoint.
     """
 
     def __init__(
@@ -62,6 +73,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
         dynamic_intervals: list[tuple[int, int]] | None = None,
         allow_changes: Sequence[str] = (),
         max_epochs: int | None = None,
+        resume_schedule: str = 'keep',
     ) -> None:
         if (max_iters is None) == (max_epochs is None):
             raise ValueError(
@@ -89,6 +101,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
             TrainState.of_dataloader(self.dataloader, runner), allow_changes
         )
         runner.register_hook(self._state_hook)
+        self._schedule_hook = ResumeScheduleHook(resume_schedule)
+        runner.register_hook(self._schedule_hook)
 
     def run(self) -> Any:
         """Launch training.
@@ -110,6 +124,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
         """Do the host's ``run``, but pick up the data and validation on resume."""
         runner = self.runner
         self._check_schedulers()
+        if self._iter > 0:
+            self._schedule_hook.resume(runner, self._iter)
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')
         if self._iter > 0:

@@ -45,7 +45,7 @@ class NonFiniteGuard:
             **kwargs: As for :meth:`torch.Tensor.backward`.
         """
         if self.skip_non_finite:
-            flag = (~loss.detach().isfinite()).float()
+            flag = loss.detach().isfinite().all().logical_not().float()
             self.non_finite = flag
             # One bad iteration spoils the gradients of its whole accumulation.
             earlier = self._loss_flag
