@@ -8,6 +8,7 @@ import mmseg.models.losses as host
 import torch
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from .pixel_cross_entropy import PixelCrossEntropy
 
@@ -49,6 +50,14 @@ def decode_losses(
 @torch.compiler.disable
 def _eager(part: nn.Module, logits: Tensor, labels: Tensor, **options: Any) -> Tensor:
     """Compute a loss of mmseg's, which may read numbers back, in no compiled graph."""
+    if isinstance(part, host.FocalLoss) and logits.device.type == 'cpu':
+        # mmseg's code for a CPU takes class ids apart in a wrong way (it keeps the
+        # column of a class that is not there), but not labels that are one-hot.
+        counted = labels != options['ignore_index']
+        labels = F.one_hot(labels.where(counted, 0), logits.shape[1]).movedim(-1, 1)
+        if options['weight'] is not None:
+            counted = counted * options['weight']
+        options['weight'] = counted.flatten()
     return part(logits, labels, **options)
 
 

@@ -17,7 +17,6 @@ from ..compiled_steps import CompiledSteps
 from ..data_preprocessors import MixPlan
 from ..logged_losses import LoggedLosses
 from ..losses import (
-    PixelCrossEntropy,
     decode_losses,
     loss_parts,
     mean_over_pixels,
@@ -37,9 +36,9 @@ class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
     It is the supervised-only twin of its children: same data path, same loss L_s
     (Eq. 6), same checkpoint keys (``student.*``), no unlabelled images.
 
-    L_s is what the head's ``loss_decode``, ``sampler`` and ``loss_name`` say.  One
-    cross entropy of the name ``loss_ce`` is logged as ``loss_sup``, everything else
-    under its own name as ``sup.<loss_name>``.  Cross entropies of mmseg are computed by
+    L_s is what the head's ``loss_decode`` and ``sampler`` say.  A single loss of the
+    name ``loss_ce`` is logged as ``loss_sup``, everything else as ``sup.<loss_name>``.
+     Cross entropies of mmseg are computed by
     :class:`s5_mm.models.losses.PixelCrossEntropy`, same value, no host
     synchronisation; other losses run as they are in mmseg, on each process's pixels.
 
@@ -136,11 +135,7 @@ class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
                 f'{where}.loss_decode has the loss_name {names}; expected one with '
                 "'loss' in it, the others are only logged"
             )
-        self._sole_cross_entropy = (
-            head.sampler is None
-            and [part.loss_name for part in parts] == ['loss_ce']
-            and isinstance(parts[0], PixelCrossEntropy)
-        )
+        self._sole_cross_entropy = [part.loss_name for part in parts] == ['loss_ce']
 
     # -- training ---------------------------------------------------------------
     def forward(
@@ -216,13 +211,12 @@ class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
             labels: Class ids, long, (B_l, H, W).
 
         Returns:
-            ``loss_sup`` of one cross entropy called ``loss_ce``, else
-            ``sup.<loss_name>`` of each loss, scalars.
+            ``loss_sup`` if there is one loss and it is called ``loss_ce``, else
+            ``sup.<loss_name>`` of each, scalars.
         """
         if self._sole_cross_entropy:
             return dict(loss_sup=self.labelled_loss(logits, labels))
-        logits = self.upsample(logits, labels.shape[-2:])
-        losses = decode_losses(self.student.decode_head, logits, labels)
+        losses = self._head_losses(logits, labels)
         return {f'sup.{name}': value for name, value in losses.items()}
 
     def labelled_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -235,10 +229,12 @@ class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
         Returns:
             Mean over the pixels that count, times ``loss_weight``, scalar.
         """
-        cross_entropy = self.student.decode_head.loss_decode
-        if isinstance(cross_entropy, nn.ModuleList):
-            cross_entropy = cross_entropy[0]
-        return cross_entropy(self.upsample(logits, labels.shape[-2:]), labels)
+        return self._head_losses(logits, labels)['loss_ce']
+
+    def _head_losses(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Compute the head's losses by ``loss_name``."""
+        logits = self.upsample(logits, labels.shape[-2:])
+        return decode_losses(self.student.decode_head, logits, labels)
 
     def auxiliary_inputs(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
         """Features that auxiliary heads need; none without such heads.
