@@ -52,11 +52,11 @@ class EncoderDecoder(MixedSizes, host.EncoderDecoder):
         super().__init__(**kwargs)
         self.dataset_name = dataset_name
         check_test_cfg(self.test_cfg or {}, 'EncoderDecoder')
-        if self.with_neck:
-            check_neck(self.neck, self.backbone, 'neck')
 
     def _init_decode_head(self, decode_head: dict) -> None:
         """Build the decode head for the backbone's channels."""
+        if self.with_neck:
+            check_neck(self.neck, self.backbone, 'neck')
         super()._init_decode_head(self._fitted(decode_head, 'decode_head'))
         check_losses(self.decode_head, 'decode_head')
 
