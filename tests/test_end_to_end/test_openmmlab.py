@@ -1,6 +1,9 @@
 """What users of OpenMMLab try first, as docs/openmmlab.md prints it."""
 
 import copy
+import importlib.util
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -20,6 +23,12 @@ from s5_mm.registry import MODELS
 from s5_mm.utils.mmseg_config import mmseg_config
 
 from .toy_s4p import ROOT, toy_config, train
+
+_SHORT = dict(
+    train_cfg__max_iters=3,
+    train_cfg__val_interval=3,
+    default_hooks__checkpoint__interval=3,
+)
 
 
 @pytest.fixture(scope='module')
@@ -46,6 +55,66 @@ def _expected(run):
     with torch.no_grad():
         found = [sample for data in loader for sample in model.test_step(data)]
     return {s.img_path: s.pred_sem_seg.data[0].numpy() for s in found}
+
+
+def _blocks(language):
+    text = (ROOT / 'docs/openmmlab.md').read_text()
+    return re.findall(rf'```{language}\n(.*?)```', text, re.DOTALL)
+
+
+def test_the_page_runs_word_for_word(run, tmp_path, monkeypatch):
+    path, checkpoint, images = run
+    folder = tmp_path / 'work_dirs/vit-t_dubai'
+    folder.mkdir(parents=True)
+    shutil.copy(path, folder / 'vit-t_dubai.py')
+    shutil.copy(checkpoint, folder / 'iter_600.pth')
+    shutil.copy(images[0], tmp_path / 'image.png')
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    blocks = _blocks('python')
+    assert len(blocks) == 5
+    for block in blocks:
+        if 'torch.onnx' in block and importlib.util.find_spec('onnxscript') is None:
+            continue
+        exec(block, scope)
+    assert np.array_equal(scope['mask'].numpy(), _expected(run)[images[0]])
+    assert (tmp_path / 'out/vis/image.png').is_file()
+    assert len(scope['segmentor'].student.backbone.layers) == 4
+    cfg = Config.fromfile(ROOT / 'configs/s4p/vit-t_dubai.py')
+    head = cfg.model.segmentor.decode_head
+    head.pop('loss_decode')
+    head.loss_decode = scope['loss_decode']
+    parts = MODELS.build(cfg.model).student.decode_head.loss_decode
+    assert [part.loss_name for part in parts] == ['loss_ce', 'loss_dice']
+
+
+def test_the_line_that_freezes_the_backbone():
+    (command,) = _blocks('bash')
+    file, option = re.search(r'train.py (\S+) .*?--cfg-options (\S+)', command,
+                             re.DOTALL).groups()  # fmt: skip
+    key, value = option.split('=')
+    cfg = Config.fromfile(ROOT / file)
+    cfg.merge_from_dict({key: int(value)})
+    init_default_scope('mmseg')
+    backbone = MODELS.build(cfg.model).student.backbone
+    assert not any(p.requires_grad for p in backbone.layers.parameters())
+    assert all(p.requires_grad for p in backbone.fpn1.parameters())
+
+
+@pytest.mark.parametrize('name', ['wandb', 'mlflow'])
+def test_curves_go_to_other_loggers(scenes, tmp_path, monkeypatch, name):
+    pytest.importorskip(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('MLFLOW_ALLOW_FILE_STORE', 'true')
+    scope = {}
+    exec(next(block for block in _blocks('python') if 'WandbVis' in block), scope)
+    chosen = [b for b in scope['vis_backends'] if name in b['type'].lower()]
+    cfg = toy_config(scenes, **_SHORT)
+    cfg.visualizer.name = name  # a visualizer of a name is made once per process
+    cfg.visualizer.vis_backends = [scope['vis_backends'][0], *chosen]
+    train(cfg, tmp_path / 'run')
+    pattern = dict(wandb='**/*.wandb', mlflow='mlruns/**/metrics/loss_sup')[name]
+    assert list(tmp_path.glob(pattern))
 
 
 def test_a_config_is_read_and_its_model_built_with_mmengine_alone(run):
@@ -132,13 +201,7 @@ def test_onnx_runtime_computes_the_same(run, tmp_path):
 )
 def test_the_backbone_stays_what_it_is(scenes, tmp_path, line):
     key, value = line.split('=')
-    short = dict(
-        train_cfg__max_iters=3,
-        train_cfg__val_interval=3,
-        default_hooks__checkpoint__interval=3,
-        custom_hooks=[],
-    )
-    cfg = toy_config(scenes, **short)
+    cfg = toy_config(scenes, custom_hooks=[], **_SHORT)
     cfg.merge_from_dict({key: int(value)})
     cfg.model.semi_train_cfg.update(burn_in=0)
     runner = train(cfg, tmp_path)
