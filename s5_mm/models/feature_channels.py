@@ -14,7 +14,8 @@ def fit_in_channels(
     """Give a head the channels of the maps that it takes from a backbone.
 
     Args:
-        config: Config of the head; ``in_index`` names its maps.
+        config: Config of the head; ``in_index`` names its maps (-1, as in mmseg, if it
+            is left out).
         backbone: The backbone; one without ``feature_channels`` is not known.
         where: The head's place in the config, for messages.
 
@@ -26,7 +27,10 @@ def fit_in_channels(
             maps that it does not return.
     """
     channels = getattr(backbone, 'feature_channels', None)
-    if channels is None:
+    found = config.get('in_channels')
+    # Some heads of mmseg take all maps without an ``in_index``.
+    every = isinstance(found, Sequence) and 'in_index' not in config
+    if channels is None or every:
         return dict(config)
     index = config.get('in_index', -1)
     try:
@@ -40,9 +44,10 @@ def fit_in_channels(
             f'{where}.in_index={index} found; {type(backbone).__name__} returns '
             f'{len(channels)} maps'
         ) from None
-    found = config.get('in_channels', fitting)
+    if found is None:
+        return {**config, 'in_channels': fitting}
     _check(found, fitting, where, backbone, 'set those, or leave in_channels out')
-    return {**config, 'in_channels': found}
+    return dict(config)
 
 
 def check_neck(neck: nn.Module | None, backbone: nn.Module, where: str) -> None:

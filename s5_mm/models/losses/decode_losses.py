@@ -102,6 +102,8 @@ def check_losses(head: BaseDecodeHead, where: str) -> None:
         ValueError: ``class_weight`` has not one weight per class; or the head has one
             channel and a loss that is no sigmoid cross entropy, or one class.
     """
+    if not hasattr(head, 'loss_decode'):  # Mask2Former and others have their own
+        return
     classes = head.num_classes
     for part in loss_parts(head):
         kind, weights = type(part).__name__, getattr(part, 'class_weight', None)

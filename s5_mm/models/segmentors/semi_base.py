@@ -15,6 +15,7 @@ from s5_mm.registry import MODELS
 
 from ..compiled_steps import CompiledSteps
 from ..data_preprocessors import MixPlan
+from ..feature_channels import fit_in_channels
 from ..logged_losses import LoggedLosses
 from ..losses import (
     decode_losses,
@@ -38,7 +39,7 @@ class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
 
     L_s is what the head's ``loss_decode`` and ``sampler`` say.  A single loss of the
     name ``loss_ce`` is logged as ``loss_sup``, everything else as ``sup.<loss_name>``.
-     Cross entropies of mmseg are computed by
+    Cross entropies of mmseg are computed by
     :class:`s5_mm.models.losses.PixelCrossEntropy`, same value, no host
     synchronisation; other losses run as they are in mmseg, on each process's pixels.
 
@@ -114,6 +115,9 @@ class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
         """Check the head of the student and prepare its losses."""
         where, owner = 'segmentor.decode_head', type(self).__name__
         check_head(head, where, owner)
+        if not self.student.with_neck and head.input_transform != 'resize_concat':
+            channels = dict(in_channels=head.in_channels, in_index=head.in_index)
+            fit_in_channels(channels, self.student.backbone, where)
         if head.ignore_index != self.ignore_index:
             raise ValueError(
                 f'{where}.ignore_index={head.ignore_index} found, allowed is '

@@ -10,6 +10,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from s5_mm.models.feature_channels import check_neck, fit_in_channels
+from s5_mm.models.losses import check_losses
 from s5_mm.models.segmentors import EncoderDecoder, FixMatch, SemiBaseSegmentor
 from s5_mm.registry import MODELS
 from s5_mm.testing.toy import toy_backbone
@@ -192,6 +193,9 @@ def test_channels_of_another_backbone_are_refused():
     )
     with pytest.raises(ValueError, match=re.escape(message)):
         SemiBaseSegmentor(config)
+    config.type = 'mmseg.EncoderDecoder'
+    with pytest.raises(ValueError, match=re.escape(f'segmentor.{message}')):
+        SemiBaseSegmentor(config)
     with pytest.raises(ValueError, match=re.escape('in_index=4 found; ViT returns 4')):
         MODELS.build(_narrow(decode_head=dict(_FCN, in_index=4)))
     neck = dict(type='mmseg.FPN', in_channels=[8] * 4, out_channels=8, num_outs=4)
@@ -224,4 +228,10 @@ def test_backbones_of_others_are_taken_as_they_are():
     assert fit_in_channels(dict(in_index=7), torch.nn.Identity(), 'head') == dict(
         in_index=7
     )
+    every = dict(in_channels=[1, 2], channels=8)  # as Mask2FormerHead's
+    assert fit_in_channels(every, MODELS.build(toy_backbone()), 'head') == every
     check_neck(None, MODELS.build(toy_backbone()), 'neck')
+
+
+def test_heads_without_configured_losses_are_not_asked_for_them():
+    check_losses(torch.nn.Identity(), 'decode_head')
