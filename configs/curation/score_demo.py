@@ -8,7 +8,7 @@ model = dict(
             patch_size=8,
             drop_path_rate=0.0,
         ),
-        decode_head=dict(in_channels=[128] * 4, channels=32, num_classes=6),
+        decode_head=dict(channels=32, num_classes=6),
     ),
     background=None,
     amp_dtype=None,

@@ -4,6 +4,5 @@ _base_ = ['./score_vit-b.py']
 model = dict(
     segmentor=dict(
         backbone=dict(arch='h'),
-        decode_head=dict(in_channels=[1280] * 4),
     )
 )

@@ -4,7 +4,7 @@ _base_ = ['../_base_/models/score_upernet_vit-b.py', '../_base_/score_crops.py']
 model = dict(
     segmentor=dict(
         backbone=dict(arch='t', img_size=128, patch_size=8),
-        decode_head=dict(in_channels=[192] * 4, channels=64, num_classes=5),
+        decode_head=dict(channels=64, num_classes=5),
     ),
     background=None,
     amp_dtype=None,

@@ -19,7 +19,7 @@ crop_size = (128, 128)
 max_iters = 300
 model = dict(
     backbone=dict(arch='t', img_size=128, patch_size=8),
-    decode_head=dict(in_channels=[192] * 4, channels=64),
+    decode_head=dict(channels=64),
     datasets={name: own['model'] for name, own in datasets.items()},
 )
 train_dataloader = dict(

@@ -1,4 +1,4 @@
 # MoE-MDF of ViT-L; see moe-mdf_vit-b.py.
 _base_ = ['./moe-mdf_vit-b.py']
-model = dict(backbone=dict(arch='l'), decode_head=dict(in_channels=[1024] * 4))
+model = dict(backbone=dict(arch='l'))
 load_from = 'pretrained/vit_l_s4p_upernet.pth'

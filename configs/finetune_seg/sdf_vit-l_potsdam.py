@@ -1,4 +1,4 @@
 # SDF of ViT-L for Potsdam; see sdf_vit-b_potsdam.py.
 _base_ = ['./sdf_vit-b_potsdam.py']
-model = dict(backbone=dict(arch='l'), decode_head=dict(in_channels=[1024] * 4))
+model = dict(backbone=dict(arch='l'))
 load_from = 'pretrained/vit_l_s4p_upernet.pth'

@@ -4,6 +4,5 @@ pretrained = 'pretrained/vit-h-mae-checkpoint-1599.pth'
 model = dict(
     segmentor=dict(
         backbone=dict(arch='h', init_cfg=dict(checkpoint=pretrained)),
-        decode_head=dict(in_channels=[1280] * 4),
     )
 )

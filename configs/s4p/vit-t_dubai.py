@@ -10,7 +10,7 @@ max_iters = 600
 model = dict(
     segmentor=dict(
         backbone=dict(arch='t', img_size=128, patch_size=8),
-        decode_head=dict(in_channels=[192] * 4, channels=64, num_classes=5),
+        decode_head=dict(channels=64, num_classes=5),
         test_cfg=dict(mode='slide', crop_size=(128, 128), stride=(128, 128)),
     ),
     semi_train_cfg=dict(burn_in=200),  # from a random start labels come first

@@ -168,3 +168,13 @@ def test_other_heads_evaluate_what_is_pending():
     ]
     for first, second in zip(evaluated(pending), plain, strict=True):
         close(first, second)
+
+
+@pytest.mark.parametrize('kind', ['Conv2d', 'ConvWS'])
+def test_convolutions_of_other_kinds_are_used(kind):
+    """Weight standardisation does not commute with upsampling: mmseg's way then."""
+    backbone, head = build(True, conv_cfg=dict(type=kind))
+    _, plain = build(True, conv_cfg=dict(type=kind), reassociate=False)
+    images = torch.randn(2, 3, 96, 64, dtype=torch.double)
+    close(head(backbone(images)), plain(backbone(images)))
+    assert head.reassociate == (kind == 'Conv2d')

@@ -4,6 +4,6 @@ _base_ = ['./fixmatch_upernet_vit-b.py']
 model = dict(
     segmentor=dict(
         backbone=dict(arch='t', img_size=128, patch_size=8),
-        decode_head=dict(in_channels=[192] * 4, channels=64),
+        decode_head=dict(channels=64),
     )
 )

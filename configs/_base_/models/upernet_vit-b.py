@@ -24,7 +24,6 @@ model = dict(
     ),
     decode_head=dict(
         type='s5_mm.UPerHead',
-        in_channels=[768, 768, 768, 768],
         in_index=[0, 1, 2, 3],
         pool_scales=(1, 2, 3, 6),
         channels=256,

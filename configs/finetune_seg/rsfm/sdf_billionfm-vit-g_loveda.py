@@ -2,6 +2,5 @@
 _base_ = ['../sdf_vit-b_loveda.py']
 model = dict(
     backbone=dict(arch='g', with_cp=True),
-    decode_head=dict(in_channels=[1408] * 4),
 )
 load_from = None

@@ -10,6 +10,5 @@ model = dict(
         window_size=7,
         drop_path_rate=0.3,
     ),
-    decode_head=dict(in_channels=[128, 256, 512, 1024]),
 )
 load_from = 'pretrained/gfm_swin-b.pth'

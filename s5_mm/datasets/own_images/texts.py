@@ -7,7 +7,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from s5_mm.models.backbones.vit_arch import ARCHS
 from s5_mm.visualization.palette import categorical_palette
 
 from .folder import Folder, Part
@@ -171,19 +170,17 @@ def leaf_text(base: str, path: str, run: Run, semi: bool) -> str:
     Returns:
         Text of the leaf.
     """
-    arch, dims = run.arch, ARCHS[run.arch].embed_dims
+    arch = run.arch
     kind = 'images with and without masks' if semi else 'images with masks'
     stride = run.crop * 2 // 3
-    backbone, head = [], []
+    backbone = []
     model_base = 'vit-t' if arch == 't' else 'vit-b'
     if arch == 'l':
         backbone.append("arch='l'")
-        head.append(f'in_channels=[{dims}] * 4')
     if run.crop != (128 if arch == 't' else 512):
         backbone.append(f'img_size={run.crop}')
     if run.weights is not None:
         backbone.append(f"init_cfg=dict(type='Pretrained', checkpoint={run.weights!r})")
-    head.append('num_classes=_base_.num_classes')
     slide = f'crop_size=({run.crop}, {run.crop}), stride=({stride}, {stride})'
     lines = [
         f'# ViT-{arch.upper()} + UPerNet on {kind}:',
@@ -209,7 +206,7 @@ def leaf_text(base: str, path: str, run: Run, semi: bool) -> str:
         '    data_preprocessor=dict(mean=_base_.mean, std=_base_.std),',
         '    segmentor=dict(',
         *_dict('backbone', backbone),
-        *_dict('decode_head', head),
+        '        decode_head=dict(num_classes=_base_.num_classes),',
         '        # Windows overlap by a third, as in docs/inference.md.',
         f"        test_cfg=dict(mode='slide', {slide}),",
         '    ),',

@@ -43,6 +43,11 @@ class SwinTransformer(host.SwinTransformer):
         """
         return super().forward(x)
 
+    @property
+    def feature_channels(self) -> tuple[int, ...]:
+        """Channels of each map that :meth:`forward` returns."""
+        return tuple(self.num_features[stage] for stage in self.out_indices)
+
     def no_weight_decay(self) -> set[str]:
         """Name the parameters that weight decay should leave alone."""
         tables = ('relative_position_bias_table', 'absolute_pos_embed')

@@ -57,6 +57,9 @@ class ViT(BaseModule):
         with_cls_token: Put a class token into the sequence (never into the maps).
         with_fpn: Return the pyramid; False returns the bare taps.
         with_cp: Recompute each layer in the backward pass instead of storing it.
+        frozen_stages: What is not trained, in eval mode without gradients: 0 the
+            embeddings, n the first n layers too, -1 nothing.  All layers leave the
+            pyramid, which no pre-training knows, to be trained.
         deferred_upsampling: Hand levels that end in a transposed convolution over with
             it pending, see :class:`s5_mm.models.layers.PendingUpsample`, for a
             ``s5_mm.UPerHead``; other heads need False.
@@ -83,6 +86,7 @@ class ViT(BaseModule):
         with_cls_token: bool = False,
         with_fpn: bool = True,
         with_cp: bool = False,
+        frozen_stages: int = -1,
         deferred_upsampling: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -129,6 +133,36 @@ class ViT(BaseModule):
                 dims, patch_size
             )
         self._init_embeddings()
+        depth = len(self.layers)
+        if not isinstance(frozen_stages, int) or not -1 <= frozen_stages <= depth:
+            raise ValueError(
+                f'frozen_stages={frozen_stages!r}, allowed are -1 (nothing), 0 (the '
+                f'embeddings) to {depth} (all layers)'
+            )
+        self.frozen_stages = frozen_stages
+        if frozen_stages >= 0:
+            for part in (self.pos_embed, self.cls_token, *self._frozen()):
+                if part is not None:
+                    part.requires_grad_(False)
+
+    def _frozen(self) -> list[nn.Module]:
+        """Modules that are not trained."""
+        if self.frozen_stages < 0:
+            return []
+        last = [self.ln] if self.frozen_stages == len(self.layers) and self.ln else []
+        return [self.patch_embed, *self.layers[: self.frozen_stages], *last]
+
+    def train(self, mode: bool = True) -> ViT:
+        """Set the mode; what is frozen stays in eval mode, without drop path."""
+        super().train(mode)
+        for module in self._frozen():
+            module.eval()
+        return self
+
+    @property
+    def feature_channels(self) -> tuple[int, ...]:
+        """Channels of each map that :meth:`forward` returns."""
+        return (self.embed_dims,) * len(self.out_indices)
 
     def make_layer(self, index: int, **settings: Any) -> nn.Module:
         """Build one layer; a ViT with another attention overrides this."""

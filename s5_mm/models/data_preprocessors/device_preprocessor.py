@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,13 +20,31 @@ class DevicePreprocessor(SegDataPreProcessor):
 
     Args:
         **kwargs: Arguments of mmseg's ``SegDataPreProcessor``.  ``mean`` and ``std``
-            are of RGB in [0, 255].
+            are of RGB in [0, 255].  ``bgr_to_rgb`` is for images of mmcv's loader.
 
     Raises:
-        ValueError: If ``mean`` and ``std`` are not given.
+        ValueError: If ``mean`` and ``std`` are not given, or a setting has a value that
+            would have no effect.
     """
 
+    #: Settings of mmseg's that have no effect here: what to do instead.
+    unused = dict(
+        size='crops have one size, that of s5_mm.RandomGeometry.crop_size',
+        size_divisor='crops have one size; validation takes test_cfg.size_divisor',
+        batch_augments='mmseg has none either',
+        rgb_to_bgr='mean, std and colour augmentation are of RGB',
+        seg_pad_val='masks are padded with 255 by s5_mm.RandomGeometry',
+    )
+
     def __init__(self, **kwargs: Any) -> None:
+        defaults = inspect.signature(SegDataPreProcessor).parameters
+        for name, advice in self.unused.items():
+            value = kwargs.get(name)
+            if value is not None and value != defaults[name].default:
+                raise ValueError(
+                    f'{type(self).__name__}: {name}={value!r} would have no effect; '
+                    f'{advice}'
+                )
         super().__init__(**kwargs)
         if not self._enable_normalize:
             raise ValueError(f'{type(self).__name__} needs `mean` and `std`')
@@ -46,7 +65,8 @@ class DevicePreprocessor(SegDataPreProcessor):
         data = self.cast_data(data)
         # The train step calls this under autocast; colours need fp32.
         with torch.no_grad(), torch.autocast(self.mean.device.type, enabled=False):
-            return self.prepare(data['inputs'], data['data_samples'])
+            sources = {name: self._rgb(x) for name, x in data['inputs'].items()}
+            return self.prepare(sources, data['data_samples'])
 
     def prepare(
         self, sources: dict[str, Tensor], samples: dict[str, Sequence[SegDataSample]]
@@ -65,6 +85,10 @@ class DevicePreprocessor(SegDataPreProcessor):
     def prepare_list(self, data: dict, training: bool) -> dict[str, Any]:
         """Make the model's input of a list of images; mmseg's way here."""
         return super().forward(data, training)
+
+    def _rgb(self, images: Tensor) -> Tensor:
+        """Swap the channels (..., 3, H, W) of BGR images."""
+        return images.flip(-3) if self._channel_conversion else images
 
     def _normalize(self, images: Tensor) -> Tensor:
         """Standardise images in [0, 1] with a mean and std given for [0, 255]."""

@@ -29,6 +29,13 @@ class MultiDatasetDataPreprocessor(DevicePreprocessor):
         **kwargs: See :class:`DevicePreprocessor`.
     """
 
+    unused = dict(
+        DevicePreprocessor.unused,
+        size_divisor=DevicePreprocessor.unused['size'],
+        pad_val='images are predicted one by one, without padding',
+        test_cfg='images are predicted one by one, without padding',
+    )
+
     def __init__(self, augment: dict | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.augment: StrongAugment | None = augment and MODELS.build(augment)
@@ -72,5 +79,7 @@ class MultiDatasetDataPreprocessor(DevicePreprocessor):
             ``inputs``, a list of normalised (3, H, W), and ``data_samples``.
         """
         data = self.cast_data(data)
-        images = [self._normalize(to_unit(image)) for image in data['inputs']]
+        images = [
+            self._normalize(to_unit(self._rgb(image))) for image in data['inputs']
+        ]
         return dict(inputs=images, data_samples=data.get('data_samples'))

@@ -43,7 +43,8 @@ class UPerHead(host.UPerHead):
         align_corners: Of the upsampling of the logits: what mmseg's predictions and
             losses, and :class:`s5_mm.models.SemiBaseSegmentor`, read.
         inner_align_corners: Of the pooling pyramid and the top-down path.
-        reassociate: False evaluates everything as mmseg does, for comparisons.
+        reassociate: False evaluates everything as mmseg does, for comparisons; so does
+            a ``conv_cfg`` of another type than 'Conv2d'.
         **kwargs: Arguments of mmseg's ``UPerHead``.
     """
 
@@ -57,7 +58,9 @@ class UPerHead(host.UPerHead):
         super().__init__(align_corners=inner_align_corners, **kwargs)
         self.align_corners = align_corners
         self.inner_align_corners = inner_align_corners
-        self.reassociate = reassociate
+        # Another kind of convolution does not commute with upsampling.
+        plain = (self.conv_cfg or {}).get('type', 'Conv2d') in ('Conv2d', 'Conv')
+        self.reassociate = reassociate and plain
 
     def _forward_feature(self, inputs: Sequence[Feature]) -> Tensor:
         """Fuse the maps.

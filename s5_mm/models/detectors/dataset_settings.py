@@ -33,11 +33,18 @@ class DetectionSettings(DatasetSettings):
             The config with this data set's settings and number of classes.
 
         Raises:
-            ValueError: It has no box head, whose classes those of the data set are.
+            ValueError: It has no box head, whose classes those of the data set are, or
+                a backbone or preprocessor, which all data sets share.
         """
         merged = Config(dict(detector=copy.deepcopy(dict(common))))
         merged.merge_from_dict(dict(detector=copy.deepcopy(dict(self.detector))))
         config = merged.detector
+        for key in ('backbone', 'data_preprocessor'):
+            if config.get(key) is not None:
+                raise ValueError(
+                    f'detector.{key}={config[key]} would have no effect; all data sets '
+                    f'share one, {key} of the MultiDatasetDetector itself'
+                )
         heads = [config.get('bbox_head'), config.get('roi_head', {}).get('bbox_head')]
         found = [
             head

@@ -19,6 +19,7 @@ from s5_mm.utils.routing import (
     order_by_dataset,
 )
 
+from ..feature_channels import check_neck
 from ..hand_over import hand_over
 from ..logged_losses import LoggedLosses
 from ..multi_dataset import MultiDatasetModel
@@ -80,7 +81,9 @@ class MultiDatasetDetector(
         for name, own in self.settings.items():
             config = own.detector_config(detector)
             config.backbone = dict(type='s5_mm.SharedFeatures')
-            self.detectors[name] = MODELS.build(config)
+            self.detectors[name] = part = MODELS.build(config)
+            where = f'datasets.{name}.detector.neck'
+            check_neck(getattr(part, 'neck', None), self.backbone, where)
 
     @property
     def num_classes(self) -> dict[str, int]:

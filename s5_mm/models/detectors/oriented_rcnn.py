@@ -12,6 +12,8 @@ from torch import Tensor
 
 from s5_mm.registry import MODELS
 
+from ..feature_channels import check_neck
+
 
 @MODELS.register_module()
 class OrientedRCNN(FasterRCNN):
@@ -36,7 +38,14 @@ class OrientedRCNN(FasterRCNN):
     them would be seen turned by 90 degrees and enlarged along the other side.
 
     Arguments and names of parameters as for ``mmdet.FasterRCNN``.
+
+    Raises:
+        ValueError: The neck is for other channels than the backbone's.
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_neck(getattr(self, 'neck', None), self.backbone, 'neck')
 
     def extract_feat(self, batch_inputs: Tensor | tuple[Tensor, ...]) -> tuple:
         """Extract features.

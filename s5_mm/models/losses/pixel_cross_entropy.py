@@ -59,7 +59,8 @@ def mean_over_pixels(total: Tensor, counted: Tensor, sync: bool = True) -> Tenso
 
     Args:
         total: Sum over this process's pixels, scalar.
-        counted: Which of this process's pixels count, bool, any shape.
+        counted: Which of this process's pixels count, bool, or how much each of them
+            counts, floating type, any shape.
         sync: Count the pixels of all processes; every process must call this.
 
     Returns:
@@ -75,7 +76,8 @@ def mean_over_pixels(total: Tensor, counted: Tensor, sync: bool = True) -> Tenso
             count = sum_over_processes(count)
         else:
             all_reduce(count)
-    return total * world / count.clamp(min=1)
+    least = torch.finfo(count.dtype).eps if counted.is_floating_point() else 1
+    return total * world / count.clamp(min=least)
 
 
 @MODELS.register_module()
@@ -84,7 +86,9 @@ class PixelCrossEntropy(nn.Module):
 
     The value of mmseg's ``CrossEntropyLoss(avg_non_ignore=True)``, which reads the
     number of ignored pixels back from the device in every call and divides by each
-    process's own number.
+    process's own number.  With ``class_weight`` the mean is weighted by it, as in torch
+    and mmseg (whose loss takes ``class_weight`` only without ``avg_non_ignore``: with
+    both it fails in the first step).
 
     Args:
         loss_weight: Factor of the loss.
@@ -92,6 +96,9 @@ class PixelCrossEntropy(nn.Module):
             loss does not depend on how a batch is shared out; False divides by each
             process's own number, as the release.
         loss_name: Name in the log; must contain 'loss' to be differentiated.
+        class_weight: Weight of each of the K classes, None for equal ones.
+        avg_non_ignore: False divides by all pixels, ignored ones too, unless there is a
+            ``class_weight``.
     """
 
     def __init__(
@@ -99,11 +106,16 @@ class PixelCrossEntropy(nn.Module):
         loss_weight: float = 1.0,
         sync_normalizer: bool = True,
         loss_name: str = 'loss_ce',
+        class_weight: Sequence[float] | None = None,
+        avg_non_ignore: bool = True,
     ) -> None:
         super().__init__()
         self.loss_weight = loss_weight
         self.sync_normalizer = sync_normalizer
         self.loss_name = loss_name
+        self.avg_non_ignore = avg_non_ignore
+        weight = None if class_weight is None else torch.tensor(class_weight).float()
+        self.register_buffer('class_weight', weight, persistent=False)
 
     def forward(
         self,
@@ -111,6 +123,7 @@ class PixelCrossEntropy(nn.Module):
         labels: Tensor,
         weight: Tensor | None = None,
         ignore_index: int = IGNORE,
+        reduction_override: str | None = None,
     ) -> Tensor:
         """Compute the loss.
 
@@ -119,14 +132,31 @@ class PixelCrossEntropy(nn.Module):
             labels: Class ids, long, (N, H, W).
             weight: Factor of each pixel's entropy (N, H, W), None for 1.
             ignore_index: Label of pixels that do not count.
+            reduction_override: 'none' gives the loss of each pixel, as mmseg's samplers
+                of hard pixels ask for; None the mean.
 
         Returns:
-            Scalar.
+            Scalar, or (N, H, W).
+
+        Raises:
+            ValueError: ``reduction_override`` has another value.
         """
+        if reduction_override not in (None, 'none'):
+            raise ValueError(
+                f'reduction_override={reduction_override!r}, allowed are None and '
+                "'none'"
+            )
         entropy = pixel_cross_entropy(logits, labels, ignore_index)
+        counted = labels != ignore_index
+        if self.class_weight is not None:
+            by_class = self.class_weight.to(entropy.dtype)
+            counted = by_class[labels.where(counted, 0)] * counted
+            entropy = entropy * counted
+        elif not self.avg_non_ignore:
+            counted = torch.ones_like(counted)
         if weight is not None:
             entropy = entropy * weight
-        mean = mean_over_pixels(
-            entropy.sum(), labels != ignore_index, self.sync_normalizer
-        )
+        if reduction_override == 'none':
+            return self.loss_weight * entropy
+        mean = mean_over_pixels(entropy.sum(), counted, self.sync_normalizer)
         return self.loss_weight * mean

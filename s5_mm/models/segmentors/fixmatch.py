@@ -18,6 +18,7 @@ from s5_mm.registry import MODELS
 
 from ..data_preprocessors import MixPlan
 from .semi_base import SemiBaseSegmentor, stacked_labels
+from .step_errors import explain_step_errors
 
 
 class PseudoLabels(NamedTuple):
@@ -42,6 +43,11 @@ class FixMatch(SemiBaseSegmentor):
     call on labelled and strong views together, so that batch statistics mix both,
     as in the release; both under the same autocast (the release's teacher runs in
     fp32 outside of it).  Without ``ema_momentum`` the teacher is the student itself.
+
+    The head's ``loss_decode`` and ``sampler`` make L_s.  L_us stays the cross entropy
+    of Eq. 7 with equal class weights whatever they are: class weights and hard pixels
+    are made from labels that are known, and Dice has no pixels that a confidence could
+    pick.
 
     Args:
         segmentor: Config of the segmentor.
@@ -120,19 +126,24 @@ class FixMatch(SemiBaseSegmentor):
             mix: The CutMix of ``unsup_strong``, to be done to the pseudo-labels too.
 
         Returns:
-            ``loss_sup``, ``loss_unsup`` (weighted), ``mask_ratio`` and the losses of
-            auxiliary heads.
+            ``loss_sup`` or ``sup.*``, ``loss_unsup`` (weighted), ``mask_ratio`` and the
+            losses of auxiliary heads.
+
+        Raises:
+            ValueError: See :meth:`SemiBaseSegmentor.loss`.
         """
         self.update_teacher()
         if self._burning_in():
             return super().loss(inputs, data_samples)
         labels = stacked_labels(data_samples['sup'])
         pseudo = self.pseudo_labels(inputs['unsup_weak'], mix)
-        loss_sup, loss_unsup, features = self.student_step(
-            inputs['sup'], inputs['unsup_strong'], labels, pseudo
-        )
+        images = inputs['sup']
+        with explain_step_errors(type(self).__name__, images.shape, self.num_classes):
+            losses_sup, loss_unsup, features = self.student_step(
+                images, inputs['unsup_strong'], labels, pseudo
+            )
         losses = dict(
-            loss_sup=loss_sup,
+            **losses_sup,
             **self.auxiliary_losses(features, labels),
             loss_unsup=self.train_cfg['unsup_weight'] * loss_unsup,
         )
@@ -150,7 +161,7 @@ class FixMatch(SemiBaseSegmentor):
 
     def student_step(
         self, x_l: Tensor, x_s: Tensor, labels: Tensor, pseudo: PseudoLabels
-    ) -> tuple[Tensor, Tensor, Sequence[Tensor]]:
+    ) -> tuple[dict[str, Tensor], Tensor, Sequence[Tensor]]:
         """One call of the student on both branches, and both losses.
 
         Args:
@@ -160,8 +171,8 @@ class FixMatch(SemiBaseSegmentor):
             pseudo: The teacher's pseudo-labels of the strong views.
 
         Returns:
-            L_s and L_us (Eq. 6, 7), scalars, and the features of the labelled images
-            that :meth:`auxiliary_losses` takes.
+            L_s by name and L_us (Eq. 6, 7), scalars, and the features of the labelled
+            images that :meth:`auxiliary_losses` takes.
         """
         features = self.student.extract_feat(torch.cat([x_l, x_s]))
         logits_l, logits_s = self.student.decode_head(features).split(
@@ -169,7 +180,7 @@ class FixMatch(SemiBaseSegmentor):
         )
         labelled = [feature[: len(x_l)] for feature in features]
         return (
-            self.labelled_loss(logits_l, labels),
+            self.labelled_losses(logits_l, labels),
             self.unsupervised_loss(logits_s, pseudo),
             self.auxiliary_inputs(labelled),
         )
@@ -218,7 +229,7 @@ class FixMatch(SemiBaseSegmentor):
         return (pseudo.confidence >= self.train_cfg['conf_thresh']) & pseudo.valid
 
     def unsupervised_loss(self, logits_strong: Tensor, pseudo: PseudoLabels) -> Tensor:
-        """L_us of Eq. 7.
+        """L_us of Eq. 7: plain cross entropy, whatever the head's losses are.
 
         Args:
             logits_strong: Student's logits of the strong views, (B_u, K, h, w).
@@ -247,7 +258,11 @@ class FixMatch(SemiBaseSegmentor):
         """
         with _evaluating(self.student):
             logits = self.student.decode_head(self.student.extract_feat(images))
-        return self.upsample(logits, images.shape[-2:]).argmax(dim=1)
+        logits = self.upsample(logits, images.shape[-2:])
+        if self.student.out_channels == 1:
+            threshold = self.student.decode_head.threshold
+            return (logits[:, 1].sigmoid() > threshold).long()
+        return logits.argmax(dim=1)
 
     # -- the teacher -------------------------------------------------------------
     @torch.no_grad()

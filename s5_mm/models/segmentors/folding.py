@@ -30,7 +30,8 @@ def fold_model(model: ConfigDict, dataset: str) -> dict:
             type='SegDataPreProcessor',
             mean=preprocessor.mean,
             std=preprocessor.std,
-            bgr_to_rgb=False,  # s5_mm.LoadImage gives RGB
+            # s5_mm.LoadImage gives RGB.
+            bgr_to_rgb=preprocessor.get('bgr_to_rgb', False),
         ),
         backbone=model.backbone,
         decode_head=ConfigDict({**model.decode_head, **own.head_overrides()}),

@@ -9,18 +9,23 @@ import torch
 from mmengine.model import ModuleDict
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from torch import Tensor
 
 from s5_mm.registry import MODELS
 from s5_mm.utils.routing import DatasetSlice, contiguous_slices, dataset_names
 
 from ..compiled_steps import CompiledSteps
+from ..decode_heads import UPerHead
+from ..feature_channels import fit_in_channels
 from ..hand_over import hand_over
+from ..layers import evaluated
 from ..logged_losses import LoggedLosses
-from ..losses import upsample
+from ..losses import decode_losses, upsample
 from ..multi_dataset import MultiDatasetModel
+from .checks import check_head, refuse
 from .dataset_settings import SegmentationSettings
 from .inference import infer
+from .step_errors import explain_step_errors
 
 
 @MODELS.register_module()
@@ -42,7 +47,7 @@ class MultiDatasetSegmentor(
         backbone: Config of the backbone.  A ``s5_mm.ViTMoE`` without ``datasets`` gets
             those of this model.
         decode_head: Config that all heads share; ``num_classes`` comes from the data
-            sets.
+            sets, ``in_channels`` from a backbone of this package if they are left out.
         datasets: By name, or a list with ``name``, for each data set:
 
             * ``num_classes``: K of its head.
@@ -54,6 +59,8 @@ class MultiDatasetSegmentor(
               :func:`s5_mm.models.segmentors.inference.infer`.
         data_preprocessor: Config of the preprocessor.
         init_cfg: Not allowed: initialise the backbone, or use ``load_from``.
+        pretrained: Only None, which ``mmseg.apis.init_model`` sets.
+        train_cfg: Only None, which ``mmseg.apis.init_model`` sets.
 
     Raises:
         ValueError: A setting is unknown or out of its range; the message names it.
@@ -69,16 +76,31 @@ class MultiDatasetSegmentor(
         datasets: Mapping[str, dict] | Sequence[dict],
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
+        pretrained: None = None,
+        train_cfg: None = None,
     ) -> None:
+        owner = type(self).__name__
+        advice = "use backbone.init_cfg=dict(type='Pretrained', ...)"
+        refuse(owner, advice, pretrained=pretrained)
+        refuse(owner, 'it has no training settings', train_cfg=train_cfg)
         super().__init__(data_preprocessor=data_preprocessor)
         self.build_backbone(backbone, datasets, SegmentationSettings, init_cfg)
         # mmengine's ModuleDict: torch's would keep init_weights from the heads.
-        self.decode_heads = ModuleDict(
-            {
-                name: MODELS.build({**decode_head, **own.head_overrides()})
-                for name, own in self.settings.items()
-            }
-        )
+        self.decode_heads = ModuleDict()
+        for name, own in self.settings.items():
+            where = f'datasets.{name}.decode_head'
+            config = {**decode_head, **own.decode_head}
+            advice = f'set datasets.{name}.num_classes'
+            refuse(owner, advice, **{f'{where}.num_classes': config.get('num_classes')})
+            config.update(own.head_overrides())
+            config = fit_in_channels(config, self.backbone, where)
+            self.decode_heads[name] = head = MODELS.build(config)
+            check_head(head, where, owner)
+            if head.out_channels == 1:
+                raise ValueError(
+                    f'{where}.out_channels=1 found; {owner} takes num_classes=2 with a '
+                    'softmax loss: leave out_channels and use_sigmoid out'
+                )
         corners = {name: head.align_corners for name, head in self.decode_heads.items()}
         if len(set(corners.values())) > 1:
             raise ValueError(
@@ -109,6 +131,8 @@ class MultiDatasetSegmentor(
 
         Raises:
             RoutingError: A sample's data set is unknown, or they are not contiguous.
+            ValueError: Batch normalisation got a single value, or a label is beyond the
+                classes of its head.
         """
         inputs, data_samples, slices = self.started(inputs, data_samples)
         labels = [
@@ -136,7 +160,10 @@ class MultiDatasetSegmentor(
         losses: dict[str, Tensor] = {}
         for part, truth in zip(slices, labels, strict=True):
             own = [feature[part.start : part.stop] for feature in features]
-            losses.update(self.loss_by_dataset(part.name, own, truth))
+            shape = (len(truth), *inputs.shape[1:])
+            classes = self.settings[part.name].num_classes
+            with explain_step_errors(f'data set {part.name}', shape, classes):
+                losses.update(self.loss_by_dataset(part.name, own, truth))
         return losses
 
     def loss_by_dataset(
@@ -153,23 +180,30 @@ class MultiDatasetSegmentor(
             Scalars by ``<name>.<loss_name>``.
         """
         head, weight = self.decode_heads[name], self.settings[name].loss_weight
-        logits = upsample(head(features), labels.shape[-2:], self.align_corners)
-        pixels = None
-        if head.sampler is not None:
-            pixels = head.sampler.sample(logits, labels.unsqueeze(1))
-        parts = head.loss_decode
-        losses: dict[str, Tensor] = {}
-        for part in parts if isinstance(parts, nn.ModuleList) else [parts]:
-            value = part(logits, labels, weight=pixels, ignore_index=head.ignore_index)
-            key = f'{name}.{part.loss_name}'
-            losses[key] = losses.get(key, 0) + weight * value
-        return losses
+        logits = self.decode(name, features)
+        logits = upsample(logits, labels.shape[-2:], self.align_corners)
+        losses = decode_losses(head, logits, labels)
+        return {f'{name}.{key}': weight * value for key, value in losses.items()}
+
+    def decode(self, name: str, features: Sequence[Tensor]) -> Tensor:
+        """Run the head of one data set.
+
+        Args:
+            name: Name of the data set.
+            features: Of its samples, (N_t, C, h, w) each.
+
+        Returns:
+            Logits, (N_t, K, h, w).
+        """
+        head = self.decode_heads[name]
+        known = isinstance(head, UPerHead)
+        return head(features if known else evaluated(features))
 
     # -- prediction ---------------------------------------------------------------
     def encode_decode(self, inputs: Tensor, name: str) -> Tensor:
         """Logits of images of one data set at their size, (N, K, H, W)."""
         features = self.extract_feat(inputs, [DatasetSlice(name, 0, len(inputs))])
-        logits = self.decode_heads[name](features)
+        logits = self.decode(name, features)
         return upsample(logits, inputs.shape[-2:], self.align_corners)
 
     def predict(
@@ -221,8 +255,8 @@ class MultiDatasetSegmentor(
         slices = contiguous_slices(dataset_names(samples, self.datasets))
         features = self.extract_feat(inputs, slices)
         return {
-            part.name: self.decode_heads[part.name](
-                [feature[part.start : part.stop] for feature in features]
+            part.name: self.decode(
+                part.name, [feature[part.start : part.stop] for feature in features]
             )
             for part in slices
         }

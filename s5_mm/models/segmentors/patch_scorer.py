@@ -25,7 +25,9 @@ class PatchScorer(SemiBaseSegmentor):
     and of the release.  It cannot be trained.
 
     Args:
-        segmentor: Config of a segmentor whose decode head gives logits (B, K, h, w).
+        segmentor: Config of a segmentor whose decode head gives logits (B, K, h, w), or
+            the one channel of a sigmoid head.  Its losses and ``test_cfg`` are not
+            used: crops are seen whole.
         background: Id of the background, None if the classes have none.
         mode: Treatment of the background, see
             :func:`s5_mm.curation.entropy.pixel_scores`.
@@ -57,7 +59,7 @@ class PatchScorer(SemiBaseSegmentor):
             raise ValueError(
                 f"network={network!r}, allowed are 'student' and 'teacher'"
             )
-        check_background(self.out_channels, background, mode)
+        check_background(self.num_classes, background, mode)
         self.background, self.mode = background, mode
         self.amp_dtype, self.network = amp_dtype, network
         self.prototypes: Tensor | None = None
@@ -157,7 +159,7 @@ class PatchScorer(SemiBaseSegmentor):
                 f'{type(self.predictor.decode_head).__name__} returns '
                 f'{type(logits).__name__}, expected logits (B, K, h, w)'
             )
-        return logits, pooled_feature(kept, features)
+        return self.class_logits(logits), pooled_feature(kept, features)
 
     def _copies(self, inputs: Tensor, gain: float) -> list[Tensor]:
         """Brighten square crops and turn them, in the order of NUM_ORIENTATIONS."""

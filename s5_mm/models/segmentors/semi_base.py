@@ -9,36 +9,62 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from s5_mm.registry import MODELS
 
 from ..compiled_steps import CompiledSteps
 from ..data_preprocessors import MixPlan
+from ..feature_channels import fit_in_channels
 from ..logged_losses import LoggedLosses
-from ..losses import mean_over_pixels, pixel_cross_entropy, upsample
+from ..losses import (
+    decode_losses,
+    loss_parts,
+    mean_over_pixels,
+    own_cross_entropy,
+    pixel_cross_entropy,
+    upsample,
+)
+from .checks import check_head, refuse
+from .mixed_sizes import MixedSizes
+from .step_errors import explain_step_errors
 
 
 @MODELS.register_module()
-class SemiBaseSegmentor(CompiledSteps, LoggedLosses, BaseSegmentor):
+class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
     """Wraps any mmseg segmentor; alone it trains on the labelled branch only.
 
     It is the supervised-only twin of its children: same data path, same loss L_s
     (Eq. 6), same checkpoint keys (``student.*``), no unlabelled images.
 
+    L_s is what the head's ``loss_decode`` and ``sampler`` say.  A single loss of the
+    name ``loss_ce`` is logged as ``loss_sup``, everything else as ``sup.<loss_name>``.
+    Cross entropies of mmseg are computed by
+    :class:`s5_mm.models.losses.PixelCrossEntropy`, same value, no host
+    synchronisation; other losses run as they are in mmseg, on each process's pixels.
+
+    A head with one channel (``out_channels=1``, ``num_classes=2``, sigmoid cross
+    entropy) is a head of two classes with the logits (0, z); only its predictions know
+    its ``threshold``.
+
     Args:
         segmentor: Config of a segmentor with ``extract_feat`` and ``decode_head``,
-            such as mmseg's ``EncoderDecoder``.
+            such as mmseg's ``EncoderDecoder``.  It has no ``data_preprocessor`` of its
+            own, and its head's ``ignore_index`` is 255, which also marks padding.
         semi_train_cfg: Arguments of the method, see the children.  Here:
-            ``sync_normalizer`` (bool, default True) divides by the number of pixels
-            of all processes, so that the loss does not depend on how a batch is
-            shared out; False divides by each process's own number, as the release.
+            ``sync_normalizer`` (bool, default True) divides cross entropies by the
+            number of pixels of all processes, so that the loss does not depend on how a
+            batch is shared out; False divides by each process's own number, as the
+            release.
         semi_test_cfg: ``predict_on``, 'student' (default) or 'teacher'.
         data_preprocessor: Config of the preprocessor.
         init_cfg: Not allowed here: initialise the parts of ``segmentor``.
+        pretrained: Only None, which ``mmseg.apis.init_model`` sets.
+        train_cfg: Only None, which ``mmseg.apis.init_model`` sets.
 
     Raises:
-        ValueError: If a config has an unknown key or value.
+        ValueError: If a config has an unknown key or value, or a setting that would
+            have no effect here.
     """
 
     #: Keys of ``semi_train_cfg`` with their defaults.
@@ -53,12 +79,23 @@ class SemiBaseSegmentor(CompiledSteps, LoggedLosses, BaseSegmentor):
         semi_test_cfg: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
+        pretrained: None = None,
+        train_cfg: None = None,
     ) -> None:
+        owner = type(self).__name__
         if init_cfg is not None:
             raise ValueError(
-                f'{type(self).__name__} takes no init_cfg ({init_cfg}): put it into '
+                f'{owner} takes no init_cfg ({init_cfg}): put it into '
                 'segmentor.backbone, or start from a checkpoint with load_from'
             )
+        advice = "use segmentor.backbone.init_cfg=dict(type='Pretrained', ...)"
+        refuse(owner, advice, pretrained=pretrained)
+        refuse(owner, 'the method is set by semi_train_cfg', train_cfg=train_cfg)
+        refuse(
+            owner,
+            f'put it into data_preprocessor of the {owner} itself',
+            **{'segmentor.data_preprocessor': segmentor.get('data_preprocessor')},
+        )
         super().__init__(data_preprocessor=data_preprocessor)
         self.train_cfg = _checked('semi_train_cfg', self.TRAIN_DEFAULTS, semi_train_cfg)
         self.test_cfg = _checked(
@@ -66,12 +103,43 @@ class SemiBaseSegmentor(CompiledSteps, LoggedLosses, BaseSegmentor):
         )
         self.student: BaseSegmentor = MODELS.build(segmentor)
         self.teacher: BaseSegmentor | None = None
+        self._take_losses(self.student.decode_head)
         if self.test_cfg['predict_on'] not in ('student', 'teacher'):
             raise ValueError(
                 "semi_test_cfg.predict_on must be 'student' or 'teacher', got "
                 f'{self.test_cfg["predict_on"]!r}'
             )
         self._register_load_state_dict_pre_hook(self.adopt_state_dict)
+
+    def _take_losses(self, head: nn.Module) -> None:
+        """Check the head of the student and prepare its losses."""
+        where, owner = 'segmentor.decode_head', type(self).__name__
+        check_head(head, where, owner)
+        if not self.student.with_neck and head.input_transform != 'resize_concat':
+            channels = dict(in_channels=head.in_channels, in_index=head.in_index)
+            fit_in_channels(channels, self.student.backbone, where)
+        if head.ignore_index != self.ignore_index:
+            raise ValueError(
+                f'{where}.ignore_index={head.ignore_index} found, allowed is '
+                f'{self.ignore_index}, which marks padding too; turn other labels into '
+                "it by the data set's label_map"
+            )
+        sync = self.train_cfg['sync_normalizer']
+        for part in loss_parts(head):
+            if getattr(part, 'sync_normalizer', sync) != sync:
+                raise ValueError(
+                    f'{where}.loss_decode.sync_normalizer={part.sync_normalizer} and '
+                    f'semi_train_cfg.sync_normalizer={sync} found; expected the same'
+                )
+        own_cross_entropy(head, sync)
+        parts = loss_parts(head)
+        if not any('loss' in part.loss_name for part in parts):
+            names = [part.loss_name for part in parts]
+            raise ValueError(
+                f'{where}.loss_decode has the loss_name {names}; expected one with '
+                "'loss' in it, the others are only logged"
+            )
+        self._sole_cross_entropy = [part.loss_name for part in parts] == ['loss_ce']
 
     # -- training ---------------------------------------------------------------
     def forward(
@@ -110,15 +178,21 @@ class SemiBaseSegmentor(CompiledSteps, LoggedLosses, BaseSegmentor):
             mix: Not used here.
 
         Returns:
-            ``loss_sup`` and the losses of auxiliary heads.
+            ``loss_sup``, or ``sup.*``, and the losses of auxiliary heads.
+
+        Raises:
+            ValueError: Batch normalisation got a single value, or a label is beyond the
+                classes of the head.
         """
         labels = stacked_labels(data_samples['sup'])
-        loss_sup, features = self.labelled_step(inputs['sup'], labels)
-        return dict(loss_sup=loss_sup, **self.auxiliary_losses(features, labels))
+        images = inputs['sup']
+        with explain_step_errors(type(self).__name__, images.shape, self.num_classes):
+            losses, features = self.labelled_step(images, labels)
+        return {**losses, **self.auxiliary_losses(features, labels)}
 
     def labelled_step(
         self, images: Tensor, labels: Tensor
-    ) -> tuple[Tensor, Sequence[Tensor]]:
+    ) -> tuple[dict[str, Tensor], Sequence[Tensor]]:
         """Student and L_s of the labelled branch alone.
 
         Args:
@@ -126,11 +200,28 @@ class SemiBaseSegmentor(CompiledSteps, LoggedLosses, BaseSegmentor):
             labels: Class ids, long, (B_l, H, W).
 
         Returns:
-            L_s, scalar, and the features that :meth:`auxiliary_losses` takes.
+            L_s as :meth:`labelled_losses` gives it, and the features that
+            :meth:`auxiliary_losses` takes.
         """
         features = self.student.extract_feat(images)
         logits = self.student.decode_head(features)
-        return self.labelled_loss(logits, labels), self.auxiliary_inputs(features)
+        return self.labelled_losses(logits, labels), self.auxiliary_inputs(features)
+
+    def labelled_losses(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """L_s of Eq. 6: what the head's ``loss_decode`` and ``sampler`` say.
+
+        Args:
+            logits: Of the labelled images, at the head's size, (B_l, K, h, w).
+            labels: Class ids, long, (B_l, H, W).
+
+        Returns:
+            ``loss_sup`` if there is one loss and it is called ``loss_ce``, else
+            ``sup.<loss_name>`` of each, scalars.
+        """
+        if self._sole_cross_entropy:
+            return dict(loss_sup=self.labelled_loss(logits, labels))
+        losses = self._head_losses(logits, labels)
+        return {f'sup.{name}': value for name, value in losses.items()}
 
     def labelled_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Cross entropy with the labels (Eq. 6), padding and 255 ignored.
@@ -140,10 +231,14 @@ class SemiBaseSegmentor(CompiledSteps, LoggedLosses, BaseSegmentor):
             labels: Class ids, long, (B_l, H, W).
 
         Returns:
-            Mean over all pixels that are not ignored, scalar.
+            Mean over the pixels that count, times ``loss_weight``, scalar.
         """
-        entropy = self.pixel_cross_entropy(logits, labels)
-        return self.normalize(entropy.sum(), labels != self.ignore_index)
+        return self._head_losses(logits, labels)['loss_ce']
+
+    def _head_losses(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Compute the head's losses by ``loss_name``."""
+        logits = self.upsample(logits, labels.shape[-2:])
+        return decode_losses(self.student.decode_head, logits, labels)
 
     def auxiliary_inputs(self, features: Sequence[Tensor]) -> Sequence[Tensor]:
         """Features that auxiliary heads need; none without such heads.
@@ -195,13 +290,26 @@ class SemiBaseSegmentor(CompiledSteps, LoggedLosses, BaseSegmentor):
         """Resize logits to the input's size in fp32 (bf16 cannot hold the sums).
 
         Args:
-            logits: (N, K, h, w).
+            logits: (N, K, h, w), or (N, 1, h, w) of a head with one channel.
             size: (H, W).
 
         Returns:
-            (N, K, H, W), fp32 (fp64 stays fp64).
+            (N, K, H, W), fp32 (fp64 stays fp64), see :meth:`class_logits`.
         """
-        return upsample(logits, size, self.align_corners)
+        return self.class_logits(upsample(logits, size, self.align_corners))
+
+    def class_logits(self, logits: Tensor) -> Tensor:
+        """Make logits of two classes, (0, z), of the one channel z of a sigmoid head.
+
+        Args:
+            logits: (N, C, h, w).
+
+        Returns:
+            (N, 2, h, w) if C is 1, else ``logits``.
+        """
+        if self.student.out_channels > 1:
+            return logits
+        return torch.cat([torch.zeros_like(logits), logits], dim=1)
 
     def normalize(self, total: Tensor, counted: Tensor) -> Tensor:
         """Divide a sum over pixels by the number of pixels that count.

@@ -1,11 +1,16 @@
 """Branches are made on the device as the equations say."""
 
+import re
+
 import pytest
 import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from s5_mm.models.data_preprocessors import MultiBranchDataPreprocessor
+from s5_mm.models.data_preprocessors import (
+    MultiBranchDataPreprocessor,
+    MultiDatasetDataPreprocessor,
+)
 from s5_mm.utils import SampleKey
 
 MEAN, STD = [120.0, 110.0, 100.0], [60.0, 50.0, 40.0]
@@ -124,3 +129,66 @@ def test_missing_mix_source_is_named():
 def test_mean_is_required():
     with pytest.raises(ValueError, match='needs `mean` and `std`'):
         MultiBranchDataPreprocessor()
+
+
+# -- settings of mmseg's preprocessor -------------------------------------------------
+def _turned(batch):
+    """The batch with its channels in the order of OpenCV."""
+    inputs = batch['inputs']
+    if isinstance(inputs, dict):
+        inputs = {name: images.flip(1) for name, images in inputs.items()}
+    else:
+        inputs = [image.flip(0) for image in inputs]
+    return dict(batch, inputs=inputs)
+
+
+@pytest.mark.parametrize('cls', [_preprocessor, MultiDatasetDataPreprocessor])
+def test_bgr_images_become_rgb_in_training_and_validation(cls):
+    settings = dict(mean=MEAN, std=STD)
+    plain, swap = cls(**settings), cls(bgr_to_rgb=True, **settings)
+    shape = (3, 8, 8)
+    images = [torch.randint(0, 256, shape, dtype=torch.uint8) for _ in range(2)]
+    listed = dict(inputs=images, data_samples=[SegDataSample(), SegDataSample()])
+    for batch, training in ((_batch(), True), (listed, False)):
+        want = plain(batch, training)['inputs']
+        found = swap(_turned(batch), training)['inputs']
+        pairs = zip(want, found, strict=True)
+        if isinstance(want, dict):
+            pairs = ((want[name], found[name]) for name in want)
+        for one, other in pairs:
+            assert torch.equal(one, other)
+
+
+REFUSED = dict(
+    size=(512, 512),
+    size_divisor=32,
+    batch_augments=[dict(type='X')],
+    rgb_to_bgr=True,
+    seg_pad_val=0,
+)
+
+
+@pytest.mark.parametrize('name', REFUSED)
+@pytest.mark.parametrize('cls', [_preprocessor, MultiDatasetDataPreprocessor])
+def test_settings_without_effect_are_refused_by_name(cls, name):
+    kind = 'MultiDataset' if cls is MultiDatasetDataPreprocessor else 'MultiBranch'
+    message = f'{kind}DataPreprocessor: {name}={REFUSED[name]!r} would have no effect; '
+    with pytest.raises(ValueError, match=re.escape(message)):
+        cls(mean=MEAN, std=STD, **{name: REFUSED[name]})
+
+
+@pytest.mark.parametrize('own', [dict(pad_val=1), dict(test_cfg=dict(size_divisor=16))])
+def test_padding_has_no_effect_on_images_that_are_predicted_one_by_one(own):
+    with pytest.raises(ValueError, match='images are predicted one by one, without p'):
+        MultiDatasetDataPreprocessor(mean=MEAN, std=STD, **own)
+
+
+def test_padding_of_validation_images():
+    image = torch.randint(0, 256, (3, 8, 13), dtype=torch.uint8)
+    settings = dict(pad_val=0.5, test_cfg=dict(size_divisor=16))
+    data = dict(inputs=[image], data_samples=[SegDataSample()])
+    found = _preprocessor(**settings)(data)['inputs'][0]
+    assert found.shape == (3, 16, 16)
+    torch.testing.assert_close(found[:, :8, :13], _normalized(image))
+    assert (found[:, 8:] == 0.5).all()
+    assert (found[..., 13:] == 0.5).all()

@@ -1,5 +1,7 @@
 """MultiDatasetSegmentor: a mixed batch is separate passes, and who owns what."""
 
+import re
+
 import pytest
 import torch
 from mmengine.logging import MessageHub
@@ -336,3 +338,44 @@ def test_missing_expert_is_refused():
 def test_init_cfg_is_refused():
     with pytest.raises(ValueError, match='takes no init_cfg.*load_from'):
         MODELS.build(config(init_cfg=dict(type='Pretrained', checkpoint='x')))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (
+            dict(decode_head=dict(config().decode_head, num_classes=16)),
+            'datasets.a.decode_head.num_classes=16 would have no effect; set datasets',
+        ),
+        (
+            dict(datasets=dict(a=dict(num_classes=5, decode_head=dict(num_classes=3)))),
+            'datasets.a.decode_head.num_classes=3 would have no effect; set datasets.a',
+        ),
+        (
+            dict(pretrained='vit.pth'),
+            "pretrained='vit.pth' would have no effect; use backbone.init_cfg=",
+        ),
+        (
+            dict(train_cfg=dict(work=1)),
+            "train_cfg={'work': 1} would have no effect; it has no training settings",
+        ),
+        (
+            dict(
+                datasets=dict(
+                    a=dict(
+                        num_classes=5,
+                        decode_head=dict(
+                            loss_decode=dict(
+                                type='mmseg.CrossEntropyLoss', class_weight=[1.0]
+                            )
+                        ),
+                    )
+                )
+            ),
+            'datasets.a.decode_head.loss_decode: CrossEntropyLoss has 1 class_weight',
+        ),
+    ],
+)
+def test_settings_without_effect_are_refused_by_name(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        build(**arguments)
