@@ -135,8 +135,19 @@ def _arguments(function: Any) -> list[str]:
     return [one.name for one in parameters if one.kind not in variable]
 
 
+def _is_part(child: Any, node: Any) -> bool:
+    """Whether a part of a config is what is built; its builder may add to it."""
+    return (
+        isinstance(child, dict)
+        and isinstance(node, dict)
+        and bool(child)
+        and ('type' in child) == ('type' in node)
+        and all(key in node and node[key] == value for key, value in child.items())
+    )
+
+
 def _key_of(node: Any, tree: Any, key: str = '') -> str | None:
-    """Dotted key of the first part of a config that equals another one."""
+    """Dotted key of the first part of a config that something is built from."""
     if isinstance(tree, dict):
         children: Any = tree.items()
     elif isinstance(tree, (list, tuple)):
@@ -145,7 +156,7 @@ def _key_of(node: Any, tree: Any, key: str = '') -> str | None:
         return None
     for name, child in children:
         below = f'{key}.{name}' if key else str(name)
-        if isinstance(child, dict) and isinstance(node, dict) and child == node:
+        if _is_part(child, node):
             return below
         found = _key_of(node, child, below)
         if found:
