@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 from .failure import Failure, frames_of
+from .reading import SETTINGS
 
 _IMPORTS = '; if it is your own, name its module in custom_imports'
 
@@ -78,7 +79,9 @@ def _built(
     built = [frame for frame in frames if frame.f_code.co_name == 'build_from_cfg']
     if not built or config is None:
         return config, built[-1] if built else None, None
-    return config, built[-1], _key_of(built[-1].f_locals.get('cfg'), config._cfg_dict)
+    # Not where a variable of the config holds the same.
+    tree = {key: value for key, value in config.items() if key in SETTINGS}
+    return config, built[-1], _key_of(built[-1].f_locals.get('cfg'), tree)
 
 
 def _why(found: Failure, frame: FrameType) -> str:
