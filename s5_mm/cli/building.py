@@ -6,7 +6,7 @@ import difflib
 import inspect
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -81,7 +81,8 @@ def _built(
         return config, built[-1] if built else None, None
     # Not where a variable of the config holds the same.
     tree = {key: value for key, value in config.items() if key in SETTINGS}
-    return config, built[-1], _key_of(built[-1].f_locals.get('cfg'), tree)
+    node = built[-1].f_locals.get('cfg')
+    return config, built[-1], _key_of(node, tree, _is) or _key_of(node, tree, _is_part)
 
 
 def _why(found: Failure, frame: FrameType) -> str:
@@ -138,6 +139,11 @@ def _arguments(function: Any) -> list[str]:
     return [one.name for one in parameters if one.kind not in variable]
 
 
+def _is(child: Any, node: Any) -> bool:
+    """Whether a part of a config is exactly what is built."""
+    return isinstance(child, dict) and isinstance(node, dict) and child == node
+
+
 def _is_part(child: Any, node: Any) -> bool:
     """Whether a part of a config is what is built; its builder may add to it."""
     return (
@@ -149,7 +155,9 @@ def _is_part(child: Any, node: Any) -> bool:
     )
 
 
-def _key_of(node: Any, tree: Any, key: str = '') -> str | None:
+def _key_of(
+    node: Any, tree: Any, fits: Callable[[Any, Any], bool], key: str = ''
+) -> str | None:
     """Dotted key of the first part of a config that something is built from."""
     if isinstance(tree, dict):
         children: Any = tree.items()
@@ -159,9 +167,9 @@ def _key_of(node: Any, tree: Any, key: str = '') -> str | None:
         return None
     for name, child in children:
         below = f'{key}.{name}' if key else str(name)
-        if _is_part(child, node):
+        if fits(child, node):
             return below
-        found = _key_of(node, child, below)
+        found = _key_of(node, child, fits, below)
         if found:
             return found
     return None
