@@ -82,7 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if args.redo:
                 work.forget(args.redo)
             for number, stage in enumerate(stages, 1):
-                sys.stderr.write(f'{stage} ({number} of {len(stages)})\n')
+                if len(stages) > 1:
+                    sys.stderr.write(f'{stage} ({number} of {len(stages)})\n')
                 RUN_STAGE[stage](run)
     except FileNotFoundError:
         raise

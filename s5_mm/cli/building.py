@@ -6,7 +6,7 @@ import difflib
 import inspect
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -14,6 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import Registry
 
 from .failure import Failure, frames_of
+from .reading import SETTINGS
 
 _IMPORTS = '; if it is your own, name its module in custom_imports'
 
@@ -78,7 +79,10 @@ def _built(
     built = [frame for frame in frames if frame.f_code.co_name == 'build_from_cfg']
     if not built or config is None:
         return config, built[-1] if built else None, None
-    return config, built[-1], _key_of(built[-1].f_locals.get('cfg'), config._cfg_dict)
+    # Not where a variable of the config holds the same.
+    tree = {key: value for key, value in config.items() if key in SETTINGS}
+    node = built[-1].f_locals.get('cfg')
+    return config, built[-1], _key_of(node, tree, _is) or _key_of(node, tree, _is_part)
 
 
 def _why(found: Failure, frame: FrameType) -> str:
@@ -135,8 +139,26 @@ def _arguments(function: Any) -> list[str]:
     return [one.name for one in parameters if one.kind not in variable]
 
 
-def _key_of(node: Any, tree: Any, key: str = '') -> str | None:
-    """Dotted key of the first part of a config that equals another one."""
+def _is(child: Any, node: Any) -> bool:
+    """Whether a part of a config is exactly what is built."""
+    return isinstance(child, dict) and isinstance(node, dict) and child == node
+
+
+def _is_part(child: Any, node: Any) -> bool:
+    """Whether a part of a config is what is built; its builder may add to it."""
+    return (
+        isinstance(child, dict)
+        and isinstance(node, dict)
+        and bool(child)
+        and ('type' in child) == ('type' in node)
+        and all(key in node and node[key] == value for key, value in child.items())
+    )
+
+
+def _key_of(
+    node: Any, tree: Any, fits: Callable[[Any, Any], bool], key: str = ''
+) -> str | None:
+    """Dotted key of the first part of a config that something is built from."""
     if isinstance(tree, dict):
         children: Any = tree.items()
     elif isinstance(tree, (list, tuple)):
@@ -145,9 +167,9 @@ def _key_of(node: Any, tree: Any, key: str = '') -> str | None:
         return None
     for name, child in children:
         below = f'{key}.{name}' if key else str(name)
-        if isinstance(child, dict) and isinstance(node, dict) and child == node:
+        if fits(child, node):
             return below
-        found = _key_of(node, child, below)
+        found = _key_of(node, child, fits, below)
         if found:
             return found
     return None

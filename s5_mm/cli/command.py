@@ -57,8 +57,21 @@ class CommandParser(argparse.ArgumentParser):
 
 
 def one_line(text: object) -> str:
-    """Join the lines of a text."""
-    return ' '.join(str(text).split())
+    """Join the lines of a text; a semicolon ends those that have no end of their own.
+
+    Args:
+        text: What is written.
+
+    Returns:
+        A line, its blanks single.
+    """
+    joined = ''
+    for line in str(text).splitlines():
+        line = ' '.join(line.split())
+        if joined and line:
+            joined += ' ' if joined[-1] in '.,:;' else '; '
+        joined += line
+    return joined
 
 
 def run_command(

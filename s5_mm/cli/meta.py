@@ -19,7 +19,12 @@ def build_on_meta(config: Config) -> BaseModel:
 
     Returns:
         The model in eval mode.
+
+    Raises:
+        ValueError: If the config has no model.
     """
+    if not config.get('model'):
+        raise ValueError(f'{config.filename}: no model, expected the config of one')
     init_default_scope(config.get('default_scope', 'mmseg'))
     with torch.device('meta'):
         model = MODELS.build(config.model)

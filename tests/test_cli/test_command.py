@@ -52,14 +52,14 @@ def test_ctrl_c(capsys):
 
 def test_a_text_of_several_lines_is_a_fault_in_one(capsys):
     found = _stopped_by(SystemExit('one\n   two\n'), capsys)
-    assert found == (1, f'{NAME}: one two\n')
+    assert found == (1, f'{NAME}: one; two\n')
 
 
 def test_a_fault_names_its_kind_and_the_way_to_more(capsys):
     status, text = _stopped_by(TypeError('1 + None\nis nothing'), capsys)
     assert status == 1
     assert text == (
-        f'{NAME}: TypeError: 1 + None is nothing (--traceback shows where)\n'
+        f'{NAME}: TypeError: 1 + None; is nothing (--traceback shows where)\n'
     )
     status, text = _stopped_by(TypeError('of numbers'), capsys, '--traceback')
     assert status == 1
@@ -193,4 +193,4 @@ def test_parser(capsys):
         'arguments\n'
     )
     assert 'What it\n  does.' in parser.format_help()
-    assert one_line(' a\n\n b ') == 'a b'
+    assert one_line(' a:\n\n b  c \nd.') == 'a: b c; d.'

@@ -1,5 +1,6 @@
 """Models on the meta device."""
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
@@ -22,6 +23,11 @@ def test_nothing_is_allocated():
     model = build_on_meta(_config())
     assert {p.device.type for p in model.parameters()} == {'meta'}
     assert not model.training
+
+
+def test_a_config_without_a_model():
+    with pytest.raises(ValueError, match='None: no model, expected the config of one'):
+        build_on_meta(Config(dict(plan=1)))
 
 
 def test_of_a_semi_supervised_wrapper_the_student_is_built(monkeypatch):

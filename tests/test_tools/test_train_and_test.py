@@ -56,6 +56,13 @@ def trained(tmp_path_factory):
 def test_training_shows_progress_with_eta(trained):
     _, work_dir, output = trained
     assert re.search(r'Iter\(train\) \[ ?9/12\].*eta: .*loss_sup: .*mask_ratio', output)
+    # Environment and config are in the log file alone.
+    (log,) = work_dir.glob('*/*.log')
+    for part in ('System environment', 'optim_wrapper = ', 'Hooks will be executed'):
+        assert part in log.read_text(), part
+        assert part not in output, part
+    assert f'log {log} (environment' in output
+    assert 'OneDL' not in output
     assert (work_dir / 'last_checkpoint').exists()
     pictures = list(work_dir.rglob('pseudo_labels_*.png'))
     assert pictures

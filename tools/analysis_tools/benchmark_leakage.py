@@ -157,6 +157,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         flat += len(some) - len(informative)
         chosen += informative
         folders += [number] * len(informative)
+    if not chosen:
+        raise ValueError(
+            f'{", ".join(map(str, args.folders))}: no tile of {args.size} px with '
+            'structure, expected folders of images'
+        )
     order = rng.permutation(len(chosen))
     tiles, owners = [chosen[i] for i in order], np.array(folders)[order]
     print(f'{len(tiles)} tiles with structure, {flat} flat ones are not hashed')

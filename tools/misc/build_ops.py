@@ -123,8 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
                 wheel = provide(target, args.sdist, None)
                 install(wheel)
     except OpsError as error:
-        say(f'FAILED: {error}')
-        return 1
+        raise SystemExit(str(error)) from None
     seconds = time.monotonic() - started
     done = 'kept' if args.no_install else 'installed; mmcv._ext imports and runs'
     say(f'{wheel.name} {done} ({seconds:.0f} s)')

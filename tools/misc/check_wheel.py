@@ -248,6 +248,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = CommandParser(__doc__.splitlines()[0], __file__)
     parser.add_argument('wheel', nargs='?', type=Path, help='default: build one')
     args = parser.parse_args(arguments)
+    if args.wheel and not zipfile.is_zipfile(args.wheel):
+        raise ValueError(f'{args.wheel}: there is no such wheel, or it is damaged')
     with tempfile.TemporaryDirectory() as folder:
         wheel = args.wheel or build_wheel(Path(folder))
         faults = check_contents(wheel, ROOT)

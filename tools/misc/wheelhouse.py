@@ -209,8 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         collect(args, aside)
     except WheelhouseError as error:
-        say(f'FAILED: {error}')
-        return 1
+        raise SystemExit(str(error)) from None
     shutil.rmtree(out, ignore_errors=True)
     aside.rename(out)
     print_sizes(out)
