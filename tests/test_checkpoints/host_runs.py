@@ -1,0 +1,118 @@
+"""Runs of the hosts, with nothing of this package in them."""
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
+
+ITERATIONS = 4
+CLASSES = ('a', 'b', 'c')
+
+
+def write_images(folder: Path) -> None:
+    """Write four images of 64 x 64 pixels with masks of three classes."""
+    generator = np.random.default_rng(0)
+    for part, shape, high in (('img', (64, 64, 3), 255), ('ann', (64, 64), 3)):
+        (folder / part).mkdir(parents=True)
+        for index in range(4):
+            pixels = generator.integers(0, high, shape, dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / part / f'{index}.png')
+
+
+def segmentation_config(images: Path, work_dir: Path) -> Config:
+    """Config of a run of mmseg's ViT, with the hooks that mmseg's configs have."""
+    dataset = dict(
+        type='BaseSegDataset',
+        data_root=str(images),
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
+        img_suffix='.png',
+        seg_map_suffix='.png',
+        metainfo=dict(classes=CLASSES, palette=[[0, 0, 0], [9, 9, 9], [200, 9, 9]]),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs'),
+        ],
+    )
+    loader = dict(
+        batch_size=1,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dataset,
+    )
+    evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+    return Config(
+        dict(
+            default_scope='mmseg',
+            model=dict(
+                type='EncoderDecoder',
+                data_preprocessor=dict(type='SegDataPreProcessor', size=(64, 64)),
+                backbone=dict(
+                    type='VisionTransformer',
+                    img_size=64,
+                    patch_size=16,
+                    embed_dims=12,
+                    num_layers=4,
+                    num_heads=2,
+                    out_indices=(3,),
+                ),
+                decode_head=dict(
+                    type='FCNHead',
+                    in_channels=12,
+                    in_index=0,
+                    channels=8,
+                    num_convs=1,
+                    dropout_ratio=0.0,
+                    num_classes=len(CLASSES),
+                    norm_cfg=dict(type='BN'),
+                    loss_decode=dict(type='CrossEntropyLoss'),
+                ),
+                test_cfg=dict(mode='whole'),
+            ),
+            train_dataloader=loader
+            | dict(batch_size=2, sampler=dict(type='InfiniteSampler')),
+            val_dataloader=loader,
+            test_dataloader=loader,
+            val_evaluator=evaluator,
+            test_evaluator=evaluator,
+            train_cfg=dict(
+                type='IterBasedTrainLoop', max_iters=ITERATIONS, val_interval=2
+            ),
+            val_cfg=dict(type='ValLoop'),
+            test_cfg=dict(type='TestLoop'),
+            optim_wrapper=dict(
+                type='OptimWrapper',
+                optimizer=dict(type='AdamW', lr=1e-2),
+                clip_grad=dict(max_norm=1.0),
+            ),
+            param_scheduler=[
+                dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=2),
+                dict(type='PolyLR', begin=2, end=ITERATIONS, by_epoch=False),
+            ],
+            default_hooks=dict(
+                checkpoint=dict(
+                    type='CheckpointHook',
+                    by_epoch=False,
+                    interval=2,
+                    save_best='mIoU',
+                    max_keep_ckpts=3,
+                ),
+                logger=dict(type='LoggerHook', interval=1),
+            ),
+            custom_hooks=[dict(type='EMAHook', momentum=0.5)],
+            log_processor=dict(by_epoch=False),
+            randomness=dict(seed=0),
+            experiment_name=uuid.uuid4().hex,
+            work_dir=str(work_dir),
+        )
+    )
+
+
+def train(config: Config) -> Runner:
+    """Train in this process."""
+    runner = Runner.from_cfg(config)
+    runner.train()
+    return runner
