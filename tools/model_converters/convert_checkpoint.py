@@ -26,6 +26,7 @@ from s5_mm import __version__
 from s5_mm.checkpoints import (
     FORMATS,
     CheckpointError,
+    describe_lacking,
     find_format,
     format_named,
     load_address,
@@ -132,7 +133,7 @@ def main(argv: list[str] | None = None) -> None:
         for form in FORMATS:
             print(f'{form.name:{width}}  {form.title}')
         return
-    found = unwrap(load_address(args.src), args.src)
+    found = unwrap(load_address(args.src), args.src, args.prefix)
     chosen = {
         name.removeprefix(args.prefix): tensor
         for name, tensor in found.items()
@@ -147,6 +148,13 @@ def main(argv: list[str] | None = None) -> None:
         raise SystemExit(
             f'{args.src}: nothing in it is of the format {form.name!r} ({form.title}); '
             f'found {summarise_keys(list(found)[:8])}'
+        )
+    lacking = form.lacking(converted.state)
+    if lacking:
+        parts = describe_lacking(lacking, converted.state, converted.source)
+        raise SystemExit(
+            f'{args.src}: {parts}; no model of this package computes them, so nothing '
+            'was written. docs/checkpoints.md lists what loads'
         )
     rename = renamer(args.rename)
     state = {rename(name): tensor for name, tensor in converted.state.items()}
