@@ -180,8 +180,7 @@ _FAMILIES: dict[str, Callable[[set[str], Mapping[str, Tensor]], bool]] = {
         {'LayerScale', 'register tokens'} <= f and not _has(s, 'pos_embed')
     ),
     'DINOv2': lambda f, s: (
-        'LayerScale' in f
-        and ('register tokens' in f or _has(s, 'mask_token') or _patch(s) == 14)
+        'LayerScale' in f and (_patch(s) == 14 or _has(s, 'mask_token'))
     ),
     'DeiT III': lambda f, s: f == {'LayerScale'} and _has_square_grid(s),
     'distilled DeiT': lambda f, s: 'a distillation token' in f,
