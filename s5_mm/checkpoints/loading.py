@@ -177,7 +177,8 @@ def fit_to_model(
         Tensors by the model's names, and the fate of every tensor.
 
     Raises:
-        CheckpointError: Nothing matches, or a shape differs with ``mismatch='raise'``.
+        CheckpointError: Nothing matches, the backbone of the file has parts that the
+            model's lacks, or a shape differs with ``mismatch='raise'``.
         ValueError: ``mismatch`` is neither, or a position embedding has no square grid.
     """
     if mismatch not in ('raise', 'skip'):
@@ -207,7 +208,7 @@ def fit_to_model(
             f'found keys like {list(islice(found, 3))}, '
             f'expected keys like {list(islice(wanted, 3))}'
         )
-    lacking = lacking_in(wanted, renamed) if mismatch == 'raise' else []
+    lacking = lacking_in(wanted, renamed)
     if lacking:
         parts = describe_lacking(lacking, renamed, converted.source)
         raise CheckpointError(
