@@ -19,7 +19,7 @@ from .keys import summarise_keys
 IGNORABLE = re.compile(
     r'(?:cls_token|mask_token|ln|norm\d?|fc_norm|fc|classifier|pooler|attn_pool|fpn\d?'
     r'|pre_logits|\w*head\w*|\w*decoder\w*|\w*neck\w*|\w*predictor\w*|\w*projector\w*'
-    r'|data_preprocessor|teacher|student)(?:\.|$)'
+    r'|data_preprocessor|teacher|student|steps|n_averaged)(?:\.|$)'
 )
 # What a model computes for itself, and other tools store.
 _COMPUTED = re.compile(
@@ -40,10 +40,13 @@ _PLAIN = re.compile(
 _FEATURES = {
     name: re.compile(pattern)
     for name, pattern in {
-        'LayerScale': r'\.(?:ls[12]\.gamma|(?:gamma|lambda)_[12]|layer_scale\d\.\w+)$',
+        'LayerScale': (
+            r'\.(?:ls[12]\.gamma|gamma[12]\.weight|(?:gamma|lambda)_[12]'
+            r'|layer_scale[12]\.lambda1)$'
+        ),
         'register tokens': r'(?:^|\.)(?:reg_token|register_tokens|storage_tokens)$',
         'rotary positions': r'(?:^|\.)rope',
-        'SwiGLU': r'\.mlp\.(?:w\d+|fc1_[gx]|gate_proj|weights_in)\.',
+        'SwiGLU': r'\.(?:mlp|ffn)\.(?:w\d+|fc1_[gx]|gate_proj|weights_in)\.',
         'relative positions': r'relative_position_bias|\.rel_pos(?:_[hw]$|\.)',
         'biases of query and value alone': r'\.[qv]_bias$',
         'norms of queries and keys': r'\.attn\.[qk]_norm\.',

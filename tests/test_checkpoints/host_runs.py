@@ -111,6 +111,57 @@ def segmentation_config(images: Path, work_dir: Path) -> Config:
     )
 
 
+def classification_config(images: Path, work_dir: Path) -> Config:
+    """Config of a run of mmpretrain's ViT by epochs, two classes of two images."""
+    dataset = dict(
+        type='CustomDataset',
+        data_root=str(images),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')],
+    )
+    loader = dict(
+        batch_size=2,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dataset,
+    )
+    return Config(
+        dict(
+            default_scope='mmpretrain',
+            model=dict(
+                type='ImageClassifier',
+                data_preprocessor=dict(num_classes=2),
+                backbone=dict(
+                    type='VisionTransformer',
+                    arch=dict(
+                        embed_dims=12,
+                        num_layers=4,
+                        num_heads=2,
+                        feedforward_channels=48,
+                    ),
+                    img_size=64,
+                    patch_size=16,
+                    out_type='featmap',
+                ),
+                neck=dict(type='GlobalAveragePooling'),
+                head=dict(type='LinearClsHead', num_classes=2, in_channels=12),
+            ),
+            train_dataloader=loader,
+            val_dataloader=loader,
+            val_evaluator=dict(type='Accuracy', topk=(1,)),
+            val_cfg=dict(),
+            train_cfg=dict(by_epoch=True, max_epochs=2),
+            optim_wrapper=dict(optimizer=dict(type='AdamW', lr=1e-3)),
+            param_scheduler=[dict(type='CosineAnnealingLR', T_max=2)],
+            default_hooks=dict(
+                checkpoint=dict(type='CheckpointHook', interval=1, save_best='auto')
+            ),
+            custom_hooks=[dict(type='EMAHook')],
+            experiment_name=uuid.uuid4().hex,
+            work_dir=str(work_dir),
+        )
+    )
+
+
 def train(config: Config) -> Runner:
     """Train in this process."""
     runner = Runner.from_cfg(config)

@@ -114,8 +114,8 @@ def test_weights_with_other_parts_are_refused_whatever_the_switch_says():
     for mismatch in ('raise', 'skip'):
         with pytest.raises(
             CheckpointError,
-            match=r'weights of DeiT III, with LayerScale \(student.backbone.layers.2.ls1.gamma\); '
-            'FixMatch has no such parameters',
+            match=r'weights of DeiT III, with LayerScale '
+            r'\(student.backbone.layers.2.ls1.gamma\); FixMatch has no such parameters',
         ):
             _load(_model(1), dict(state_dict=dict(state)), mismatch=mismatch)
 
