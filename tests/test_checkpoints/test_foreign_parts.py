@@ -100,7 +100,7 @@ def test_other_networks_are_refused_by_family_and_parts(name, tmp_path):
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key])
     torch.save(state, tmp_path / 'other.pth')
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(CheckpointError) as stopped:
         CONVERTER.main([str(tmp_path / 'other.pth'), str(tmp_path / 'out.pth')])
     assert part in str(stopped.value)
     assert 'no model of this package computes them, so nothing was written' in str(
@@ -152,7 +152,8 @@ def test_swin_v2_is_refused(tmp_path):
     state = timm.create_model('swinv2_tiny_window8_256', pretrained=False).state_dict()
     torch.save(state, tmp_path / 'v2.pth')
     with pytest.raises(
-        SystemExit, match=r'v2\.pth: weights of Swin V2, with cosine attention \(layers'
+        CheckpointError,
+        match=r'v2\.pth: weights of Swin V2, with cosine attention \(layers',
     ):
         CONVERTER.main([str(tmp_path / 'v2.pth'), str(tmp_path / 'out.pth')])
 
