@@ -71,19 +71,16 @@ def _timms(name):
     if name == 'vit_base_patch16_qknorm_test':
         model = timm.models.vision_transformer.VisionTransformer
         return model(embed_dim=64, depth=2, num_heads=1, qk_norm=True, num_classes=0)
-    return timm.create_model(name, pretrained=False, depth=2)
+    small = dict(depth=2, embed_dim=64, num_heads=1)
+    return timm.create_model(name, pretrained=False, **small)
 
 
 @pytest.mark.parametrize('name', REFUSED)
 def test_other_networks_are_refused_by_family_and_parts(name, tmp_path):
     state = _timms(name).state_dict()
     family, part = REFUSED[name]
-    dims = state['patch_embed.proj.weight'].shape[0]
-    model = ViT(
-        dict(embed_dims=dims, num_layers=2, num_heads=dims // 64, out_indices=(1,)),
-        img_size=224,
-        with_fpn=False,
-    )
+    arch = dict(embed_dims=64, num_layers=2, num_heads=1, out_indices=(1,))
+    model = ViT(arch, img_size=224, with_fpn=False)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(CheckpointError) as caught:
         load_into(model, {'model': state}, 'other.pth')
@@ -149,7 +146,7 @@ def test_plain_vits_load_and_compute_what_timm_does(name, tmp_path):
 
 
 def test_swin_v2_is_refused(tmp_path):
-    state = timm.create_model('swinv2_tiny_window8_256', pretrained=False).state_dict()
+    state = timm.create_model('swinv2_tiny_window8_256', embed_dim=12).state_dict()
     torch.save(state, tmp_path / 'v2.pth')
     with pytest.raises(
         CheckpointError,
