@@ -1,5 +1,6 @@
 """Runs of the hosts, with nothing of this package in them."""
 
+import json
 import uuid
 from pathlib import Path
 
@@ -155,6 +156,98 @@ def classification_config(images: Path, work_dir: Path) -> Config:
             default_hooks=dict(
                 checkpoint=dict(type='CheckpointHook', interval=1, save_best='auto')
             ),
+            custom_hooks=[dict(type='EMAHook')],
+            experiment_name=uuid.uuid4().hex,
+            work_dir=str(work_dir),
+        )
+    )
+
+
+def detection_config(images: Path, work_dir: Path) -> Config:
+    """Config of a run of mmdet's RetinaNet on boxes in COCO's format."""
+    size = 64
+    boxes = [
+        dict(
+            id=index + 1,
+            image_id=index,
+            category_id=index % 3,
+            bbox=[8, 8, 24, 24],
+            area=576,
+            iscrowd=0,
+        )
+        for index in range(4)
+    ]
+    pictures = [
+        dict(id=index, file_name=f'{index}.png', width=size, height=size)
+        for index in range(4)
+    ]
+    categories = [dict(id=index, name=name) for index, name in enumerate(CLASSES)]
+    content = dict(images=pictures, annotations=boxes, categories=categories)
+    (images / 'boxes.json').write_text(json.dumps(content))
+    dataset = dict(
+        type='CocoDataset',
+        data_root=str(images),
+        ann_file='boxes.json',
+        data_prefix=dict(img='img'),
+        metainfo=dict(classes=CLASSES, palette=[(0, 0, 9), (9, 9, 9), (200, 9, 9)]),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='PackDetInputs', meta_keys=('img_shape', 'scale_factor')),
+        ],
+    )
+    return Config(
+        dict(
+            default_scope='mmdet',
+            model=dict(
+                type='RetinaNet',
+                data_preprocessor=dict(type='DetDataPreprocessor'),
+                backbone=dict(type='ResNet', depth=18, base_channels=8),
+                neck=dict(
+                    type='FPN',
+                    in_channels=[8, 16, 32, 64],
+                    out_channels=8,
+                    start_level=1,
+                    num_outs=4,
+                ),
+                bbox_head=dict(
+                    type='RetinaHead',
+                    num_classes=len(CLASSES),
+                    in_channels=8,
+                    feat_channels=8,
+                    stacked_convs=1,
+                    anchor_generator=dict(
+                        type='AnchorGenerator',
+                        octave_base_scale=4,
+                        scales_per_octave=1,
+                        ratios=[1.0],
+                        strides=[8, 16, 32, 64],
+                    ),
+                    bbox_coder=dict(type='DeltaXYWHBBoxCoder'),
+                ),
+                train_cfg=dict(
+                    assigner=dict(
+                        type='MaxIoUAssigner',
+                        pos_iou_thr=0.5,
+                        neg_iou_thr=0.4,
+                        min_pos_iou=0,
+                    ),
+                    allowed_border=-1,
+                    pos_weight=-1,
+                    debug=False,
+                ),
+            ),
+            train_dataloader=dict(
+                batch_size=2,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dataset,
+            ),
+            train_cfg=dict(by_epoch=True, max_epochs=2),
+            randomness=dict(seed=0),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e-3, momentum=0.9)),
+            param_scheduler=[dict(type='MultiStepLR', milestones=[1])],
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
             custom_hooks=[dict(type='EMAHook')],
             experiment_name=uuid.uuid4().hex,
             work_dir=str(work_dir),
