@@ -17,8 +17,8 @@ from .keys import summarise_keys
 #: First parts of names below a backbone that follow its last layer, or belong to
 #: pre-training; the features of the layers do not depend on them.
 IGNORABLE = re.compile(
-    r'(?:cls_token|mask_token|ln|norm\d?|fc_norm|fc|classifier|pooler|attn_pool|fpn\d?'
-    r'|pre_logits|\w*head\w*|\w*decoder\w*|\w*neck\w*|\w*predictor\w*|\w*projector\w*'
+    r'(?:cls_token|mask_token|masked_embed|ln\d?|norm\d?|fc_norm|fc|classifier|pooler'
+    r'|attn_pool|fpn\d?|pre_logits|prototypes?|\w*head\w*|\w*decoder\w*|\w*neck\w*|\w*predictor\w*|\w*projector\w*'
     r'|data_preprocessor|teacher|student|steps|n_averaged)(?:\.|$)'
 )
 # What a model computes for itself, and other tools store.

@@ -11,7 +11,6 @@ turns what was kept into arrays, histories and plain containers.
 from __future__ import annotations
 
 import argparse
-import math
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,69 +21,11 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-# Booleans, integers, floats, complex numbers, bytes and strings.
-_KINDS = 'biufcSU'
+from .numpy_stand_ins import NumpyArray, NumpyDtype, Reference, numpy_scalar
+
 # What torch's own state dicts keep as an attribute.
 _ATTRIBUTES = {'_metadata'}
 _lock = Lock()
-
-
-class Reference:
-    """A function, class or value that a file refers to and that is not read.
-
-    Args:
-        name: What it is.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f'<not read: {self.name}>'
-
-
-class _Dtype:
-    """A numpy dtype: its code, and the byte order that follows."""
-
-    def __init__(self, code: Any, *_flags: Any) -> None:
-        self.code, self.order = code, '='
-
-    def __setstate__(self, state: Any) -> None:
-        if isinstance(state, tuple) and len(state) > 1 and state[1] in ('<', '>'):
-            self.order = state[1]
-
-    def resolve(self) -> np.dtype | None:
-        """Build the dtype; None if it is not one of numbers or strings."""
-        code = self.code if isinstance(self.code, str) else ''
-        if code[:1] not in tuple(_KINDS) or not code[1:].isdigit():
-            return None
-        return np.dtype(self.order + code)
-
-
-class _Array:
-    """A numpy array whose parts are kept until the file is read."""
-
-    def __init__(self, *_ignored: Any) -> None:
-        self.parts: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.parts = state
-
-    def resolve(self) -> np.ndarray | list | Reference:
-        """Build the array; of an array of objects only the flat list is kept."""
-        _version, shape, dtype, fortran, data = self.parts
-        if isinstance(data, list):
-            return data
-        known = dtype.resolve()
-        if known is None:
-            return Reference(f'numpy array of {dtype.code}')
-        count = math.prod(shape)
-        if len(data) != count * known.itemsize:
-            raise ValueError(
-                f'a numpy array of {shape} {known} has {len(data)} bytes of data'
-            )
-        flat = np.frombuffer(data, known) if data else np.empty(0, known)
-        return flat.reshape(shape, order='F' if fortran else 'C').copy(order='K')
 
 
 class _History:
@@ -134,16 +75,6 @@ class _Version:
         return str(text)
 
 
-def _scalar(dtype: _Dtype, data: Any) -> np.generic | Reference:
-    """Build a numpy scalar."""
-    known = dtype.resolve()
-    if known is None:
-        return Reference(f'numpy scalar of {dtype.code}')
-    if len(data) != known.itemsize:
-        raise ValueError(f'a numpy {known} has {len(data)} bytes of data')
-    return np.frombuffer(data, known)[0] if data else known.type()
-
-
 def _method(*_names: Any) -> Reference:
     """Stand for ``getattr``, which is not called."""
     return Reference('a method')
@@ -189,10 +120,10 @@ _STAND_INS: dict[str, Any] = {
     'mmcv.utils.config.Config': _Config,
     'mmengine.config.config.Config': _Config,
     'mmengine.logging.history_buffer.HistoryBuffer': _History,
-    'numpy.dtype': _Dtype,
+    'numpy.dtype': NumpyDtype,
     'torch.torch_version.TorchVersion': _Version,
-    **{f'{module}.scalar': _scalar for module in _NUMPY},
-    **{f'{module}._reconstruct': _Array for module in _NUMPY},
+    **{f'{module}.scalar': numpy_scalar for module in _NUMPY},
+    **{f'{module}._reconstruct': NumpyArray for module in _NUMPY},
     **{
         f'{module}.{name}': _path
         for module in ('pathlib', 'pathlib._local')  # the second is Python 3.13's
@@ -263,8 +194,8 @@ def _finish(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
     if id(value) in done:
         return done[id(value)][1]
     finished = value
-    if isinstance(value, (_Array, _History, _Config)):
-        finished = value.resolve()
+    if isinstance(value, (NumpyArray, _History, _Config)):
+        finished = _finish(value.resolve(), done)
     elif isinstance(value, (dict, list, argparse.Namespace)):
         done[id(value)] = value, value
         if isinstance(value, OrderedDict):

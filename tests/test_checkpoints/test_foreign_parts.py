@@ -183,6 +183,9 @@ def test_what_follows_the_layers_or_precedes_training_is_no_obstacle():
         'predictor.0.weight',
         'projector.weight',
         'lm_head.weight',
+        'masked_embed',  # iBOT's name of the mask token
+        'ln2.weight',  # mmpretrain's norm of the averaged features
+        'prototypes.weight',
     )
     state |= dict.fromkeys(names, torch.zeros(2))
     report = load_into(_vit(), state, 'file.pth')

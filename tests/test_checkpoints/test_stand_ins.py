@@ -46,6 +46,7 @@ def _through_a_file(value, path, writer='zip'):
         (TorchVersion('2.1'), '2.1'),
         ((np.bool_(True), [np.str_('ab')]), (True, ['ab'])),
         (np.array(['a', None], object), ['a', None]),
+        (np.array([pathlib.Path('a'), {'b': np.int8(1)}], object), ['a', {'b': 1}]),
     ],
 )
 def test_inert_classes_become_plain(tmp_path, writer, value, expected):
@@ -111,6 +112,13 @@ def test_a_config_of_yacs_becomes_a_dict(tmp_path, monkeypatch):
     found = load_data_only(tmp_path / 'g.pth')
     assert found['config'] == {'MODEL': {'TYPE': 'swin'}}
     assert torch.equal(found['model']['w'], torch.ones(2))
+
+
+def test_arrays_in_an_array_of_objects(tmp_path):
+    inner = np.arange(3)
+    found = _through_a_file(np.array([inner, None], object), tmp_path / 'a.pth')
+    assert found[1] is None
+    np.testing.assert_array_equal(found[0], inner)
 
 
 def test_what_is_shared_stays_shared(tmp_path):
