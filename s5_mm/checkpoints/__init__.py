@@ -4,6 +4,7 @@ from .atomic_io import remove_leftovers, whole_file, write_whole
 from .class_lists import match_classes
 from .class_order import class_permutation, reorder_classes
 from .errors import CheckpointError
+from .foreign_parts import describe_lacking, lacking_in
 from .formats import FORMATS, Converted, Format, convert, find_format, format_named
 from .keys import plain_names, rename_vit_key, summarise_keys, to_segmentor_names
 from .loading import LoadReport, fit_to_model, load_into, unwrap
@@ -27,11 +28,13 @@ __all__ = [
     'UnsafeCheckpointError',
     'class_permutation',
     'convert',
+    'describe_lacking',
     'find_format',
     'fit_to_model',
     'format_named',
     'from_plain',
     'install_safe_loader',
+    'lacking_in',
     'load_address',
     'load_data_only',
     'load_into',

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from .class_order import reorder_classes
-from .loading import CheckpointError
+from .errors import SKIP_OPTION, CheckpointError
 
 
 def match_classes(
@@ -65,7 +65,7 @@ def match_classes(
             raise CheckpointError(
                 f'{source_name}: its class layers are for {len(classes)} classes '
                 f'{classes}, {name or "the data set"} has {len(own)} {own}; to start '
-                "them anew: CheckpointFitHook(mismatch='skip')"
+                f'them anew: {SKIP_OPTION}'
             )
     return changed, notes
 

@@ -22,6 +22,8 @@ _VIT_RENAMES = tuple(
     )
 )
 _VIT_MARK = re.compile(r'^(.*?)patch_embed\.proj(?:ection)?\.weight$')
+# Of mmengine's and torch's averaged models, next to ``module.``.
+_COUNTERS = ('steps', 'n_averaged')
 _ROOTS = ('', 'encoder.', 'backbone.', 'student.backbone.')
 
 
@@ -57,13 +59,15 @@ def plain_names(names: Iterable[str]) -> dict[str, str]:
         names: All names of one file.
 
     Returns:
-        Each name, and the name without ``module.`` (where all have it) and
-        ``_orig_mod.``.
+        Each name, and the name without ``module.`` (where all have it, but for the
+        counter of an averaged model) and ``_orig_mod.``.
     """
     plain = {name: name.replace('_orig_mod.', '') for name in names}
-    while plain and all(new.startswith('module.') for new in plain.values()):
-        plain = {old: new[len('module.') :] for old, new in plain.items()}
-    return plain
+    while True:
+        counted = {old for old, new in plain.items() if new not in _COUNTERS}
+        if not counted or not all(plain[n].startswith('module.') for n in counted):
+            return plain
+        plain = {old: new.removeprefix('module.') for old, new in plain.items()}
 
 
 def to_segmentor_names(names: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from itertools import islice
 from typing import Literal, NamedTuple
 
@@ -11,12 +11,28 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .bias_tables import fit_bias_tables
-from .errors import CheckpointError
+from .errors import SKIP_OPTION, CheckpointError
+from .foreign_parts import describe_lacking, lacking_in
 from .formats import Converted, convert
 from .keys import summarise_keys
 
 # Where the common trainers keep the weights inside their file, in order of preference.
-_WRAPPERS = ('state_dict', 'model', 'model_state_dict', 'module', 'network', 'student')
+_WRAPPERS = (
+    'state_dict',
+    'model',
+    'model_state_dict',
+    'module',
+    'network',
+    'student',
+    'teacher',
+    'model_ema',
+    'state_dict_ema',
+    'ema_state_dict',
+    'target_encoder',
+    'encoder',
+    'net',
+    'backbone',
+)
 
 
 class LoadReport(NamedTuple):
@@ -35,23 +51,33 @@ class LoadReport(NamedTuple):
     missing: list[str]
 
 
-def unwrap(checkpoint: Mapping[str, object], source_name: str) -> dict[str, Tensor]:
+def unwrap(
+    checkpoint: Mapping[str, object], source_name: str, prefix: str = ''
+) -> dict[str, Tensor]:
     """Find the tensors of a checkpoint.
 
     Args:
         checkpoint: A state dict, or a trainer's dict with one under ``state_dict``,
-            ``model``, ``model_state_dict``, ``module``, ``network`` or ``student``.
+            ``model``, ``student``, ``teacher``, ``ema_state_dict`` and the like; of
+            several the first in this order is taken.
         source_name: File, for the error message.
+        prefix: Start of the names that are wanted.  One that begins with the name of
+            such a dict, e.g. ``teacher.``, chooses it.
 
     Returns:
-        Names and tensors; entries that are no tensors are left out.
+        Names and tensors; entries that are no tensors are left out.  Names from a dict
+        that ``prefix`` chose begin with its name.
 
     Raises:
         CheckpointError: There are no tensors in these places.
     """
+    chosen, dot, rest = prefix.partition('.')
+    if dot and isinstance(checkpoint.get(chosen), Mapping):
+        tensors = unwrap(checkpoint[chosen], source_name, rest)  # type: ignore[arg-type]
+        return {f'{chosen}.{name}': tensor for name, tensor in tensors.items()}
     for key in _WRAPPERS:
         if isinstance(checkpoint.get(key), Mapping):
-            return unwrap(checkpoint[key], source_name)  # type: ignore[arg-type]
+            return unwrap(checkpoint[key], source_name, prefix)  # type: ignore[arg-type]
     tensors = {k: v for k, v in checkpoint.items() if isinstance(v, Tensor)}
     if tensors:
         return tensors
@@ -112,6 +138,16 @@ def _way_out(found: tuple[int, ...], allowed: tuple[int, ...]) -> str:
     return f'; tools/model_converters/convert_checkpoint.py{options} resamples it'
 
 
+def _advice(wrong: Collection[str]) -> str:
+    """Say how layers for other classes are started anew; none for other parts."""
+    if any('backbone.' in name or 'embed' in name for name in wrong):
+        return ''
+    return (
+        '. If they are for other classes, give the model as many, or train them anew '
+        f'with {SKIP_OPTION}'
+    )
+
+
 def fit_to_model(
     model: nn.Module,
     checkpoint: Mapping[str, object],
@@ -141,12 +177,13 @@ def fit_to_model(
         Tensors by the model's names, and the fate of every tensor.
 
     Raises:
-        CheckpointError: Nothing matches, or a shape differs with ``mismatch='raise'``.
+        CheckpointError: Nothing matches, the backbone of the file has parts that the
+            model's lacks, or a shape differs with ``mismatch='raise'``.
         ValueError: ``mismatch`` is neither, or a position embedding has no square grid.
     """
     if mismatch not in ('raise', 'skip'):
         raise ValueError(f"mismatch must be 'raise' or 'skip', got {mismatch!r}")
-    found = unwrap(checkpoint, source_name)
+    found = unwrap(checkpoint, source_name, prefix)
     chosen = {k[len(prefix) :]: v for k, v in found.items() if k.startswith(prefix)}
     wanted = model.state_dict()
     try:
@@ -171,13 +208,22 @@ def fit_to_model(
             f'found keys like {list(islice(found, 3))}, '
             f'expected keys like {list(islice(wanted, 3))}'
         )
+    lacking = lacking_in(wanted, renamed)
+    if lacking:
+        parts = describe_lacking(lacking, renamed, converted.source)
+        raise CheckpointError(
+            f'{source_name}: {parts}; {type(model).__name__} has no such parameters '
+            'and would compute other features. Expected weights of the model that is '
+            'configured, see docs/checkpoints.md, or a model with these parts'
+        )
     if hasattr(model, 'adopt_state_dict'):
         model.adopt_state_dict(usable)
     wrong = _wrong_shapes(usable, wanted)
     if wrong and mismatch == 'raise':
         listed = '; '.join(islice(wrong.values(), 10))
         raise CheckpointError(
-            f'{source_name}: {len(wrong)} tensors have another shape: {listed}'
+            f'{source_name}: {len(wrong)} tensors have another shape: '
+            f'{listed}{_advice(wrong)}'
         )
     report = LoadReport(
         loaded=[name for name in wanted if name in usable and name not in wrong],

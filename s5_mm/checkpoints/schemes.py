@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlparse
 
@@ -77,9 +79,29 @@ def install_safe_loader() -> None:
     """
     others = [scheme for scheme in CheckpointLoader._schemes if scheme not in _OURS]
     CheckpointLoader.register_scheme(others, load_unsupported, force=True)
-    CheckpointLoader.register_scheme(('', 'local'), load_local, force=True)
-    CheckpointLoader.register_scheme(('http://', 'https://'), load_http, force=True)
-    CheckpointLoader.register_scheme(SCHEME, load_hugging_face, force=True)
+    for schemes, load in (
+        (('', 'local'), load_local),
+        (('http://', 'https://'), load_http),
+        (SCHEME, load_hugging_face),
+    ):
+        CheckpointLoader.register_scheme(schemes, _without_program(load), force=True)
+
+
+def _without_program(load: Callable[..., dict[str, Any]]) -> Callable:
+    """Leave out what the host would execute: mmcv 1 kept a config under ``config``.
+
+    ``Runner.resume`` runs this text as a Python file to compare the number of GPUs
+    (onedl-mmengine 0.10.12, ``Config.fromstring``).
+    """
+
+    @functools.wraps(load)
+    def load_without(filename: str, map_location: MapLocation = None) -> dict[str, Any]:
+        content = load(filename, map_location)
+        if isinstance(content.get('meta'), dict):
+            content['meta'].pop('config', None)
+        return content
+
+    return load_without
 
 
 def load_unsupported(filename: str, map_location: MapLocation = None) -> None:

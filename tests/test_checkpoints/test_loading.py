@@ -205,6 +205,36 @@ def test_a_prefix_selects_a_part():
     assert torch.equal(target.pos_embed, student.pos_embed)
 
 
+@pytest.mark.parametrize(
+    ('prefix', 'taken'),
+    [('', 0), ('student.', 0), ('teacher.', 1), ('ema_state_dict.', 2)],
+)
+def test_a_prefix_selects_one_of_several_networks(prefix, taken):
+    """DINO and iBOT keep two networks at the top; mmengine's EMAHook a third way."""
+    states = [_vit(seed).state_dict() for seed in (1, 2, 3)]
+    averaged = {f'module.{name}': value for name, value in states[2].items()}
+    content = {
+        'student': {f'module.backbone.{k}': v for k, v in states[0].items()},
+        'teacher': {f'backbone.{k}': v for k, v in states[1].items()},
+        'ema_state_dict': averaged | {'steps': torch.tensor(3)},
+        'epoch': 3,
+    }
+    model = _vit(4)
+    report = load_into(model, content, 'dino.pth', prefix=prefix)
+    assert report.missing == []
+    assert torch.equal(model.pos_embed, states[taken]['pos_embed'])
+
+
+@pytest.mark.parametrize(
+    'wrapper',
+    ['teacher', 'model_ema', 'state_dict_ema', 'ema_state_dict', 'target_encoder'],
+)
+def test_a_file_of_one_network_under_any_common_name(wrapper):
+    source, model = _vit(1), _vit(2)
+    load_into(model, {wrapper: source.state_dict(), 'opt': {}}, 'file.pth')
+    assert torch.equal(model.pos_embed, source.pos_embed)
+
+
 def test_nothing_matches():
     weights = {'stem.conv.weight': torch.zeros(1), 'fc.bias': torch.zeros(1)}
     with pytest.raises(

@@ -1,13 +1,15 @@
 import argparse
 import functools
+import gzip
 import http.server
 import os
 import pickle
+import tarfile
 import threading
+import zipfile
 
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer
 from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader, load_checkpoint
 from safetensors.torch import save_file
@@ -48,11 +50,9 @@ def _hostile(mark):
         'eval': Call(eval, f'__import__("os").mkdir({mark!r})'),
         'exec': Call(exec, f'import os; os.mkdir({mark!r})'),
         'system': Call(os.system, f'mkdir {mark}'),
-        'getattr': Call(getattr, HistoryBuffer, 'min'),
         'partial': Call(functools.partial(os.mkdir, mark)),
         'setstate': stateful,
         'namespace': argparse.Namespace(a=Call(os.mkdir, mark)),
-        'history': HistoryBuffer([1.0], [1]),
         'module': nn.Linear(2, 2),
     }
 
@@ -171,28 +171,124 @@ def test_torchscript_is_refused(tmp_path):
         load_data_only(path)
 
 
-def _truncated(path):
-    torch.save({'w': torch.ones(1000)}, path)
-    path.write_bytes(path.read_bytes()[:2000])
+WRITES = {
+    'zip': functools.partial(torch.save, {'w': torch.ones(20_000)}),
+    'legacy': functools.partial(
+        torch.save, {'w': torch.ones(20_000)}, _use_new_zipfile_serialization=False
+    ),
+    'safetensors': functools.partial(save_file, {'w': torch.ones(20_000)}),
+}
+
+
+@pytest.mark.parametrize('kind', WRITES)
+def test_a_file_that_is_cut_off_anywhere_is_named_in_one_line(tmp_path, kind):
+    """Below 64 kB torch raises a bare OSError for a zip archive without its end."""
+    path = tmp_path / ('cut.safetensors' if kind == 'safetensors' else 'cut.pth')
+    WRITES[kind](path)
+    whole = path.read_bytes()
+    assert len(whole) > 80_000
+    lengths = [*range(1, 70), *range(70, 2_000, 97), *range(2_000, len(whole), 3_001)]
+    for length in [*lengths, 65_535, 65_536, *range(len(whole) - 60, len(whole), 7)]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(DamagedCheckpointError) as caught:
+            load_data_only(path)
+        text = str(caught.value)
+        assert text.startswith(f'{path}: damaged, or no checkpoint at all: ')
+        assert '\n' not in text
+        assert ': .' not in text
+        if kind == 'zip':
+            assert f'it ends after {length:,} bytes without the central' in text
+            assert text.endswith('or resume from an older checkpoint')
+
+
+def _zip_of(path, **entries):
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name, text in entries.items():
+            archive.writestr(name, text)
+
+
+def _tar_of(path):
+    (path.parent / 'model.pth').write_bytes(b'0' * 600)
+    with tarfile.open(path, 'w') as archive:
+        archive.add(path.parent / 'model.pth', 'model.pth')
 
 
 @pytest.mark.parametrize(
     ('spoil', 'reason'),
     [
-        (lambda path: path.touch(), 'EOFError'),
-        (lambda path: path.write_bytes(bytes(range(256)) * 9), 'UnpicklingError'),
-        (lambda path: path.write_text('<html>404</html>'), 'damaged'),
-        (_truncated, 'central directory'),
-        (lambda path: torch.save([1], path), 'holds a list'),
+        (lambda path: path.touch(), 'it is empty.'),
+        (
+            lambda path: path.write_bytes(bytes(range(256)) * 9),
+            'cut off or altered (UnpicklingError: Unsupported operand 0).',
+        ),
+        (
+            lambda path: path.write_text('<html>\n<title>404</title>'),
+            "it is text that begins with '<html> <title>404</title>'.",
+        ),
+        (
+            lambda path: path.write_text('ä' * 400),
+            f'it is text that begins with {"ä" * 60!r}.',
+        ),
+        (
+            lambda path: path.write_text('version https://git-lfs.github.com/spec/v1'),
+            'it is a pointer of git-lfs, not the file itself; run `git lfs pull`.',
+        ),
+        (
+            lambda path: path.write_bytes(gzip.compress(b'weights')),
+            'it is a gzip archive; unpack it first.',
+        ),
+        (_tar_of, 'it is a tar archive; unpack it first.'),
+        (
+            functools.partial(_zip_of, a='1', b='2', c='3', d='4'),
+            'it is a zip archive of something else, which holds a, b, c.',
+        ),
+        (_zip_of, 'it is a zip archive of something else, which holds nothing.'),
+        (
+            lambda path: torch.save([1], path),
+            'it holds a list, not a dict of tensors.',
+        ),
     ],
 )
-def test_damaged_file_is_named(tmp_path, spoil, reason):
+def test_what_is_no_checkpoint_is_described(tmp_path, spoil, reason):
     path = tmp_path / 'broken.pth'
     spoil(path)
-    with pytest.raises(DamagedCheckpointError, match='broken.pth') as caught:
+    with pytest.raises(DamagedCheckpointError) as caught:
         load_data_only(path)
-    assert reason in str(caught.value)
-    assert 'weights_only' not in str(caught.value)  # torch's advice to lower the guard
+    assert str(caught.value) == (
+        f'{path}: damaged, or no checkpoint at all: {reason} Expected a file written '
+        'by torch.save (.pth, .pt, .bin, .tar) or a .safetensors file; copy or '
+        'download it again, or resume from an older checkpoint'
+    )
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+def test_names_of_files_do_not_matter(tmp_path, legacy):
+    path = tmp_path / 'checkpoint.pth.tar'
+    torch.save({'w': torch.ones(2)}, path, _use_new_zipfile_serialization=not legacy)
+    assert torch.equal(load_data_only(path)['w'], torch.ones(2))
+
+
+def test_directory_is_named_with_what_it_holds(tmp_path):
+    for name in ('iter_2.pth', 'iter_10.pth', 'log.txt'):
+        (tmp_path / name).touch()
+    with pytest.raises(IsADirectoryError) as caught:
+        load_data_only(tmp_path)
+    assert str(caught.value) == (
+        f'{tmp_path}: a directory, expected a checkpoint file; files of weights in '
+        'it: iter_10.pth, iter_2.pth'
+    )
+
+
+def test_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    path = tmp_path / 'a.pth'
+    torch.save({'w': torch.ones(2)}, path)
+
+    def refuse(name, mode):
+        raise PermissionError(13, 'Permission denied', name)
+
+    monkeypatch.setattr('builtins.open', refuse)
+    with pytest.raises(PermissionError, match='a.pth'):
+        load_data_only(path)
 
 
 def test_missing_file_is_named(tmp_path):

@@ -26,6 +26,9 @@ from s5_mm import __version__
 from s5_mm.checkpoints import (
     FORMATS,
     CheckpointError,
+    Converted,
+    Format,
+    describe_lacking,
     find_format,
     format_named,
     load_address,
@@ -114,6 +117,26 @@ def fit_patches(state: dict[str, Tensor], size: int | None, bands: int | None) -
     )
 
 
+def check_parts(form: Format, converted: Converted, source_name: str) -> None:
+    """Refuse a network that no model of this package is.
+
+    Args:
+        form: The format of the file.
+        converted: The file under this package's names.
+        source_name: File, for the message.
+
+    Raises:
+        CheckpointError: It has parameters that would be left out.
+    """
+    lacking = form.lacking(converted.state)
+    if lacking:
+        parts = describe_lacking(lacking, converted.state, converted.source)
+        raise CheckpointError(
+            f'{source_name}: {parts}; no model of this package computes them, so '
+            'nothing was written; docs/checkpoints.md lists what loads'
+        )
+
+
 def renamed_meta(meta: dict[str, Any], rename: Callable[[str], str]) -> dict[str, Any]:
     """Rename the data sets in ``dataset_meta``."""
     datasets = meta.get('dataset_meta', {}).get('datasets')
@@ -131,7 +154,7 @@ def main(argv: list[str] | None = None) -> None:
         for form in FORMATS:
             print(f'{form.name:{width}}  {form.title}')
         return
-    found = unwrap(load_address(args.src), args.src)
+    found = unwrap(load_address(args.src), args.src, args.prefix)
     chosen = {
         name.removeprefix(args.prefix): tensor
         for name, tensor in found.items()
@@ -147,6 +170,7 @@ def main(argv: list[str] | None = None) -> None:
             f'{args.src}: nothing in it is of the format {form.name!r} ({form.title}); '
             f'found {summarise_keys(list(found)[:8])}'
         )
+    check_parts(form, converted, args.src)
     rename = renamer(args.rename)
     state = {rename(name): tensor for name, tensor in converted.state.items()}
     fit_patches(state, args.patch_size, args.bands)

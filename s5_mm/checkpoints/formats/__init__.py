@@ -13,6 +13,7 @@ from torch import Tensor
 from s5_mm.checkpoints.keys import plain_names
 
 from .base import Converted, Format
+from .hugging_face_vit import HuggingFaceViT
 from .mae import MA3E, MAE, SatMAEpp, ScaleMAE, SelectiveMAE
 from .official_det import OfficialDetector
 from .official_s5 import OfficialMDF, OfficialS4P
@@ -26,6 +27,7 @@ FORMATS: tuple[Format, ...] = (
     OfficialMDF(),
     OfficialS4P(),
     Swin(),
+    HuggingFaceViT(),
     RVSA(),
     ScaleMAE(),
     SatMAEpp(),

@@ -58,6 +58,14 @@ class Format(ABC):
         """Change tensors, by their new names, in place; return what was done."""
         return []
 
+    def lacking(self, names: Collection[str]) -> list[str]:
+        """List the new names that no model of this package has a part for.
+
+        Only of the format's own kind of network; what else a file holds (heads,
+        decoders, networks of the hosts) is not judged.
+        """
+        return []
+
     def meta(self, names: Collection[str]) -> dict[str, Any]:
         """Return what is known of a file's data sets beyond its own ``meta``."""
         return {}

@@ -22,3 +22,7 @@ class RVSA(PlainViT):
         return super().rename(
             [name for name in names if not name.endswith('.relative_position_index')]
         )
+
+    def lacking(self, names: Collection[str]) -> list[str]:
+        """List what neither a plain ViT nor the attention of RVSA has."""
+        return [name for name in super().lacking(names) if '.attn.' not in name]

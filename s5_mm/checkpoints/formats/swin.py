@@ -20,6 +20,8 @@ _RENAMES = tuple(
     )
 )
 _COMPUTED = ('relative_position_index', 'relative_coords_table', 'attn_mask')
+_TIMM_MERGING = re.compile(r'^layers\.([1-9])\.(downsample\.)')
+_V2 = re.compile(r'\.(?:logit_scale$|cpb_mlp\.)')
 _MERGED = re.compile(r'\.downsample\.(reduction\.weight|norm\.(?:weight|bias))$')
 # The original stacks the four pixels of a patch by columns, torch's unfold by rows,
 # and unfold keeps the pixels of a channel together.
@@ -34,7 +36,7 @@ class Swin(Format):
     """
 
     name = 'swin'
-    title = 'Swin, SimMIM, GFM'
+    title = 'Swin (also timm), SimMIM, GFM'
 
     def matches(self, names: Collection[str]) -> bool:
         """Match the original's blocks in stages."""
@@ -50,6 +52,9 @@ class Swin(Format):
         stage is the host's ``norm3``.
         """
         encoder = any(name.startswith('encoder.') for name in names)
+        start = 'encoder.' if encoder else ''
+        # timm merges the patches at the start of a stage, the original at the end.
+        timm = not any(n.startswith(f'{start}layers.0.downsample.') for n in names)
         renamed = {}
         for name in names:
             if encoder and not name.startswith('encoder.'):
@@ -58,10 +63,16 @@ class Swin(Format):
             if bare.startswith(('head.', 'mask_token')) or bare.endswith(_COMPUTED):
                 continue
             new = re.sub(r'^norm\.', 'norm3.', bare)
+            if timm:
+                new = _TIMM_MERGING.sub(lambda m: f'layers.{int(m[1]) - 1}.{m[2]}', new)
             for pattern, target in _RENAMES:
                 new = pattern.sub(target, new)
             renamed[name] = f'backbone.{new}'
         return renamed
+
+    def lacking(self, names: Collection[str]) -> list[str]:
+        """List what Swin V2 has besides."""
+        return [name for name in names if _V2.search(name)]
 
     def adapt(self, state: dict[str, Tensor]) -> list[str]:
         """Reorder what merges patches."""

@@ -26,12 +26,14 @@ class CheckpointFitHook(Hook):
     or tests with random weights.  This hook accepts every origin that
     :func:`s5_mm.checkpoints.fit_to_model` recognises (MAE, the S5 release, bare
     segmentors, runs with and without teacher), names in one warning what was not
-    used, and stops where nothing or the wrong shape is found, or a detector was trained
-    for other classes (:func:`s5_mm.checkpoints.match_classes`).
+    used, and stops where nothing or the wrong shape is found, the file is of another
+    network than the backbone (:func:`s5_mm.checkpoints.lacking_in`), or a detector was
+    trained for other classes (:func:`s5_mm.checkpoints.match_classes`).
 
     Args:
         mismatch: 'raise' on a tensor of another shape, or 'skip' it: a decoder for
-            other classes starts from random weights.
+            other classes starts from random weights.  On the command line:
+            ``--cfg-options default_hooks.checkpoint_fit.mismatch=skip``.
     """
 
     def __init__(self, mismatch: Literal['raise', 'skip'] = 'raise') -> None:

@@ -117,3 +117,29 @@ def test_the_hosts_own_reader_gives_the_same_features(window, tmp_path):
     with torch.no_grad():
         for a, b in zip(ours(images), theirs(images), strict=True):
             torch.testing.assert_close(a, b)
+
+
+def test_timms_swin_gives_timms_features():
+    """timm merges patches at the start of the next stage, under its number."""
+    timm = pytest.importorskip('timm.models.swin_transformer')
+    torch.manual_seed(0)
+    theirs = timm.SwinTransformer(
+        img_size=64, embed_dim=8, depths=(2, 2), num_heads=(2, 4), window_size=4
+    )
+    theirs = theirs.double().eval()
+    for name, parameter in theirs.named_parameters():
+        if parameter.ndim == 1:
+            nn.init.normal_(parameter, float(name.endswith('weight')), 0.2)
+    ours = _model().double()
+    report = load_into(ours, theirs.state_dict(), 'timm.pth')
+    # The norms of the outputs; timm has none.
+    assert {name for name in report.missing if 'relative' not in name} == {
+        f'norm{stage}.{part}' for stage in range(2) for part in ('weight', 'bias')
+    }
+    for norm in (ours.norm0, ours.norm1):
+        norm.register_forward_hook(lambda module, inputs, output: inputs[0])
+    images = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+    with torch.no_grad():
+        taps = theirs.forward_intermediates(images, intermediates_only=True)
+        for found, expected in zip(ours(images), taps, strict=True):
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
