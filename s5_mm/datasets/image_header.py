@@ -19,6 +19,8 @@ MAX_PIXELS = 2**28
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _TIFF_SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+# GDAL does not read them, or not with more than 8 bits.
+_PILLOW_ALONE = ('AVIF', 'SGI')
 # Colour type of a PNG -> (channels, palette, alpha); PNG specification, 11.2.2.
 _PNG_COLOURS = {
     0: (1, False, False),
@@ -82,6 +84,11 @@ class ImageHeader(NamedTuple):
     alpha: bool = False
     inverted: bool = False
     space: str = 'RGB'
+
+    @property
+    def deep(self) -> bool:
+        """Whether samples have 9 to 16 bits, which rasterio reads and can be scaled."""
+        return 8 < self.bits <= 16 and self.format not in _PILLOW_ALONE
 
 
 def is_address(name: str) -> bool:

@@ -18,7 +18,6 @@ from .image_header import (
     ImageError,
     ImageHeader,
     check_complete,
-    image_format,
     is_address,
     parse_header,
 )
@@ -84,7 +83,7 @@ def read_image(
             window.
     """
     data = _read_bytes(path)
-    if data is None or (sample_range is not None and _is_deep(data, path)):
+    if data is None or (sample_range is not None and parse_header(data, path).deep):
         with open_raster(path) as source:
             header = raster_header(source, path, None if window else MAX_PIXELS)
             check_colours(header, path, alpha, grey, sample_range)
@@ -134,8 +133,8 @@ def decode_image(
         return _opencv(data, _READ_RGB, header, path)
     # The same colours, in the same time, with their alpha.
     image = _opencv(data, cv2.IMREAD_UNCHANGED, header, path)
-    alpha_band = image[..., 3]
-    if empty := 1 - np.count_nonzero(alpha_band) / alpha_band.size:
+    opaque = cv2.extractChannel(image, 3)
+    if empty := 1 - cv2.countNonZero(opaque) / opaque.size:
         note(path, empty)
     return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB)
 
@@ -233,12 +232,6 @@ def _read_bytes(path: str) -> bytes | None:
     if not data:
         raise ImageError(path, 'the file is empty (0 bytes), expected an image')
     return data
-
-
-def _is_deep(data: bytes, path: str) -> bool:
-    """Tell whether a JPEG or PNG has more than 8 bits, which rasterio reads."""
-    kind = image_format(data)
-    return kind is not None and 8 < parse_header(data, path).bits <= 16
 
 
 def _is_transparent(data: bytes, header: ImageHeader) -> bool:

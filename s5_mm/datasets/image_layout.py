@@ -44,12 +44,11 @@ def check_colours(
             f'{found}{header.space} colours{expected}; no option accepts it, convert '
             'the file',
         )
-    deep = 8 < header.bits <= 16
-    if header.bits != 8 and not (deep and sample_range):
+    if header.bits != 8 and not (header.deep and sample_range):
         way = (
-            f'sample_range={advised_range(header)} of s5_mm.LoadImage scales it to 8 '
-            'bits'
-            if deep
+            f'sample_range={advised_range(header)} of s5_mm.LoadImage, such as '
+            '(0, 2047) for 11 bits, scales it to 8 bits'
+            if header.deep
             else 'no option accepts it, rescale the file to 8 bits'
         )
         raise ImageError(path, f'{found}{header.bits}-bit samples{expected}; {way}')
@@ -59,7 +58,7 @@ def check_colours(
         raise ImageError(
             path,
             f'{found}{kind}{header.channels} channels{expected}; no option accepts '
-            'it, convert the file',
+            'it, convert the file, such as gdal_translate -b 1 -b 2 -b 3',
         )
     layout = 'RGBA' if header.channels == 4 else _LAYOUTS[header.channels]
     if header.alpha and alpha == 'error':

@@ -203,15 +203,16 @@ def raster_header(
     layout = source.tags(ns='IMAGE_STRUCTURE')
     bits = source.tags(1, ns='IMAGE_STRUCTURE').get('NBITS')
     space = layout.get('SOURCE_COLOR_SPACE', 'RGB')
+    inverted = layout.get('MINISWHITE') == 'YES'
     header = ImageHeader(
         name,
         source.width,
         source.height,
         source.count,
         int(bits or np.dtype(source.dtypes[0]).itemsize * 8),
-        palette='palette' in kinds,
+        palette='palette' in kinds and not inverted,  # of GDAL's own, white to black
         alpha=kinds[-1] == 'alpha',
-        inverted=layout.get('MINISWHITE') == 'YES',
+        inverted=inverted,
         space=space if space in ('CMYK', 'CIELAB') else 'RGB',
     )
     check_size(header, path, max_pixels)
@@ -251,16 +252,17 @@ def _why_not_opened(path: str, error: Exception) -> str:
 
         codec = reason.rpartition('codec ')[2].rstrip('.')
         return (
-            f'compressed with {codec}, which the installed GDAL {__gdal_version__} '
-            'does not have; compress it anew, such as gdal_translate -co '
-            'COMPRESS=DEFLATE of a GDAL that has it'
+            f'compressed with a codec ({codec}) that GDAL {__gdal_version__} of this '
+            'environment lacks; compress it anew where GDAL has it: gdal_translate '
+            '-co COMPRESS=DEFLATE'
         )
     if is_address(path):
         return f'cannot be opened ({reason})'
     with open(path, 'rb') as file:
         head = file.read(16)
-    if image_format(head) is not None:
-        return f'damaged {image_format(head)}: it cannot be opened ({reason})'
+    kind = 'VRT' if head.startswith(b'<VRTDataset') else image_format(head)
+    if kind is not None:
+        return f'damaged {kind}: it cannot be opened ({reason})'
     return (
         f'not an image: it starts with {head[:12]!r}, expected a JPEG, PNG, TIFF or '
         f'another file that GDAL reads ({reason})'

@@ -102,9 +102,9 @@ def check_high_byte(source: Any, bands: Sequence[int], path: str) -> None:
         ImageError: If the samples span no more than 12 bits.
     """
     low, high = _used_range(source, bands)
-    if high - low >= _ENOUGH:
+    if high - low >= _ENOUGH or high <= low:  # empty and plain images lose nothing
         return
-    ends = (0, 2 ** max(high.bit_length(), 1) - 1) if low <= high // 2 else (low, high)
+    ends = (0, 2 ** high.bit_length() - 1) if low <= high // 2 else (low, high)
     text = (
         f'its 16-bit samples are {low} to {high}, of which the high byte leaves '
         f'{low >> 8} to {high >> 8}; scale them to 8 bits: --sample-range '
@@ -127,4 +127,4 @@ def _used_range(source: Any, bands: Sequence[int]) -> tuple[int, int]:
             low, high = min(low, int(samples.min())), max(high, int(samples.max()))
         if high - low >= _ENOUGH:
             break
-    return (low, high) if high >= 0 else (0, 0)
+    return low, high

@@ -224,7 +224,7 @@ def _read_header(
         header = read_raster_header(path, None)
     else:
         header = parse_header(data, path, None)
-    deep = 8 < header.bits <= 16 and not header.palette
+    deep = header.deep and not header.palette
     if deep and sample_range is None and not (high_byte and header.bits == 16):
         ends = advised_range(header)
         option = ends.strip('()').replace(',', '')
