@@ -161,7 +161,8 @@ def test_vrt_of_the_network(world: Path, name: str, nested: bool) -> None:
 
 
 def test_vrt_with_python(world: Path) -> None:
-    extra = '<PixelFunctionLanguage>Python</PixelFunctionLanguage>'
+    extra = '<PixelFunctionType>f</PixelFunctionType>'
+    extra += '<PixelFunctionLanguage>Python</PixelFunctionLanguage>'
     path = Path(vrt(world / 'python.vrt', extra=extra))
     text = path.read_text().replace(
         '<VRTRasterBand ', '<VRTRasterBand subClass="VRTDerivedRasterBand" '

@@ -157,7 +157,7 @@ def test_pixels_without_data_are_named_once(
         import rasterio
 
         path = write_raster(tmp_path / 'a.tif', bands)
-        with rasterio.open(path, 'r+') as file:  # a.tif.msk
+        with rasterio.open(path, 'r+') as file:
             file.write_mask(hole)
     elif kind == 'alpha.png':
         write(path, np.dstack([pixels, hole]))
