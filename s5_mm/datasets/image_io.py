@@ -128,15 +128,16 @@ def decode_image(
     header = decode_header(data, path)
     check_colours(header, path, alpha, grey)
     if header.format not in ('JPEG', 'PNG'):
-        return np.array(_pillow(data, header, path).convert('RGB'))
+        image = _pillow(data, header, path)
+        if note is not None and header.alpha:
+            _note_alpha(np.array(image.getchannel('A')), path, note)
+        return np.array(image.convert('RGB'))
     if note is None or not _is_transparent(data, header):
         return _opencv(data, _READ_RGB, header, path)
     # The same colours, in the same time, with their alpha.
-    image = _opencv(data, cv2.IMREAD_UNCHANGED, header, path)
-    opaque = cv2.extractChannel(image, 3)
-    if empty := 1 - cv2.countNonZero(opaque) / opaque.size:
-        note(path, empty)
-    return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB)
+    pixels = _opencv(data, cv2.IMREAD_UNCHANGED, header, path)
+    _note_alpha(cv2.extractChannel(pixels, 3), path, note)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)
 
 
 def read_mask(path: str) -> np.ndarray:
@@ -235,10 +236,16 @@ def _read_bytes(path: str) -> bytes | None:
 
 
 def _is_transparent(data: bytes, header: ImageHeader) -> bool:
-    """Tell whether OpenCV finds an alpha channel in a PNG, or a colour that is one."""
+    """Return whether OpenCV finds alpha in a PNG or JPEG, or makes it of a colour."""
     if header.format != 'PNG' or header.alpha:
         return header.alpha
     return header.channels == 3 and b'tRNS' in data[: data.find(b'IDAT')]
+
+
+def _note_alpha(alpha: np.ndarray, path: str, note: NoDataNote) -> None:
+    """Note the share of pixels whose alpha is 0."""
+    if share := 1 - cv2.countNonZero(alpha) / alpha.size:
+        note(path, share)
 
 
 def _opencv(data: bytes, flags: int, header: ImageHeader, path: str) -> np.ndarray:

@@ -29,7 +29,7 @@ def share_without_data(source: Any, window: Window | None = None) -> float:
 def has_data(
     raster: Any, start: int, stop: int, ignore_alpha: bool = False
 ) -> np.ndarray | None:
-    """Tell the pixels of some rows that have data.
+    """Find the pixels of some rows that have data.
 
     Args:
         raster: An open raster.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ HIGH_BYTE: SampleRange = (0, 2**16)
 # The high byte of samples that span less leaves 16 levels of 256, or fewer than half.
 _USELESS, _ENOUGH = 2**12, 2**15
 _ROWS = 256
+_WARNED: set[str] = set()
 
 
 def check_range(sample_range: Sequence[int] | None, owner: str) -> SampleRange | None:
@@ -91,7 +93,7 @@ def check_high_byte(source: Any, bands: Sequence[int], path: str) -> None:
     """Refuse, or warn of, an image whose samples leave little in the high byte.
 
     Rows are read until the samples span half of the 16 bits, which in most images the
-    first do.
+    first do.  A warning names one image of a folder, once per process.
 
     Args:
         source: Open raster of uint16 samples.
@@ -113,7 +115,18 @@ def check_high_byte(source: Any, bands: Sequence[int], path: str) -> None:
     )
     if high - low < _USELESS:
         raise ImageError(path, text)
-    print_log(f'{path}: {text}', 'current', logging.WARNING)
+    _warn_once(os.path.dirname(path), f'{path}: {text}')
+
+
+def _warn_once(folder: str, text: str) -> None:
+    """Warn of the first image of a folder, as a pool of images is opened often."""
+    if folder not in _WARNED:
+        _WARNED.add(folder)
+        print_log(
+            f'{text}. Further images of the folder are not named.',
+            'current',
+            logging.WARNING,
+        )
 
 
 def _used_range(source: Any, bands: Sequence[int]) -> tuple[int, int]:

@@ -117,7 +117,7 @@ def _reporting(
 
 
 class _DataRows:
-    """Tells the pixels of a raster that have data, rows after rows.
+    """Finds the pixels of a raster that have data, rows after rows.
 
     Args:
         raster: The open raster.

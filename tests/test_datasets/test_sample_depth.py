@@ -73,14 +73,18 @@ def test_high_byte_of_a_part_of_the_range_is_a_warning(
     assert level == logging.WARNING
     assert 'are 0 to 10200, of which the high byte leaves 0 to 39;' in text
     assert '--sample-range 0 16383 of tools/segment_raster.py' in text
+    open_rows(path, high_byte=True)  # once for a folder
+    assert len(warnings) == 1
     # No-data counts for nothing, and samples that span the bits for no warning.
-    path = write_raster(
-        tmp_path / 'b.tif', np.where(values, values, 65535), nodata=65535
-    )
+    for folder in ('b', 'c'):
+        (tmp_path / folder).mkdir()
+    holes = np.where(values, values, 65535)
+    path = write_raster(tmp_path / 'b/b.tif', holes, nodata=65535)
     open_rows(path, high_byte=True)
     assert warnings[1][0].startswith(f'{path}: its 16-bit samples are 1 to 10200')
-    open_rows(write_raster(tmp_path / 'c.tif', deep(0, 40000)), high_byte=True)
-    open_rows(write_raster(tmp_path / 'd.tif', values.astype(np.uint8)), high_byte=True)
+    open_rows(write_raster(tmp_path / 'c/c.tif', deep(0, 40000)), high_byte=True)
+    eight = write_raster(tmp_path / 'c/d.tif', values.astype(np.uint8))
+    open_rows(eight, high_byte=True)
     assert len(warnings) == 2
 
 
@@ -137,7 +141,7 @@ def test_ranges_that_are_none() -> None:
 
 # -- pixels without data ---------------------------------------------------------------
 @pytest.mark.parametrize(
-    'kind', ['value', 'mask', 'alpha.tif', 'alpha.png', 'colour', 'la']
+    'kind', ['value', 'mask', 'alpha.tif', 'alpha.png', 'colour', 'la', 'webp']
 )
 def test_pixels_without_data_are_named_once(
     tmp_path: Path, warnings: list, kind: str
@@ -161,6 +165,9 @@ def test_pixels_without_data_are_named_once(
             file.write_mask(hole)
     elif kind == 'alpha.png':
         write(path, np.dstack([pixels, hole]))
+    elif kind == 'webp':
+        path = tmp_path / 'a.webp'
+        write(path, np.dstack([pixels, hole]), lossless=True, exact=True)
     elif kind == 'la':
         write(path, np.dstack([pixels[..., 0], hole]))
     else:

@@ -218,7 +218,7 @@ def open_rows(
 def _read_header(
     path: str, high_byte: bool, sample_range: SampleRange | None
 ) -> tuple[ImageHeader, bool]:
-    """Read and check a header; also tell whether rasterio alone reads the file."""
+    """Read and check a header; also return whether rasterio alone reads the file."""
     data = _head(path)
     if data is None:
         header = read_raster_header(path, None)
