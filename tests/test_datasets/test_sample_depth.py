@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 from PIL import Image
+from torch.utils.data import DataLoader, Dataset
 
 from s5_mm.datasets import LoadImage
 from s5_mm.datasets.image_io import ImageError
+from s5_mm.datasets.image_source import ImageFile, ImageWindow
 from s5_mm.datasets.patches.image_rows import open_rows
 from s5_mm.datasets.sample_depth import check_range
 
 from .files import picture, write
-from .rasters import write_raster
+from .rasters import rasterio, write_raster
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 
@@ -158,8 +161,6 @@ def test_pixels_without_data_are_named_once(
         four = np.concatenate([bands, hole[None]])
         path = write_raster(tmp_path / 'a.tif', four, photometric='RGB', alpha='yes')
     elif kind == 'mask':
-        import rasterio
-
         path = write_raster(tmp_path / 'a.tif', bands)
         with rasterio.open(path, 'r+') as file:
             file.write_mask(hole)
@@ -193,3 +194,42 @@ def test_images_with_data_everywhere_are_not_named(
     for path in sorted(tmp_path.iterdir()):
         assert load(str(path)).shape == (32, 40, 3)
     assert warnings == []
+
+
+def test_one_worker_names_them(tmp_path: Path) -> None:
+    class Files(Dataset):
+        def __len__(self) -> int:
+            return 8
+
+        def __getitem__(self, index: int) -> int:
+            return loader.transform({'img_path': path})['img'].shape[0]
+
+    holes = np.dstack([picture(), np.zeros((32, 40), np.uint8)])
+    path, loader = write(tmp_path / 'a.png', holes), LoadImage('drop')
+    MMLogger.get_instance(str(tmp_path), log_file=str(tmp_path / 'run.log'))
+    loaded = DataLoader(Files(), num_workers=2, multiprocessing_context='fork')
+    assert [int(rows) for rows in loaded] == [32] * 8
+    output = (tmp_path / 'run.log').read_text()
+    assert output.count('a.png: 100.0% of the pixels have no data') == 1
+
+
+def test_windows_of_large_images(tmp_path: Path) -> None:
+    values = deep(0, 2047)
+    values[:, 12:14] = 9
+    path = write_raster(tmp_path / 'a.tif', values, nodata=9)
+    window = ImageWindow(path, (5, 10, 30, 20), size=32)
+    noted: dict[str, float] = {}
+    got = window.read_image('error', 'error', (0, 2047), noted.__setitem__)
+    want = np.round(values[:, 10:30, 5:35] / 2047 * 255).transpose(1, 2, 0)
+    np.testing.assert_array_equal(got[:20, :30], want)
+    with rasterio.open(path) as file:
+        mask = file.dataset_mask(window=((10, 30), (5, 35)))
+    assert noted == {path: (mask == 0).mean()}
+    assert noted[path] >= 0.1
+
+
+def test_headers_are_checked_as_images_are_read(tmp_path: Path) -> None:
+    source = ImageFile(write_raster(tmp_path / 'a.tif', deep(0, 2047)))
+    assert LoadImage(sample_range=(0, 2047)).check_header(source).bits == 16
+    with pytest.raises(ImageError, match='16-bit samples'):
+        LoadImage().check_header(source)
