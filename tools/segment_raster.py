@@ -38,6 +38,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--high-byte', action='store_true', help='upper 8 of 16-bit samples'
     )
+    sides = dict(type=int, nargs=2, metavar=('LOW', 'HIGH'))
+    text = 'samples of more than 8 bits that become 0 and 255, such as 0 2047'
+    parser.add_argument('--sample-range', **sides, help=text)
+    text = 'take no pixel for one without data because of an alpha band'
+    parser.add_argument('--ignore-alpha', action='store_true', help=text)
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
     parser.add_argument(
         '--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE'
@@ -60,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         windows,
     )
     progress = ProgressLine('segment', 'windows')
-    segment_raster(network, args.image, args.out, args.high_byte, progress)
+    options = dict(sample_range=args.sample_range, ignore_alpha=args.ignore_alpha)
+    segment_raster(network, args.image, args.out, args.high_byte, progress, **options)
 
 
 if __name__ == '__main__':

@@ -19,6 +19,8 @@ MAX_PIXELS = 2**28
 
 _PNG_SIGNATURE = b'\x89PNG\r\n\x1a\n'
 _TIFF_SIGNATURES = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+# GDAL does not read them, or not with more than 8 bits.
+_PILLOW_ALONE = ('AVIF', 'SGI')
 # Colour type of a PNG -> (channels, palette, alpha); PNG specification, 11.2.2.
 _PNG_COLOURS = {
     0: (1, False, False),
@@ -68,6 +70,9 @@ class ImageHeader(NamedTuple):
         bits: Bits of a sample.
         palette: Whether the samples are indices into a palette.
         alpha: Whether the last channel is transparency.
+        inverted: Whether 0 is white, as in TIFF files of faxes and scans.
+        space: ``'RGB'`` for grey too, or ``'CMYK'`` or ``'CIELAB'``, which GDAL turns
+            into RGBA.
     """
 
     format: str
@@ -77,6 +82,22 @@ class ImageHeader(NamedTuple):
     bits: int = 8
     palette: bool = False
     alpha: bool = False
+    inverted: bool = False
+    space: str = 'RGB'
+
+    @property
+    def deep(self) -> bool:
+        """Whether samples have 9 to 16 bits, which rasterio reads and can be scaled."""
+        return 8 < self.bits <= 16 and self.format not in _PILLOW_ALONE
+
+
+def is_address(name: str) -> bool:
+    """Return whether a name is for GDAL to find, not for the file system.
+
+    Args:
+        name: ``https://...``, ``zip+file://...``, ``/vsicurl/...`` or a path.
+    """
+    return '://' in name or name.startswith('/vsi')
 
 
 def image_format(data: bytes) -> str | None:
@@ -242,14 +263,31 @@ def _parse_other(data: bytes, path: str) -> ImageHeader:
     try:
         with Image.open(io.BytesIO(data)) as image:
             kind, mode, (width, height) = image.format, image.mode, image.size
+            frames = getattr(image, 'n_frames', 1)
+            bits = _stored_bits(image, data)
     except Exception as error:
         raise ImageError(
             path,
             f'not an image: it starts with {data[:12]!r}, expected a JPEG, PNG or '
             'TIFF file',
         ) from error
-    bits = {'1': 1, 'I': 32, 'F': 32}.get(mode, 16 if ';16' in mode else 8)
+    if frames > 1:
+        raise ImageError(path, f'{kind} of {frames} frames, expected one image')
     channels = len(Image.new(mode, (1, 1)).getbands())
     alpha = mode in ('LA', 'PA', 'RGBA', 'La', 'RGBa')
     palette = mode in ('P', 'PA')
     return ImageHeader(kind or mode, width, height, channels, bits, palette, alpha)
+
+
+def _stored_bits(image: Image.Image, data: bytes) -> int:
+    """Find the bits of a sample where Pillow's mode hides that it takes the upper 8."""
+    if image.format == 'JPEG2000' and (start := data.find(b'\xff\x4f\xff\x51')) >= 0:
+        return (data[start + 42] & 0x7F) + 1  # Ssiz of the first component
+    if image.format == 'PPM' and image.tile[0][0] in ('ppm', 'ppm_plain'):
+        return max(image.tile[0][3][1].bit_length(), 8)  # of the largest value
+    if image.format == 'SGI':
+        return 8 * data[3]
+    if image.format == 'AVIF' and (config := data.find(b'av1C')) >= 0:
+        return 10 if data[config + 6] & 0x40 else 8
+    mode = image.mode
+    return {'1': 1, 'I': 32, 'F': 32}.get(mode, 16 if ';16' in mode else 8)

@@ -7,7 +7,7 @@ PNG 8.2 against 9.4, one thread); what decides whether it is good are its own by
 from __future__ import annotations
 
 import io
-from typing import Literal
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -18,18 +18,33 @@ from .image_header import (
     ImageError,
     ImageHeader,
     check_complete,
-    image_format,
+    is_address,
     parse_header,
 )
-from .raster_io import Window, check_window, read_tiff, read_tiff_header
+from .image_layout import (
+    AlphaPolicy,
+    GreyPolicy,
+    check_colours,
+    check_mask_layout,
+)
+from .raster_io import (
+    Window,
+    check_window,
+    is_raster,
+    open_raster,
+    raster_header,
+    read_raster,
+    read_raster_header,
+)
+from .raster_mask import share_without_data
+from .sample_depth import SampleRange, to_8_bits
 
 __all__ = ['ImageError', 'ImageHeader', 'read_header', 'read_image', 'read_mask']
 
-AlphaPolicy = Literal['error', 'drop']
-GreyPolicy = Literal['error', 'repeat']
+NoDataNote = Callable[[str, float], None]
+"""Called with the name of an image and the share of its pixels without data."""
 
 _READ_RGB = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # OpenCV 4.11
-_LAYOUTS = {1: 'greyscale', 2: 'greyscale with alpha', 3: 'RGB', 4: '4 channels'}
 
 
 def read_image(
@@ -37,18 +52,27 @@ def read_image(
     alpha: AlphaPolicy = 'error',
     grey: GreyPolicy = 'error',
     window: Window | None = None,
+    sample_range: SampleRange | None = None,
+    note: NoDataNote | None = None,
 ) -> np.ndarray:
     """Read an 8-bit RGB image, or a window of it.
 
     Args:
-        path: The file: JPEG, PNG, TIFF (through rasterio) or another format that
-            Pillow reads.  The format is told from the bytes, not from the suffix,
-            and the EXIF orientation is not applied: a mask has none.
+        path: The file: JPEG, PNG, TIFF or what else GDAL (through rasterio) or Pillow
+            reads; or an address that GDAL reads, such as ``https://...``,
+            ``zip+file://...!...`` and ``/vsicurl/...``.  The format is told from the
+            bytes, not from the suffix, and the EXIF orientation is not applied: a mask
+            has none.
         alpha: ``'drop'`` reads the colours of an image with an alpha channel and
             forgets its alpha.
-        grey: ``'repeat'`` reads a greyscale image with its channel three times.
-        window: x, y, width and height in pixels.  Of a TIFF no more is decoded; other
-            formats have no random access.  None: all of the image.
+        grey: ``'repeat'`` reads a greyscale image with its channel three times; one
+            whose 0 is white is inverted.
+        window: x, y, width and height in pixels.  Of a raster no more is decoded; JPEG
+            and PNG have no random access.  None: all of the image.
+        sample_range: Samples that become 0 and 255, of images of 9 to 16 bits; those
+            of 8 bits stay.  None refuses more than 8 bits.
+        note: Told of pixels without data (no-data value, mask or alpha 0), which are
+            read as image all the same.
 
     Returns:
         uint8, shape (H, W, 3), RGB.
@@ -59,14 +83,19 @@ def read_image(
             window.
     """
     data = _read_bytes(path)
-    if image_format(data) == 'TIFF':
-        bands, header = read_tiff(path, window)
-        check_colours(header, path, alpha, grey)
-        if bands.dtype != np.uint8:
-            raise ImageError(path, f'{bands.dtype} samples, expected uint8')
-        bands = bands[:3] if header.channels >= 3 else bands[[0, 0, 0]]
+    if data is None or (sample_range is not None and parse_header(data, path).deep):
+        with open_raster(path) as source:
+            header = raster_header(source, path, None if window else MAX_PIXELS)
+            check_colours(header, path, alpha, grey, sample_range)
+            bands = read_raster(source, path, window)
+            if note is not None and (share := share_without_data(source, window)):
+                note(path, share)
+        bands = to_8_bits(
+            bands[:3] if header.channels >= 3 else bands[:1], header, path, sample_range
+        )
+        bands = bands if len(bands) == 3 else bands[[0, 0, 0]]
         return np.ascontiguousarray(bands.transpose(1, 2, 0))
-    image = decode_image(data, path, alpha, grey)
+    image = decode_image(data, path, alpha, grey, note)
     if window is None:
         return image
     x, y, width, height = window
@@ -75,15 +104,20 @@ def read_image(
 
 
 def decode_image(
-    data: bytes, path: str, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+    data: bytes,
+    path: str,
+    alpha: AlphaPolicy = 'error',
+    grey: GreyPolicy = 'error',
+    note: NoDataNote | None = None,
 ) -> np.ndarray:
-    """Decode an 8-bit RGB image from the bytes of a file that is no TIFF.
+    """Decode an 8-bit RGB image from the bytes of a JPEG, PNG or what Pillow reads.
 
     Args:
         data: All of its bytes.
         path: Its name, for messages.
         alpha: See :func:`read_image`.
         grey: See :func:`read_image`.
+        note: See :func:`read_image`.
 
     Returns:
         uint8, shape (H, W, 3), RGB.
@@ -94,8 +128,16 @@ def decode_image(
     header = decode_header(data, path)
     check_colours(header, path, alpha, grey)
     if header.format not in ('JPEG', 'PNG'):
-        return np.array(_pillow(data, header, path).convert('RGB'))
-    return _opencv(data, _READ_RGB, header, path)
+        image = _pillow(data, header, path)
+        if note is not None and header.alpha:
+            _note_alpha(np.array(image.getchannel('A')), path, note)
+        return np.array(image.convert('RGB'))
+    if note is None or not _is_transparent(data, header):
+        return _opencv(data, _READ_RGB, header, path)
+    # The same colours, in the same time, with their alpha.
+    pixels = _opencv(data, cv2.IMREAD_UNCHANGED, header, path)
+    _note_alpha(cv2.extractChannel(pixels, 3), path, note)
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGB)
 
 
 def read_mask(path: str) -> np.ndarray:
@@ -115,10 +157,10 @@ def read_mask(path: str) -> np.ndarray:
             channels, is a JPEG, or holds values outside 0..255.
     """
     data = _read_bytes(path)
-    if image_format(data) == 'TIFF':
-        bands, header = read_tiff(path)
-        check_mask_layout(header, path)
-        return _as_ids(bands[0], path)
+    if data is None:
+        with open_raster(path) as source:
+            check_mask_layout(raster_header(source, path), path)
+            return _as_ids(read_raster(source, path)[0], path)
     header = parse_header(data, path)
     check_mask_layout(header, path)
     check_complete(data, header, path)
@@ -136,7 +178,7 @@ def read_header(path: str, whole: bool = True) -> ImageHeader:
 
     Args:
         path: The file.
-        whole: Refuse a TIFF that is too large to be decoded whole; windows of it are
+        whole: Refuse a raster that is too large to be decoded whole; windows of it are
             read all the same.
 
     Returns:
@@ -146,13 +188,13 @@ def read_header(path: str, whole: bool = True) -> ImageHeader:
         ImageError: If the file is missing, empty, truncated or no image.
     """
     data = _read_bytes(path)
-    if image_format(data) == 'TIFF':
-        return read_tiff_header(path, MAX_PIXELS if whole else None)
+    if data is None:
+        return read_raster_header(path, MAX_PIXELS if whole else None)
     return decode_header(data, path)
 
 
 def decode_header(data: bytes, path: str) -> ImageHeader:
-    """Read what the bytes of a file that is no TIFF declare, and whether all are there.
+    """Read what the bytes of a file declare that rasterio does not read.
 
     Args:
         data: All of its bytes.
@@ -169,87 +211,18 @@ def decode_header(data: bytes, path: str) -> ImageHeader:
     return header
 
 
-def check_colours(
-    header: ImageHeader, path: str, alpha: AlphaPolicy, grey: GreyPolicy
-) -> None:
-    """Refuse an image that is not 8-bit RGB, unless an option accepts it.
-
-    Args:
-        header: What the file declares.
-        path: The file.
-        alpha: See :func:`read_image`.
-        grey: See :func:`read_image`.
-
-    Raises:
-        ImageError: If it is refused.
-    """
-    found, expected = f'{header.format} with ', ', expected 8-bit RGB'
-    if header.palette:
-        raise ImageError(
-            path,
-            f'{found}a palette{expected}; no option accepts it, convert the file',
-        )
-    if header.bits != 8:
-        raise ImageError(
-            path,
-            f'{found}{header.bits}-bit samples{expected}; no option accepts it, '
-            'rescale the file to 8 bits',
-        )
-    colours = header.channels - header.alpha
-    if colours not in (1, 3):
-        kind = 'CMYK or ' if header.channels == 4 else ''
-        raise ImageError(
-            path,
-            f'{found}{kind}{header.channels} channels{expected}; no option accepts '
-            'it, convert the file',
-        )
-    layout = 'RGBA' if header.channels == 4 else _LAYOUTS[header.channels]
-    if header.alpha and alpha == 'error':
-        raise ImageError(
-            path,
-            f"{found}an alpha channel ({layout}){expected}; alpha='drop' of "
-            's5_mm.LoadImage accepts it',
-        )
-    if colours == 1 and grey == 'error':
-        raise ImageError(
-            path,
-            f"{found}one channel ({layout}){expected}; grey='repeat' of "
-            's5_mm.LoadImage accepts it',
-        )
-
-
-def check_mask_layout(header: ImageHeader, path: str) -> None:
-    """Refuse a file that cannot hold one class id per pixel.
-
-    Args:
-        header: What the file declares.
-        path: The file.
-
-    Raises:
-        ImageError: If it is a JPEG or has more than one channel.
-    """
-    expected = 'expected one channel of class ids'
-    if header.format == 'JPEG':
-        raise ImageError(
-            path, f'JPEG mask, {expected}; JPEG changes values, use PNG or TIFF'
-        )
-    if header.channels != 1:
-        layout = 'RGBA' if header.alpha and header.channels == 4 else None
-        layout = layout or _LAYOUTS.get(header.channels, f'{header.channels} channels')
-        raise ImageError(
-            path, f'{layout} mask, {expected}; convert its colours to ids first'
-        )
-
-
-def _read_bytes(path: str) -> bytes:
-    """Read a file, of a TIFF only what tells that it is one."""
+def _read_bytes(path: str) -> bytes | None:
+    """Read a file; None if it is one that rasterio reads itself."""
+    if is_address(path):
+        return None
     try:
         # Unbuffered: two copies of the file less.
         with open(path, 'rb', buffering=0) as file:
-            data = file.read(16)
-            if image_format(data) != 'TIFF':  # rasterio reads those itself
-                file.seek(0)
-                data = file.read()
+            data = file.read(256)
+            if data and is_raster(path, data):
+                return None
+            file.seek(0)
+            data = file.read()
     except FileNotFoundError as error:
         raise ImageError(path, 'the file does not exist') from error
     except IsADirectoryError as error:
@@ -260,6 +233,19 @@ def _read_bytes(path: str) -> bytes:
     if not data:
         raise ImageError(path, 'the file is empty (0 bytes), expected an image')
     return data
+
+
+def _is_transparent(data: bytes, header: ImageHeader) -> bool:
+    """Return whether OpenCV finds alpha in a PNG or JPEG, or makes it of a colour."""
+    if header.format != 'PNG' or header.alpha:
+        return header.alpha
+    return header.channels == 3 and b'tRNS' in data[: data.find(b'IDAT')]
+
+
+def _note_alpha(alpha: np.ndarray, path: str, note: NoDataNote) -> None:
+    """Note the share of pixels whose alpha is 0."""
+    if share := 1 - cv2.countNonZero(alpha) / alpha.size:
+        note(path, share)
 
 
 def _opencv(data: bytes, flags: int, header: ImageHeader, path: str) -> np.ndarray:

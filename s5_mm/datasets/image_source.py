@@ -10,15 +10,16 @@ import numpy as np
 from .filling import SmallPolicy, fill_up
 from .image_header import ImageError, ImageHeader
 from .image_io import (
-    AlphaPolicy,
-    GreyPolicy,
+    NoDataNote,
     decode_header,
     decode_image,
     read_header,
     read_image,
 )
+from .image_layout import AlphaPolicy, GreyPolicy
 from .open_files import OpenFiles
 from .raster_io import Window, check_window
+from .sample_depth import SampleRange
 
 TAR_BLOCK = 512
 """Bytes of the header of a member, and what members are padded to."""
@@ -34,9 +35,16 @@ class ImageSource(Protocol):
     name: str
 
     def read_image(
-        self, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+        self,
+        alpha: AlphaPolicy = 'error',
+        grey: GreyPolicy = 'error',
+        sample_range: SampleRange | None = None,
+        note: NoDataNote | None = None,
     ) -> np.ndarray:
-        """Read the pixels, uint8, (H, W, 3), RGB, as :func:`.image_io.read_image`."""
+        """Read the pixels, uint8, (H, W, 3), RGB, as :func:`.image_io.read_image`.
+
+        Crops in shards have 8 bits already, and no use for ``sample_range``.
+        """
 
     def read_header(self) -> ImageHeader:
         """Read what the image declares, as :func:`.image_io.read_header`."""
@@ -53,10 +61,14 @@ class ImageFile:
     name: str
 
     def read_image(
-        self, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+        self,
+        alpha: AlphaPolicy = 'error',
+        grey: GreyPolicy = 'error',
+        sample_range: SampleRange | None = None,
+        note: NoDataNote | None = None,
     ) -> np.ndarray:
         """See :class:`ImageSource`."""
-        return read_image(self.name, alpha, grey)
+        return read_image(self.name, alpha, grey, None, sample_range, note)
 
     def read_header(self) -> ImageHeader:
         """See :class:`ImageSource`."""
@@ -81,10 +93,14 @@ class ImageWindow:
     small: SmallPolicy = 'reflect'
 
     def read_image(
-        self, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+        self,
+        alpha: AlphaPolicy = 'error',
+        grey: GreyPolicy = 'error',
+        sample_range: SampleRange | None = None,
+        note: NoDataNote | None = None,
     ) -> np.ndarray:
         """See :class:`ImageSource`."""
-        pixels = read_image(self.name, alpha, grey, self.window)
+        pixels = read_image(self.name, alpha, grey, self.window, sample_range, note)
         return pixels if self.size is None else fill_up(pixels, self.size, self.small)
 
     def read_header(self) -> ImageHeader:
@@ -121,10 +137,14 @@ class ShardMember:
         return f'{self.shard}:{self.member}'
 
     def read_image(
-        self, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+        self,
+        alpha: AlphaPolicy = 'error',
+        grey: GreyPolicy = 'error',
+        sample_range: SampleRange | None = None,
+        note: NoDataNote | None = None,
     ) -> np.ndarray:
         """See :class:`ImageSource`."""
-        return decode_image(self.read(), self.name, alpha, grey)
+        return decode_image(self.read(), self.name, alpha, grey, note)
 
     def read_header(self) -> ImageHeader:
         """See :class:`ImageSource`."""

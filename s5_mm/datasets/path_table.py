@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .image_header import is_address
 from .shared_arrays import SharedArrays
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff')
@@ -219,11 +220,12 @@ class PathTable(Sequence[str]):
         return {'img_path': self[index]}
 
     def exists(self, index: int) -> bool:
-        """Tell whether a file is there."""
-        return os.path.exists(self[index])
+        """Tell whether a file is there; an address is taken to lead somewhere."""
+        return is_address(self.name(index)) or os.path.exists(self[index])
 
     def __getitem__(self, index: int) -> str:  # type: ignore[override]
-        return os.path.join(self.root, self.name(index))
+        name = self.name(index)
+        return name if is_address(name) else os.path.join(self.root, name)
 
     def __iter__(self) -> Iterator[str]:
         return (self[index] for index in range(len(self)))

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import math
 import os
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from mmengine.logging import print_log
 from torch import Tensor
 
-from s5_mm.checkpoints import whole_file
-from s5_mm.datasets.image_header import ImageError
+from s5_mm.datasets.image_header import ImageError, is_address
 from s5_mm.datasets.patches.image_rows import open_rows
-from s5_mm.datasets.raster_io import open_raster
+from s5_mm.datasets.raster_io import block_cache, open_raster, reason_of
+from s5_mm.datasets.raster_mask import has_data, is_alpha
+from s5_mm.datasets.sample_depth import check_range
 from s5_mm.models.segmentors.inference import Predict, window_starts
 
 from .banded_slide import banded_slide
+from .label_writer import NO_DATA, LabelWriter, whole_raster
 from .window_network import WindowNetwork
-
-NO_DATA = 255
-_TILE = 512
-# MB of decoded and of unwritten blocks that GDAL keeps; its default is 5 % of memory.
-_CACHE = 64
 
 
 def segment_raster(
@@ -33,27 +30,43 @@ def segment_raster(
     target: str,
     high_byte: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    sample_range: Sequence[int] | None = None,
+    ignore_alpha: bool = False,
 ) -> None:
     """Segment an image of any height.
 
     Args:
         network: What sees the windows.
-        source: PNG, JPEG or TIFF, 8-bit RGB or grey; alpha and no-data value mark
-            pixels without data.
+        source: PNG, JPEG, TIFF or what else GDAL reads, by its path or by an address
+            such as ``https://...``, 8-bit RGB or grey; alpha, mask and no-data value
+            mark pixels without data.
         target: The GeoTIFF: uint8, tiles of 512 pixels, deflated, with the
-            georeference of ``source``, the palette, the names of the classes (tag
+            georeference of ``source``, a palette, the names of the classes (tag
             ``classes`` of the band, JSON) and 255 where ``source`` has no data.  It
-            appears whole or not at all.
+            appears whole or not at all, and the sidecars of an old one go.
         high_byte: Take the upper byte of 16-bit samples.
         progress: Called with the windows seen and the windows in all.
+        sample_range: Samples of 9 to 16 bits that become 0 and 255; None takes the
+            network's, unless ``high_byte`` is set.
+        ignore_alpha: Take the alpha band for one without meaning.
 
     Raises:
         ImageError: ``source`` cannot be read, or is ``target``.
         OSError: ``target`` cannot be written.
+        ValueError: ``sample_range`` is none, or given with ``high_byte``.
     """
-    if os.path.exists(target) and os.path.samefile(source, target):
+    if sample_range is not None and high_byte:
+        raise ValueError(
+            f'--sample-range {sample_range} and --high-byte are two ways to scale the '
+            'same samples, expected one'
+        )
+    sample_range = check_range(sample_range, 'segment_raster')
+    if sample_range is None and not high_byte:
+        sample_range = network.sample_range
+    local = os.path.exists(target) and not is_address(source)
+    if local and os.path.exists(source) and os.path.samefile(source, target):
         raise ImageError(source, 'is the output too; expected another file')
-    pixels = open_rows(source, high_byte)
+    pixels = open_rows(source, high_byte, sample_range=sample_range)
     try:
         with open_raster(source, 'image') as raster:
             size = (raster.height, raster.width)
@@ -65,12 +78,15 @@ def segment_raster(
                 network.prepare,
                 network.threshold,
             )
-            with whole_file(target, lambda aside: _check(aside, target, size)) as aside:
+            data = _DataRows(raster, source, ignore_alpha)
+            with whole_raster(target, raster) as aside:
                 done = 0
-                with LabelWriter(str(aside), target, raster, network) as writer:
+                with LabelWriter(aside, target, raster, network) as writer:
                     for rows in labels:
                         ids = rows.to('cpu').numpy().astype(np.uint8)
-                        ids[~_has_data(raster, source, done, done + len(ids))] = NO_DATA
+                        seen = data.read(done, done + len(ids))
+                        if seen is not None:
+                            ids[~seen] = NO_DATA
                         writer.write(ids)
                         done += len(ids)
     finally:
@@ -100,130 +116,48 @@ def _reporting(
     return predict
 
 
-class LabelWriter:
-    """Writes rows of labels into a tiled GeoTIFF, each tile once.
+class _DataRows:
+    """Finds the pixels of a raster that have data, rows after rows.
 
     Args:
-        path: The file to write.
-        name: What messages call it.
-        like: Open raster whose size and georeference it gets.
-        network: Has classes and palette.
-
-    Raises:
-        OSError: It cannot be written.
+        raster: The open raster.
+        source: Its name.
+        ignore_alpha: See :func:`segment_raster`.
     """
 
-    def __init__(self, path: str, name: str, like: Any, network: WindowNetwork) -> None:
-        import rasterio
+    def __init__(self, raster: Any, source: str, ignore_alpha: bool) -> None:
+        self.raster, self.source, self.ignore_alpha = raster, source, ignore_alpha
+        count = raster.count
+        self._alpha = count if is_alpha(raster, count) and not ignore_alpha else None
 
-        self.name = name
-        self._env = rasterio.Env(GDAL_CACHEMAX=_CACHE)
-        self._rows = np.empty((0, like.width), np.uint8)
-        self._written = 0
-        profile = dict(
-            driver='GTiff',
-            width=like.width,
-            height=like.height,
-            count=1,
-            dtype='uint8',
-            nodata=NO_DATA,
-            tiled=True,
-            blockxsize=_TILE,
-            blockysize=_TILE,
-            compress='deflate',
-            bigtiff='if_safer',
-            crs=like.crs,
-        )
-        if not like.transform.is_identity:
-            profile['transform'] = like.transform
-        with self._env:
-            self._file: Any = self._guarded(rasterio.open, path, 'w', **profile)
-            points, system = like.gcps
-            if points:
-                self._file.gcps = (points, system)
-            if like.rpcs is not None:
-                self._file.rpcs = like.rpcs
-            self._file.update_tags(1, classes=json.dumps(list(network.classes)))
-            if network.palette is not None:
-                colours = {i: tuple(rgb) for i, rgb in enumerate(network.palette)}
-                self._file.write_colormap(1, {**colours, NO_DATA: (0, 0, 0, 0)})
-
-    def write(self, labels: np.ndarray) -> None:
-        """Write the next rows.
-
-        Args:
-            labels: uint8, (rows, W).
-
-        Raises:
-            OSError: They cannot be written.
-        """
-        self._rows = np.concatenate([self._rows, labels])
-        last = self._written + len(self._rows) == self._file.height
-        self._flush(len(self._rows) if last else len(self._rows) // _TILE * _TILE)
-
-    def __enter__(self) -> LabelWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with self._env:
-            self._guarded(self._file.close)
-
-    def _flush(self, count: int) -> None:
-        """Write the first rows of those that are kept, whole tiles."""
-        if not count:
-            return
-        rows, self._rows = self._rows[:count], self._rows[count:]
-        window = ((self._written, self._written + count), (0, self._file.width))
-        with self._env:
-            self._guarded(self._file.write, rows, 1, window=window)
-        self._written += count
-
-    def _guarded(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call rasterio, and name the file where that fails."""
-        from rasterio.errors import RasterioError
-
+    def read(self, start: int, stop: int) -> np.ndarray | None:
+        """Read rows, bool (stop - start, W); None where all pixels have data."""
         try:
-            return call(*args, **kwargs)
-        except RasterioError as error:
-            raise OSError(
-                f'{self.name}: cannot be written ({error.__cause__ or error})'
+            with block_cache():
+                if self._alpha is not None:
+                    self._look_at_alpha(start, stop)
+                return has_data(self.raster, start, stop, self.ignore_alpha)
+        except Exception as error:
+            raise ImageError(
+                self.source,
+                f'truncated or damaged: the mask of rows {start} to {stop} cannot be '
+                f'decoded ({reason_of(error)})',
             ) from error
 
-
-def _has_data(raster: Any, source: str, start: int, stop: int) -> np.ndarray | bool:
-    """Tell the pixels of rows that have data, (rows, W)."""
-    import rasterio
-    from rasterio.enums import MaskFlags
-
-    if all(MaskFlags.all_valid in flags for flags in raster.mask_flag_enums):
-        return np.ones((stop - start, raster.width), bool)
-    try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE):
-            window = ((start, stop), (0, raster.width))
-            return raster.dataset_mask(window=window) > 0
-    except Exception as error:
-        raise ImageError(
-            source,
-            f'truncated or damaged: the mask of rows {start} to {stop} cannot be '
-            f'decoded ({error.__cause__ or error})',
-        ) from error
-
-
-def _check(aside: str, target: str, size: tuple[int, int]) -> None:
-    """Refuse a file whose last tile cannot be read: GDAL closes full disks silently."""
-    import rasterio
-
-    try:
-        with rasterio.open(aside) as file:
-            height, width = size
-            file.read(1, window=((height - 1, height), (0, width)))
-    except Exception as error:
-        raise OSError(
-            f'{target}: what was written cannot be read ({error.__cause__ or error}); '
-            'is the disk full?'
-        ) from error
+    def _look_at_alpha(self, start: int, stop: int) -> None:
+        """Warn, once, of an alpha band that looks like a band of another kind."""
+        window = ((start, stop), (0, self.raster.width))
+        values = self.raster.read(self._alpha, window=window)
+        most = np.iinfo(values.dtype).max if values.dtype.kind == 'u' else 1
+        others = np.count_nonzero((values != 0) & (values != most)) / values.size
+        if others:
+            empty = np.count_nonzero(values == 0) / values.size
+            print_log(
+                f'{self.source}: band {self._alpha} is declared as alpha, but '
+                f'{others:.1%} of rows {start} to {stop} are neither 0 nor {most}; its '
+                f'zeros ({empty:.1%}) are written as no data. Is it infrared? '
+                '--ignore-alpha takes all pixels for data',
+                'current',
+                logging.WARNING,
+            )
+            self._alpha = None

@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from s5_mm.checkpoints import CheckpointError, load_address, load_into
+from s5_mm.datasets.sample_depth import SampleRange, check_range
 from s5_mm.models.segmentors import MultiDatasetSegmentor, SemiBaseSegmentor
 from s5_mm.models.segmentors.inference import Predict
 from s5_mm.registry import MODELS
@@ -35,6 +36,8 @@ class WindowNetwork:
         threshold: Of a single channel.
         classes: Names by label.
         palette: RGB by label, None where neither checkpoint nor config has one.
+        sample_range: How its images of more than 8 bits were scaled, see
+            ``s5_mm.LoadImage``.
     """
 
     predict: Predict
@@ -43,6 +46,7 @@ class WindowNetwork:
     threshold: float
     classes: Sequence[str]
     palette: Sequence[Sequence[int]] | None
+    sample_range: SampleRange | None = None
 
 
 def load_network(
@@ -105,6 +109,7 @@ def load_network(
         threshold=getattr(head, 'threshold', None) or 0.3,
         classes=tuple(info['classes']),
         palette=info.get('palette'),
+        sample_range=_sample_range(cfg, dataset),
     )
 
 
@@ -183,6 +188,13 @@ def _preparation(
         return torch.stack(ready) if isinstance(ready, list) else ready
 
     return prepare
+
+
+def _sample_range(cfg: Config, dataset: str | None) -> SampleRange | None:
+    """Read how the config loads images of more than 8 bits."""
+    steps = _dataset_config(cfg, dataset).get('pipeline') or ()
+    ends = [step['sample_range'] for step in steps if step.get('sample_range')]
+    return check_range(ends[0], f'{cfg.filename}, LoadImage') if ends else None
 
 
 def _dataset_config(cfg: Config, dataset: str | None) -> dict:

@@ -110,10 +110,11 @@ def test_windows_of_a_tiff_that_is_too_large_to_be_decoded_whole(
     windows = [dataset.get_data_info(row)['img_source'] for row in range(len(dataset))]
     windows = [window for window in windows if window.name.endswith('.tif')]
     assert windows
-    from s5_mm.datasets import image_header, raster_io
+    from s5_mm.datasets import image_header, image_io, raster_io
 
-    monkeypatch.setattr(raster_io.read_tiff_header, '__defaults__', (10,))
-    monkeypatch.setattr(raster_io._header, '__defaults__', (10,))
+    monkeypatch.setattr(image_io, 'MAX_PIXELS', 10)
+    monkeypatch.setattr(raster_io.read_raster_header, '__defaults__', (10,))
+    monkeypatch.setattr(raster_io.raster_header, '__defaults__', (10,))
     monkeypatch.setattr(image_header.check_size, '__defaults__', (10,))
     for window in windows:
         assert window.read_image().shape == (SIZE, SIZE, 3)

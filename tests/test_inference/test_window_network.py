@@ -237,3 +237,23 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert 'segment: 4/4 windows' in capsys.readouterr().err
     with rasterio.open(tmp_path / 'o.tif') as file:
         assert (file.shape, file.transform) == ((80, 90), GRID['transform'])
+        want = file.read(1)
+    # The same in 11 bits, with a fourth band that is no alpha.
+    deep = np.dstack([draw_pixels(80, 90), np.zeros((80, 90), np.uint8)])
+    write_tiff(source, deep.astype(np.uint16) * 8, photometric='RGB', alpha='yes')
+    options = ['--sample-range', '0', '2040', '--ignore-alpha']
+    monkeypatch.setattr(sys, 'argv', [*line, *options])
+    run_path(tool, run_name='__main__')
+    with rasterio.open(tmp_path / 'o.tif') as file:
+        np.testing.assert_array_equal(file.read(1), want)
+
+
+def test_range_is_that_of_the_config(tmp_path):
+    cfg = _config()
+    _, checkpoint = _save(tmp_path / 'a.pth', cfg)
+    assert load_network(cfg, checkpoint).sample_range is None
+    cfg.test_dataloader.dataset.pipeline[0].sample_range = [0, 2047]
+    assert load_network(cfg, checkpoint).sample_range == (0, 2047)
+    cfg.test_dataloader.dataset.pipeline[0].sample_range = [5]
+    with pytest.raises(ValueError, match='LoadImage: sample_range=.*two integers'):
+        load_network(cfg, checkpoint)

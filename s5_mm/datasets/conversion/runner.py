@@ -12,6 +12,7 @@ from s5_mm.checkpoints.atomic_io import remove_leftovers, write_whole
 from s5_mm.utils.progress import ProgressLine
 
 from ..patches.workers import map_unordered
+from ..sidecars import remove_sidecars
 from .archive import LayoutError
 from .jobs import Job
 
@@ -118,6 +119,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     def put(file: BinaryIO) -> None:
         file.write(data)
 
+    remove_sidecars(path)
     write_whole(path, put)
 
 

@@ -11,6 +11,7 @@ from s5_mm.checkpoints.atomic_io import write_bytes
 
 from ..image_header import ImageError
 from ..image_io import read_header
+from ..sidecars import remove_sidecars
 from .image_rows import open_rows
 from .plan import Patch, PatchPlanner, SplitReport
 from .sources import SourceImage
@@ -117,6 +118,7 @@ class PatchSplitter(PatchPlanner):
             (self.image_path(patch.name), encoded),
             (self.ann_path(patch.name), text),
         ):
+            remove_sidecars(path)
             write_bytes(path, data)
 
     def _patch_size(

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from mmcv.transforms import BaseTransform
+import logging
+from collections.abc import Sequence
 
-from s5_mm.datasets.image_io import (
-    AlphaPolicy,
-    GreyPolicy,
-    ImageError,
-    read_image,
-    read_mask,
-)
+from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
+from torch.utils.data import get_worker_info
+
+from s5_mm.datasets.image_header import ImageError, ImageHeader
+from s5_mm.datasets.image_io import read_mask
+from s5_mm.datasets.image_layout import AlphaPolicy, GreyPolicy, check_colours
+from s5_mm.datasets.image_source import ImageFile, ImageSource
 from s5_mm.datasets.labels import rule_of
+from s5_mm.datasets.sample_depth import check_range
 from s5_mm.registry import TRANSFORMS
 from s5_mm.utils.randomness import keyed
 
@@ -29,9 +32,14 @@ class LoadImage(BaseTransform):
     shard or a window of a large image.  Adds ``img`` (uint8, shape (H, W, 3), RGB),
     ``img_shape`` and ``ori_shape`` (both (H, W)).
 
+    Pixels without data (no-data value, mask, alpha 0) are read as image; the first file
+    with some is named in a warning, once per data set and process.
+
     Args:
         alpha: ``'error'``, or ``'drop'`` to accept an alpha channel and forget it.
         grey: ``'error'``, or ``'repeat'`` to accept greyscale images.
+        sample_range: Samples that become 0 and 255 in images of 9 to 16 bits, such as
+            (0, 2047) for 11 bits; those of 8 bits stay.  None refuses more than 8 bits.
 
     Raises:
         ValueError: If an argument is none of these.
@@ -39,27 +47,61 @@ class LoadImage(BaseTransform):
     """
 
     def __init__(
-        self, alpha: AlphaPolicy = 'error', grey: GreyPolicy = 'error'
+        self,
+        alpha: AlphaPolicy = 'error',
+        grey: GreyPolicy = 'error',
+        sample_range: Sequence[int] | None = None,
     ) -> None:
         if alpha not in ('error', 'drop'):
             raise ValueError(f"alpha={alpha!r}, allowed are 'error' and 'drop'")
         if grey not in ('error', 'repeat'):
             raise ValueError(f"grey={grey!r}, allowed are 'error' and 'repeat'")
         self.alpha, self.grey = alpha, grey
+        self.sample_range = check_range(sample_range, 's5_mm.LoadImage')
+        self._has_warned = False
 
     def transform(self, results: dict) -> dict:
         """Load the image of ``results['img_source']`` or ``results['img_path']``."""
-        source = results.get('img_source')
-        if source is None:
-            image = read_image(results['img_path'], self.alpha, self.grey)
-        else:
-            image = source.read_image(self.alpha, self.grey)
+        source = results.get('img_source') or ImageFile(results['img_path'])
+        note = None if self._has_warned else self._warn
+        image = source.read_image(self.alpha, self.grey, self.sample_range, note)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
 
+    def check_header(self, source: ImageSource) -> ImageHeader:
+        """Read the header of an image and refuse what :meth:`transform` refuses.
+
+        Args:
+            source: The image.
+
+        Returns:
+            Its header.
+
+        Raises:
+            ImageError: If it cannot be read or is refused.
+        """
+        header = source.read_header()
+        check_colours(header, source.name, self.alpha, self.grey, self.sample_range)
+        return header
+
+    def _warn(self, name: str, share: float) -> None:
+        """Warn of pixels without data, in one of the workers."""
+        self._has_warned = True
+        worker = get_worker_info()
+        if worker is None or worker.id == 0:
+            print_log(
+                f'{name}: {share:.1%} of the pixels have no data (no-data value, mask '
+                'or alpha 0) and are read as image; give them the id 255 in the masks, '
+                'or leave such images out. Further images are not named.',
+                'current',
+                logging.WARNING,
+            )
+
     def __repr__(self) -> str:
-        return f'LoadImage(alpha={self.alpha!r}, grey={self.grey!r})'
+        ends = self.sample_range
+        more = '' if ends is None else f', sample_range={ends}'
+        return f'LoadImage(alpha={self.alpha!r}, grey={self.grey!r}{more})'
 
 
 @TRANSFORMS.register_module()

@@ -349,3 +349,15 @@ def test_real_images(tmp_path: Path, run: Callable) -> None:
     assert '8 images' in out
     assert '133 objects' in out
     assert run(parts, *folders, '--rates', 0.25, 0.125, '--verify')[0] == 0
+
+
+def test_sidecars_of_a_patch_that_is_replaced_go(tmp_path: Path, run: Callable) -> None:
+    src, dst = dota(tmp_path / 'src', [(60, 50)]), tmp_path / 'dst'
+    run(dst, '--src', src)
+    before = tree(dst)
+    (patch,) = dst.rglob('*.png')
+    patch.unlink()
+    for ending in ('.aux.xml', '.ovr', '.msk'):
+        patch.with_name(patch.name + ending).write_text('of a viewer')
+    run(dst, '--src', src)
+    assert tree(dst) == before
