@@ -3,11 +3,13 @@
 from .curves import plot_runs, read_scalars
 from .drawing import colorize, heat_map, legend, overlay
 from .oriented_boxes import OrientedBoxes, detection_panel, draw_oriented_boxes
+from .palette import categorical_palette
 from .panels import PseudoLabelView, grid, prediction_panel, pseudo_label_panel
 
 __all__ = [
     'OrientedBoxes',
     'PseudoLabelView',
+    'categorical_palette',
     'colorize',
     'detection_panel',
     'draw_oriented_boxes',
