@@ -44,7 +44,7 @@ def _seen(palette, matrix):
 
 
 @pytest.mark.parametrize(
-    'rgb, lab',
+    ('rgb', 'lab'),
     # Values of colour tables for sRGB under D65.
     [
         ((255, 255, 255), (100.0, 0.0, 0.0)),
@@ -66,7 +66,8 @@ def test_first_eight_stay_distinct_in_colour_blindness(kind):
 def test_no_two_of_64_colours_are_nearly_equal():
     palette = categorical_palette(64)
     assert len({tuple(color) for color in palette}) == 64
-    assert np.array(palette).dtype.kind == 'i' and np.ptp(palette) <= 255
+    assert np.array(palette).dtype.kind == 'i'
+    assert np.ptp(palette) <= 255
     assert _closest(palette) > 22
     assert _closest([*palette, [0, 0, 0]]) > 22
     assert _closest([*palette, [255, 255, 255]]) > 22
@@ -82,7 +83,7 @@ def test_a_longer_palette_starts_with_the_shorter_one():
 
 
 @pytest.mark.parametrize(
-    'n, message',
+    ('n', 'message'),
     [
         (-1, 'n is -1; allowed is the number of colours, 0 or more'),
         (9999, 'n is 9999; allowed are at most 3698 colours'),
