@@ -18,11 +18,10 @@ from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.progress import outlook, status
 from s5_mm.curation.run import CurationRun
-from s5_mm.curation.scoring_run import ScoringError
 from s5_mm.curation.settings import load_settings
 from s5_mm.curation.stages import RUN_STAGE
 from s5_mm.curation.work_dir import STAGES, WorkDir
@@ -33,9 +32,7 @@ TEST_SCRIPT = Path(__file__).resolve().parents[1] / 'tools' / 'test.py'
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     add = parser.add_argument
     add('command', choices=('run', 'status', *STAGES), help='what to do')
     add('config', nargs='?', metavar='CONFIG', help='e.g. configs/curation/rs4p1m.py')
@@ -55,7 +52,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         default={},
         help='settings that take the place of those in CONFIG, key=value',
     )
@@ -84,26 +81,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         with work.lock():
             if args.redo:
                 work.forget(args.redo)
-            for stage in stages:
+            for number, stage in enumerate(stages, 1):
+                sys.stderr.write(f'{stage} ({number} of {len(stages)})\n')
                 RUN_STAGE[stage](run)
-    except (ValueError, FileNotFoundError, ScoringError) as error:
-        sys.stderr.write(f'\ncurate.py: {error}\n')
-        return 2
+    except FileNotFoundError:
+        raise
     except BrokenProcessPool:
-        sys.stderr.write(
-            '\ncurate.py: a process was killed, for lack of memory most often; start '
-            f'again with --jobs below {args.jobs} to go on\n'
-        )
-        return 1
+        raise SystemExit(
+            'a process was killed, for lack of memory most often; start again with '
+            f'--jobs below {args.jobs} to go on'
+        ) from None
     except OSError as error:
-        sys.stderr.write(f'\ncurate.py: {error}; start again to go on\n')
-        return 1
+        raise SystemExit(f'{error}; start again to go on') from error
     except KeyboardInterrupt:
-        sys.stderr.write('\ncurate.py: stopped; the same command goes on\n')
-        return 130
+        raise KeyboardInterrupt('the same command goes on') from None
     sys.stdout.write(status(work) + '\n')
     return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

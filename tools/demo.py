@@ -15,10 +15,16 @@ import shutil
 import signal
 import time
 
+if __name__ == '__main__':
+    # The imports take seconds: say at once what there is to wait for.
+    print('loading torch and s5_mm', flush=True)
+
+from s5_mm.cli.command import CommandParser, start_command  # noqa: E402
+
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('--work-dir', default='work_dirs/demo')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument(
@@ -62,16 +68,15 @@ def main(argv: list[str] | None = None) -> None:
     args.work_dir = os.path.abspath(args.work_dir)
     if args.fresh and os.path.exists(args.work_dir):
         if not os.path.isfile(os.path.join(args.work_dir, 'state.json')):
-            raise SystemExit(
+            raise ValueError(
                 f'--fresh: {args.work_dir} has no state.json, so it is no work '
                 'directory of the demo and is not removed'
             )
         shutil.rmtree(args.work_dir)
     signal.signal(signal.SIGTERM, _interrupt)
     start = time.time()
-    print('loading s5_mm and torch', flush=True)
     try:
-        # Imported here: it takes seconds, and the user shall know of them.
+        # Imported here: wrong arguments are refused without it.
         from demo_steps import Demo
 
         Demo(args).run()
@@ -82,4 +87,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

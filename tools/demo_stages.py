@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from s5_mm.cli.config import load_config
 from s5_mm.curation.hashing import file_sha256
-from s5_mm.utils.config import load_config
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 

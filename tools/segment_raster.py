@@ -10,19 +10,18 @@ and the palette of the classes.  Windows are those of the config's ``test_cfg`` 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
-from mmengine.config import DictAction
-
+from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.cli.config import load_config
 from s5_mm.inference import load_network, segment_raster
-from s5_mm.utils.config import load_config
 from s5_mm.utils.progress import ProgressLine
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('config', help='config of a segmentor')
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument('image', metavar='IN', help='the image')
@@ -41,17 +40,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE'
+        '--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE'
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if (args.crop_size is None) != (args.stride is None):
         parser.error('--crop-size and --stride go together')
     return args
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Segment the image."""
-    args = parse_args()
+    args = parse_args(argv)
     windows = args.crop_size and (args.crop_size, args.stride)
     network = load_network(
         load_config(args.config, args.cfg_options),
@@ -65,4 +64,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

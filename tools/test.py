@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-
-from mmengine.runner import Runner
+import os
+from collections.abc import Sequence
 
 from s5_mm.checkpoints import install_safe_loader
-from s5_mm.utils.arguments import add_config_arguments, parse_config_arguments
-from s5_mm.utils.config import (
-    load_config,
-    save_predictions_to,
-    show_predictions,
-    switch_to_tta,
-)
+from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.cli.config import load_config, make_work_dir
+from s5_mm.cli.model_fit import check_classes
+from s5_mm.cli.runner import CommandRunner
+from s5_mm.cli.switches import save_predictions_to, show_predictions, switch_to_tta
 from s5_mm.utils.dist import init_cpu_processes
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
@@ -35,13 +34,16 @@ def parse_args() -> argparse.Namespace:
         '--tta', action='store_true', help='test-time augmentation, tta_pipeline'
     )
     add_config_arguments(parser)
-    return parse_config_arguments(parser)
+    return parse_config_arguments(parser, argv)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Build the runner and test."""
-    args = parse_args()
+    args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+    # Before minutes go by; an address is left to those who load it.
+    if '://' not in args.checkpoint and not os.path.isfile(args.checkpoint):
+        raise FileNotFoundError(f'there is no checkpoint file {args.checkpoint}')
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         show_predictions(cfg, args.show, args.show_dir, args.wait_time)
@@ -49,10 +51,14 @@ def main() -> None:
         save_predictions_to(cfg, args.out)
     if args.tta:
         switch_to_tta(cfg)
+    check_classes(cfg, 'test')
+    make_work_dir(cfg)
     init_cpu_processes(cfg)
     install_safe_loader()
-    Runner.from_cfg(cfg).test()
+    runner = CommandRunner.from_cfg(cfg)
+    runner.announce('test')
+    runner.test()
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

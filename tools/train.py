@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
-
-from mmengine.runner import Runner
+from collections.abc import Sequence
 
 from s5_mm.checkpoints import install_safe_loader
-from s5_mm.utils.arguments import add_config_arguments, parse_config_arguments
-from s5_mm.utils.config import load_config, resume_from, switch_to_amp
+from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
+from s5_mm.cli.command import STOPPED, CommandParser, start_command
+from s5_mm.cli.config import load_config, make_work_dir
+from s5_mm.cli.model_fit import check_classes
+from s5_mm.cli.runner import CommandRunner
+from s5_mm.cli.switches import resume_from, switch_to_amp
 from s5_mm.utils.dist import init_cpu_processes
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--resume',
@@ -36,27 +39,30 @@ def parse_args() -> argparse.Namespace:
         help='scale the learning rate from auto_scale_lr.base_batch_size to this run',
     )
     add_config_arguments(parser)
-    return parse_config_arguments(parser)
+    return parse_config_arguments(parser, argv)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Build the runner and train."""
-    args = parse_args()
+    args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     if args.amp:
         switch_to_amp(cfg, args.amp)
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-            raise SystemExit(
+            raise ValueError(
                 f'{args.config} has no auto_scale_lr.base_batch_size, the batch size '
                 'that its learning rate was made for; --auto-scale-lr needs it'
             )
         cfg.auto_scale_lr.enable = True
     if args.resume:
         resume_from(cfg, args.resume)
+    check_classes(cfg, 'train', 'val')
+    make_work_dir(cfg)
     init_cpu_processes(cfg)
     install_safe_loader()
-    runner = Runner.from_cfg(cfg)
+    runner = CommandRunner.from_cfg(cfg)
+    runner.announce('train')
     try:
         runner.train()
     except KeyboardInterrupt:
@@ -64,8 +70,9 @@ def main() -> None:
             f'interrupted at iteration {runner.iter}; go on with: '
             f'python tools/train.py {args.config} --work-dir {runner.work_dir} --resume'
         )
-        raise SystemExit(130) from None
+        return STOPPED
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

@@ -40,4 +40,5 @@ default_hooks = dict(
     checkpoint_fit=dict(type='s5_mm.CheckpointFitHook'),
     dataset_check=dict(type='s5_mm.DatasetCheckHook'),
     absent_datasets=dict(type='s5_mm.AbsentDatasetHook'),
+    eval_progress=dict(type='s5_mm.EvalProgressHook'),
 )

@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 # What a launcher tells its processes: rank, rank on this machine, number of all.
 _PLACE = {
+    'pytorch': ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'),
     'slurm': ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS'),
     'mpi': (
         'OMPI_COMM_WORLD_RANK',
@@ -44,11 +45,32 @@ def init_cpu_processes(cfg: Config) -> None:
         cfg.env_cfg.dist_cfg.backend = 'gloo'
     if dist.is_initialized():
         return
-    if cfg.launcher in _PLACE:
+    _check_launcher(cfg.launcher)
+    if cfg.launcher != 'pytorch':
         _find_place(cfg.launcher, cfg.env_cfg.dist_cfg.get('port'))
     _choose_interface()
     if on_cpu:
         dist.init_process_group('gloo')
+
+
+def _check_launcher(launcher: str) -> None:
+    """Refuse a launcher that has not started this process.
+
+    Raises:
+        RuntimeError: If a variable of the launcher is missing.
+    """
+    rank, _, world = _PLACE[launcher]
+    missing = [name for name in (rank, world) if name not in os.environ]
+    if missing:
+        start = {
+            'pytorch': 'torchrun (bash tools/dist_train.sh, dist_test.sh)',
+            'slurm': 'srun',
+            'mpi': 'mpirun',
+        }
+        raise RuntimeError(
+            f'--launcher {launcher}: {" and ".join(missing)} not set; start the '
+            f'command with {start[launcher]}'
+        )
 
 
 def _find_place(launcher: str, port: int | None) -> None:
@@ -57,17 +79,8 @@ def _find_place(launcher: str, port: int | None) -> None:
     Args:
         launcher: 'slurm' or 'mpi'.
         port: Port of the first process; by default ``MASTER_PORT``, else 29500.
-
-    Raises:
-        RuntimeError: If a variable of the launcher is missing.
     """
     rank, local_rank, world = _PLACE[launcher]
-    missing = [name for name in (rank, world) if name not in os.environ]
-    if missing:
-        raise RuntimeError(
-            f'--launcher {launcher}: {" and ".join(missing)} not set; start the '
-            'command with ' + {'slurm': 'srun', 'mpi': 'mpirun'}[launcher]
-        )
     # The command line's default for LOCAL_RANK is there already, and is 0 everywhere.
     os.environ.update(
         RANK=os.environ[rank],

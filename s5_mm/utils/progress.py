@@ -1,13 +1,55 @@
-"""How far a long command is, on the screen of who runs it."""
+"""How far a long command is, on the screen of who runs it or in a log."""
 
 from __future__ import annotations
 
 import sys
 import time
 
+#: Seconds between two lines, on a terminal and elsewhere.
+_TERMINAL, _LOG = 1, 10
+
+
+class StatusLine:
+    """A line on the standard error output that tells how things stand.
+
+    On a terminal it is written over every second; a pipe or a file gets a new line
+    every ten seconds and at the end.
+    """
+
+    def __init__(self) -> None:
+        self._last = time.time()
+
+    def due(self, last: bool = False) -> bool:
+        """Whether it is time for another line.
+
+        Args:
+            last: This is the last one, which is always written.
+        """
+        now = time.time()
+        wait = _TERMINAL if sys.stderr.isatty() else _LOG
+        if now - self._last < wait and not last:
+            return False
+        self._last = now
+        return True
+
+    def write(self, text: str, last: bool = False) -> None:
+        """Write the line.
+
+        Args:
+            text: The line.
+            last: It is the last one.
+        """
+        if sys.stderr.isatty():
+            # Blanks: the line that it covers may have been longer.
+            text = f'\r{text}   ' + ('\n' if last else '')
+        else:
+            text += '\n'
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
 
 class ProgressLine:
-    """A line that is written over: what is done, the speed, the time that is left.
+    """What is done, the speed, the time that is left, as a :class:`StatusLine`.
 
     Args:
         stage: What is done.
@@ -16,31 +58,27 @@ class ProgressLine:
 
     def __init__(self, stage: str, unit: str) -> None:
         self.stage, self.unit = stage, unit
-        self._start = self._last = time.time()
+        self._line, self._start = StatusLine(), time.time()
         self._first: int | None = None
 
     def __call__(self, done: int, total: int) -> None:
-        """Show how far it is, once a second and at the end.
+        """Show how far it is, if it is time to, and at the end.
 
         Args:
             done: Items done, those of earlier runs included.
             total: Items in all.
         """
-        now = time.time()
         if self._first is None:
             # What an earlier run has done says nothing about the speed of this one.
             self._first = max(done - 1, 0)
-        if now - self._last < 1 and done < total:
+        last = done >= total
+        if not self._line.due(last):
             return
-        self._last = now
-        speed = (done - self._first) / max(now - self._start, 1e-9)
-        left = f'ETA {duration((total - done) / speed)}' if done < total else ''
-        end = '\n' if done >= total else ''
-        sys.stderr.write(
-            f'\r{self.stage}: {done:,}/{total:,} {self.unit}, {speed:,.1f}/s '
-            f'{left}   {end}'
-        )
-        sys.stderr.flush()
+        speed = (done - self._first) / max(time.time() - self._start, 1e-9)
+        text = f'{self.stage}: {done:,}/{total:,} {self.unit}, {speed:,.1f}/s'
+        if not last:
+            text += f' ETA {duration((total - done) / speed)}'
+        self._line.write(text, last)
 
 
 def duration(seconds: float) -> str:

@@ -10,10 +10,12 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS, init_default_scope
 
+from s5_mm.cli.config import check_keys, load_config
+from s5_mm.cli.reading import RUNNER_KEYS
+from s5_mm.cli.switches import resume_from
 from s5_mm.datasets.samplers.shares import resolve_shares
 from s5_mm.models.backbones.vit_arch import resolve_arch
 from s5_mm.registry import DATASETS, METRICS, MODELS, TRANSFORMS
-from s5_mm.utils.config import RUNNER_KEYS, check_keys, load_config, resume_from
 
 ROOT = Path(__file__).parents[2] / 'configs'
 # Configs of detection need the compiled ops: see test_detection_configs.py; those of

@@ -8,8 +8,8 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
+from s5_mm.cli.config import load_config
 from s5_mm.registry import HOOKS, MODELS
-from s5_mm.utils.config import load_config
 
 ROOT = Path(__file__).parents[2] / 'configs'
 TRAINED_BY = {

@@ -11,10 +11,10 @@ import torch  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
+from s5_mm.cli.config import load_config  # noqa: E402
+from s5_mm.cli.meta import build_on_meta, count_params  # noqa: E402
 from s5_mm.models.backbones.vit_arch import resolve_arch  # noqa: E402
 from s5_mm.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS  # noqa: E402
-from s5_mm.utils.config import load_config  # noqa: E402
-from s5_mm.utils.meta import build_on_meta, count_params  # noqa: E402
 
 from .test_configs import BOXES, LOADERS, ROOT, _pipelines  # noqa: E402
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from s5_mm.utils.config import load_config
-from s5_mm.utils.meta import build_on_meta, count_params
+from s5_mm.cli.config import load_config
+from s5_mm.cli.meta import build_on_meta, count_params
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ('s4p', 'finetune_seg', 'finetune_seg/rsfm', 'finetune_det')

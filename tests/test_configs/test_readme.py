@@ -7,10 +7,10 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
+from s5_mm.cli.config import load_config
 from s5_mm.curation.shards import materialize
 from s5_mm.registry import DATASETS, MODELS
 from s5_mm.testing import write_dataset
-from s5_mm.utils.config import load_config
 from tests.test_curation.shard_world import OPTIONS, SIZE, World
 
 ROOT = Path(__file__).parents[2]

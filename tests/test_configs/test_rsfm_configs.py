@@ -7,9 +7,9 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from s5_mm.cli.config import load_config
+from s5_mm.cli.meta import build_on_meta, count_params
 from s5_mm.registry import MODELS
-from s5_mm.utils.config import load_config
-from s5_mm.utils.meta import build_on_meta, count_params
 
 ROOT = Path(__file__).parents[2] / 'configs'
 SEG = sorted(path.stem for path in (ROOT / 'finetune_seg/rsfm').glob('*.py'))

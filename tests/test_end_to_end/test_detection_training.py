@@ -114,7 +114,7 @@ def test_without_compiled_ops_the_message_is_the_remedy(two, tmp_path):
     config(two, tmp_path / 'run', 2).dump(tmp_path / 'two.py')
     script = (
         'import sys; sys.modules["mmcv._ext"] = None; '
-        'from s5_mm.utils.config import load_config; load_config(sys.argv[1])'
+        'from s5_mm.cli.config import load_config; load_config(sys.argv[1])'
     )
     code, text = _run('-c', script, tmp_path / 'two.py')
     assert code == 1

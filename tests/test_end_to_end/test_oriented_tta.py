@@ -20,7 +20,8 @@ from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from mmrotate.structures import RotatedBoxes
 
-from s5_mm.utils.config import load_config, show_predictions, switch_to_tta
+from s5_mm.cli.config import load_config
+from s5_mm.cli.switches import show_predictions, switch_to_tta
 
 ROOT = Path(__file__).parents[2]
 LEAVES = sorted((ROOT / 'configs/finetune_det').glob('*.py'))

@@ -22,8 +22,8 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from s5_mm.checkpoints import install_safe_loader
+from s5_mm.cli.config import load_config
 from s5_mm.testing import METAINFO, write_dataset
-from s5_mm.utils.config import load_config
 
 rasterio = pytest.importorskip('rasterio')
 

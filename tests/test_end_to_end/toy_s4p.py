@@ -8,8 +8,8 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from s5_mm.checkpoints import install_safe_loader
+from s5_mm.cli.config import load_config
 from s5_mm.testing import write_dataset
-from s5_mm.utils.config import load_config
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = ROOT / 'configs' / 'demo'

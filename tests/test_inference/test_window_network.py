@@ -13,9 +13,9 @@ from mmseg.structures import SegDataSample
 from torch.nn import functional as F
 
 from s5_mm.checkpoints import CheckpointError
+from s5_mm.cli.config import load_config
 from s5_mm.inference import load_network, segment_raster
 from s5_mm.registry import MODELS
-from s5_mm.utils.config import load_config
 from s5_mm.utils.routing import RoutingError
 
 from ..test_models.toys import toy_segmentor

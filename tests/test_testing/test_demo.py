@@ -163,6 +163,7 @@ def test_demo_goes_on_where_it_was_interrupted(tmp_path):
 
     done = subprocess.run(**_command(work_dir))
     assert done.returncode == 0, done.stdout
+    assert done.stdout.startswith('loading torch and s5_mm\n[1/10] 4 labelled')
     assert 'initial model: trained before' in done.stdout
     state = json.loads((work_dir / 'state.json').read_text())
     for name in ('warm_start', 'supervised', 'fixmatch'):
@@ -200,6 +201,6 @@ def test_no_time_is_refused(minutes, capsys):
 
 def test_fresh_removes_no_other_folder(tmp_path):
     (tmp_path / 'mine.txt').touch()
-    with pytest.raises(SystemExit, match=r'has no state\.json'):
+    with pytest.raises(ValueError, match=r'has no state\.json'):
         main(['--work-dir', str(tmp_path), '--fresh'])
     assert (tmp_path / 'mine.txt').exists()

@@ -45,7 +45,7 @@ def test_time_is_that_of_one_window():
     args.window_batch = 2
     assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 17 / 32
     args.host_windows = 100
-    with pytest.raises(SystemExit, match='48 px have 16 windows, --host-windows=100'):
+    with pytest.raises(ValueError, match='48 px have 16 windows, --host-windows=100'):
         TOOL.mmseg(args, 48, lambda: 0.0)
 
 

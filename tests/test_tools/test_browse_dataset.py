@@ -14,6 +14,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData, PixelData
 
+from s5_mm.cli.command import run_command
 from s5_mm.registry import MODELS
 from s5_mm.visualization.batches import batch_panels
 from s5_mm.visualization.drawing import colorize, hatch
@@ -75,7 +76,7 @@ def test_branches(tmp_path: Path, main: Callable, capsys) -> None:
     )
     out = tmp_path / 'out'
     args = [config, '--out', str(out), '--tile-size', str(SIZE), '--seed', '3']
-    assert main([*args, '--batches', '2']) == 0
+    assert run_command(main, [*args, '--batches', '2']) == 0
     files = sorted(path.name for path in out.iterdir())
     assert files == [
         f'train_00{number}_{name}.png' for number in (0, 1) for name in ('sup', 'unsup')
@@ -134,7 +135,7 @@ def test_one_list_of_samples(tmp_path: Path, main: Callable) -> None:
     val = {'batch_size': 2, 'dataset': sup, 'sampler': {'type': 'DefaultSampler'}}
     config = write_config(tmp_path, {'data_preprocessor': host}, val_dataloader=val)
     args = [config, '--split', 'val', '--out', str(tmp_path / 'out')]
-    assert main([*args, '--tile-size', str(SIZE)]) == 0
+    assert run_command(main, [*args, '--tile-size', str(SIZE)]) == 0
     (path,) = (tmp_path / 'out').iterdir()
     assert path.name == 'val_000.png'
     picture = cv2.imread(str(path))[..., ::-1]
@@ -197,7 +198,7 @@ def test_errors(tmp_path: Path, main: Callable, capsys) -> None:
         ([config, '--split', 'val'], 'no val_dataloader'),
         (['none.py'], 'there is no config file none.py'),
     ):
-        assert main([*argv, '--out', str(tmp_path / 'out')]) == 2
+        assert run_command(main, [*argv, '--out', str(tmp_path / 'out')]) == 2
         assert error in capsys.readouterr().err
     inputs = torch.zeros(1, 3, 8, 8)
     mask = PixelData(data=torch.full((1, 8, 8), 3))

@@ -119,7 +119,7 @@ def test_wrong_arguments(tmp_path, capsys):
         (['--rename', 'a'], '--rename a: expected OLD=NEW'),
         (['--patch-size', '16'], '--patch-size and --bands need backbone.patch_embed'),
     ):
-        with pytest.raises(SystemExit, match=text):
+        with pytest.raises(ValueError, match=text):
             TOOL.main([source, target, *extra])
     assert not os.path.exists(target)
 
@@ -127,7 +127,7 @@ def test_wrong_arguments(tmp_path, capsys):
 def test_contradicting_names_and_code_are_refused_with_the_file(tmp_path):
     target = str(tmp_path / 'out.pth')
     source = _save(tmp_path, release.several(experts=3), 'three.pth')
-    with pytest.raises(SystemExit, match=r'three.pth: it has experts \[0, 1, 2\]'):
+    with pytest.raises(ValueError, match=r'three.pth: it has experts \[0, 1, 2\]'):
         TOOL.main([source, target])
     source = _save(tmp_path, {'model': torch.nn.Linear(1, 1)}, 'evil.pth')
     with pytest.raises(UnsafeCheckpointError, match='evil.pth: refused'):

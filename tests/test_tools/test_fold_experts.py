@@ -8,9 +8,9 @@ from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
 
 from s5_mm.checkpoints import CheckpointError
+from s5_mm.cli.config import load_config
+from s5_mm.cli.meta import count_params
 from s5_mm.registry import MODELS
-from s5_mm.utils.config import load_config
-from s5_mm.utils.meta import count_params
 from s5_mm.utils.routing import RoutingError
 
 from ..test_end_to_end.toy_mdf import (
@@ -221,7 +221,7 @@ def test_checkpoint_of_a_backbone_is_not_folded(big, tmp_path):
         if key.startswith('backbone.')
     }
     torch.save(dict(state_dict=state), tmp_path / 'backbone.pth')
-    with pytest.raises(SystemExit, match=r'decode_heads\..*fold a trained model'):
+    with pytest.raises(ValueError, match=r'decode_heads\..*fold a trained model'):
         call_tool(TOOL, folder / 'big.py', tmp_path / 'backbone.pth', tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
@@ -238,7 +238,7 @@ def test_config_of_a_plain_segmentor_is_not_folded(big, tmp_path):
     folder, cfg = big
     weights = _save(tmp_path / 'big.pth', _random_model(cfg))
     wrong = ROOT / 'configs' / 's4p' / 'vit-t_dubai.py'
-    with pytest.raises(SystemExit, match=r's5_mm\.FixMatch.*MultiDatasetSegmentor'):
+    with pytest.raises(ValueError, match=r's5_mm\.FixMatch.*MultiDatasetSegmentor'):
         call_tool(TOOL, wrong, weights, tmp_path / 'out')
 
 

@@ -125,11 +125,11 @@ def test_a_data_set_costs_what_a_dense_model_costs(capsys):
     TOOL.main([str(path), '--dataset', 'potsdam'])
     out = capsys.readouterr().out
     assert '160.40     141.4' in out
-    with pytest.raises(SystemExit, match='moon: the model has .*vaihingen'):
+    with pytest.raises(ValueError, match='moon: the model has .*vaihingen'):
         TOOL.main([str(path), '--dataset', 'moon'])
 
 
 def test_a_detector_is_no_segmentor():
     config = ROOT / 'configs/finetune_det/orcnn_vit-b_diorr.py'
-    with pytest.raises(SystemExit, match='is a detector'):
+    with pytest.raises(ValueError, match='is a detector'):
         TOOL.main([str(config)])

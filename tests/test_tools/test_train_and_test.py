@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from s5_mm.cli.config import load_config
 from s5_mm.testing.kill_trials import differences, last_checkpoint
-from s5_mm.utils.config import load_config
 
 from ..signals import listen_to_ctrl_c
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes
@@ -125,10 +125,10 @@ def test_checkpoint_of_another_model_is_refused(trained, tmp_path):
         '--work-dir',
         tmp_path,
         '--cfg-options',
-        'model.segmentor.decode_head.num_classes=4',
-        status=1,
+        'model.segmentor.decode_head.channels=8',
+        status=2,
     )
-    assert 'conv_seg.weight: found (6, 16, 1, 1), the model has (4, 16, 1, 1)' in output
+    assert 'conv_seg.weight: found (6, 16, 1, 1), the model has (6, 8, 1, 1)' in output
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
-from s5_mm.utils.arguments import add_config_arguments, parse_config_arguments
+from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
 from s5_mm.utils.dist import init_cpu_processes
 import argparse
 
@@ -142,6 +142,8 @@ def test_interface_towards_another_machine():
 @pytest.mark.parametrize('chosen', ['mine', None])
 def test_gloo_uses_the_interface_towards_the_first_machine(monkeypatch, chosen):
     monkeypatch.setenv('MASTER_ADDR', 'first')
+    monkeypatch.setenv('RANK', '0')
+    monkeypatch.setenv('WORLD_SIZE', '1')
     monkeypatch.setenv('GLOO_SOCKET_IFNAME', chosen or '')
     if chosen is None:
         monkeypatch.delenv('GLOO_SOCKET_IFNAME')

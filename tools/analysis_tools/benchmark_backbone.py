@@ -28,6 +28,7 @@ from side_by_side import (
 from torch import Tensor
 
 from s5_mm.checkpoints import load_into
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.models.backbones import ARCHS, ViT, resolve_arch
 
 Taps = Callable[[Tensor], 'list[Tensor]']
@@ -112,7 +113,7 @@ def step(taps: Taps, image: Tensor, train: bool) -> None:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = CommandParser(__doc__.split('\n')[0], __file__)
     parser.add_argument('--arch', default='b', choices=sorted(ARCHS))
     parser.add_argument('--img-size', type=int, default=512, help='pixels')
     parser.add_argument('--batch-size', type=int, default=1)
@@ -175,4 +176,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    start_command(main)

@@ -16,6 +16,7 @@ import argparse
 import pickle
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -23,30 +24,30 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from plain_loader import plain_sample
 
+from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.cli.config import load_config
 from s5_mm.datasets import MultiSourceDataset, PathTable
-from s5_mm.utils.config import load_config, pass_batch_size
+from s5_mm.utils.config import pass_batch_size
 from s5_mm.utils.randomness import SampleKey, StreamIndex
 
 _TURN = 20
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('config', nargs='?', help='config with a train_dataloader')
     parser.add_argument('--names', type=int, default=1_000_000, help='in the list')
     parser.add_argument('--workers', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--samples', type=int, default=200, help='per source')
     parser.add_argument('--batches', type=int, default=20, help='per number of workers')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    return parser.parse_args()
+    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction)
+    return parser.parse_args(argv)
 
 
 def write_images(folder: Path, suffix: str, count: int = 16, size: int = 512) -> None:
@@ -178,9 +179,9 @@ def time_lists(folder: Path, count: int) -> None:
         )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    args = parse_args()
+    args = parse_args(argv)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
@@ -202,4 +203,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

@@ -9,7 +9,6 @@ do, and ours with --verify; and the memory that a process of each takes at most.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -17,11 +16,13 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.testing import dota_text, draw_scene
 
 OURS = Path(__file__).parents[1] / 'dataset_converters/dota_split.py'
@@ -86,16 +87,14 @@ def run(*command: object) -> tuple[float, float]:
     return seconds, int(done.stdout.split()[-1]) * 1024 / 1e9
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print smallest and largest times."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('--images', type=int, default=8)
     parser.add_argument('--side', type=int, default=4000)
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--jobs', type=int, nargs='+', default=[1, 2])
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     found: dict[str, list[tuple[float, float]]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         src, dst = Path(folder) / 'src', Path(folder) / 'dst'
@@ -123,4 +122,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

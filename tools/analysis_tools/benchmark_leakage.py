@@ -15,7 +15,7 @@ stand-in: means of random projections of SIFT descriptors.
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -24,6 +24,7 @@ from leakage_features import Features, backbone_features, centred, stand_in
 from leakage_hashes import as_benchmark, closest_bits, hash_matches, hash_pool
 from leakage_tiles import half_overlaps, pyramid, read_tiles, zoom_level
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.eval_crops import EvalCrops
 from s5_mm.curation.leakage import MIN_QUALITY, RADIUS
 from s5_mm.curation.perceptual_hash import perceptual_hash
@@ -119,11 +120,9 @@ def measure_pyramid(
         print(f'    other pair: {names[child]} {names[parent]}')
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the measurements."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('folders', nargs='+', type=Path, help='folders with images')
     parser.add_argument('--size', type=int, default=256, help='side of a tile in px')
     parser.add_argument(
@@ -142,7 +141,7 @@ def main() -> None:
         help='whose backbone gives the features',
     )
     parser.add_argument('--seed', type=int, default=0)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     cv2.setNumThreads(1)
     rng = np.random.default_rng(args.seed)
     chosen, folders, pyramids, flat = [], [], [], 0
@@ -188,4 +187,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

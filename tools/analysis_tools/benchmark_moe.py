@@ -30,6 +30,7 @@ from side_by_side import (
 )
 from torch import Tensor
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.models.backbones import ARCHS, resolve_arch
 from s5_mm.models.layers import FeedForward, FFNMoE
 from s5_mm.models.segmentors import MultiDatasetSegmentor
@@ -41,7 +42,7 @@ AGAIN = ' again (A/A)'
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = CommandParser(__doc__.split('\n')[0], __file__)
     parser.add_argument('--arch', default='b', choices=sorted(ARCHS))
     parser.add_argument('--img-size', type=int, default=512, help='pixels')
     parser.add_argument('--datasets', type=int, default=4, help='data sets in a batch')
@@ -185,4 +186,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    start_command(main)

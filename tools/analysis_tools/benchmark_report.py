@@ -10,18 +10,19 @@ the images cost to decode.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.manifest import versioned
 from s5_mm.testing.curation_run import draw_manifest, write_quotas
 
@@ -87,17 +88,15 @@ print(time.perf_counter() - start, time.process_time() - cpu, before, peak())
 """
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print time, memory and size."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('--crops', type=int, default=10_000_000)
     parser.add_argument('--clusters', type=int, default=256)
     parser.add_argument('--collections', type=int, default=12)
     parser.add_argument('--classes', type=int, default=16)
     parser.add_argument('--out', type=Path, help='keep the report in this folder')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
         work_dir = Path(folder)
         start = time.perf_counter()
@@ -130,4 +129,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

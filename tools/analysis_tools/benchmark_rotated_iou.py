@@ -10,14 +10,14 @@ of another width a ratio of lengths.  Then the time of both.
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from mmcv.ops import box_iou_rotated, nms_rotated
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.evaluation.rotated_overlaps import near_pairs, nms_order, pair_ious
 
 
@@ -84,14 +84,12 @@ def seconds(call: Callable[[], object], rounds: int = 5) -> str:
     return f'{min(times):.2f}-{max(times):.2f} s'
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Print the comparison."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('--pairs', type=int, default=20_000)
     parser.add_argument('--boxes', type=int, default=8_000, help='of the suppression')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     rng = np.random.default_rng(0)
     own = boxes(rng, args.pairs, 1000)
     for kind, (others, right) in partners(rng, own).items():
@@ -125,4 +123,4 @@ def _mmcv(own: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

@@ -30,6 +30,7 @@ from side_by_side import (
 from torch import Tensor
 from torch.nn import functional as F
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.entropy import BACKGROUND_MODES, pixel_scores
 from s5_mm.curation.pooling import pool
 from s5_mm.curation.prototypes import similarities
@@ -43,7 +44,7 @@ ALONE, NAIVE = 'scores alone', 'plain formulation alone'
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = CommandParser(__doc__.split('\n')[0], __file__)
     parser.add_argument('--arch', default='b', choices=sorted(ARCHS))
     parser.add_argument('--img-size', type=int, default=512, help='pixels')
     parser.add_argument('--batch', type=int, default=16, help='crops')
@@ -182,4 +183,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    start_command(main)

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.mixing import mix64
 from s5_mm.curation.quotas import POLICIES, fill_quotas
 from s5_mm.curation.ranking import STRATEGIES, Crops, find_strategy
@@ -175,9 +176,7 @@ def run(args: argparse.Namespace, rows: int, way: str) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print times and memory; 3 if the sets differ."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('--rows', type=int, nargs='+', default=[10_000_000, 50_000_000])
     parser.add_argument('--share', type=int, default=10, help='one in SHARE is chosen')
     parser.add_argument('--clusters', type=int, default=100)
@@ -213,4 +212,4 @@ if __name__ == '__main__':
     if sys.argv[1:] == ['--child']:
         print(json.dumps(measure(argparse.Namespace(**json.load(sys.stdin)))))
     else:
-        sys.exit(main())
+        start_command(main)

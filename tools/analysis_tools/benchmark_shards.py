@@ -15,12 +15,14 @@ import json
 import pickle
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pyarrow as pa
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.crop_grid import crop_ids
 from s5_mm.curation.hashing import hash_pixels
 from s5_mm.curation.manifest import write_table
@@ -38,15 +40,13 @@ from s5_mm.datasets.shard_table import (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('--members', type=int, default=1_000_000, help='of the index')
     parser.add_argument('--crops', type=int, default=256, help='that are read')
     parser.add_argument('--reads', type=int, default=1000, help='of crops, at random')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def write_images(folder: Path, count: int) -> None:
@@ -157,9 +157,9 @@ def _decode(source: ImageFile | ShardMember) -> np.ndarray:
     return source.read_image()
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark."""
-    args = parse_args()
+    args = parse_args(argv)
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as folder:
         for name in ('index', 'reads'):
@@ -169,4 +169,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

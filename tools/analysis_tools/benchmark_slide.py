@@ -29,6 +29,7 @@ from mmengine.config import ConfigDict
 from side_by_side import CLOCKS, Clock, control_holds, describe_machine, ratios
 from torch import Tensor
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.inference import banded_scores, banded_slide
 from s5_mm.models.segmentors.inference import window_starts
 
@@ -90,7 +91,7 @@ class _EnoughError(Exception):
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = CommandParser(__doc__.split('\n')[0], __file__)
     parser.add_argument('--sides', type=int, nargs='+', default=[1024, 4096])
     parser.add_argument('--classes', type=int, default=16)
     parser.add_argument('--crop', type=int, default=512, help='pixels')
@@ -157,7 +158,7 @@ def mmseg(args: argparse.Namespace, side: int, clock: Clock) -> float:
         host.EncoderDecoder.slide_inference(stub, image[None], [{}])
     except _EnoughError:
         return (seen[-1] - seen[1]) / args.host_windows
-    raise SystemExit(
+    raise ValueError(
         f'{side} px have {len(seen)} windows, --host-windows={args.host_windows} '
         'needs two more than it times'
     )
@@ -241,4 +242,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    start_command(main)

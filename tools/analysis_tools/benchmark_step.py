@@ -41,6 +41,7 @@ from step_on_gpu import AGAIN, OURS, PLAIN, compare_on_gpu
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.models.backbones import ARCHS
 
 DTYPES = {'fp32': None, 'bf16': torch.bfloat16}
@@ -48,7 +49,7 @@ DTYPES = {'fp32': None, 'bf16': torch.bfloat16}
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = CommandParser(__doc__.split('\n')[0], __file__)
     parser.add_argument('--case', nargs='+', default=['s4p'], choices=['s4p', 'moe'])
     parser.add_argument('--arch', nargs='+', default=['b'], choices=sorted(ARCHS))
     parser.add_argument('--img-size', type=int, default=512, help='pixels')
@@ -197,4 +198,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    raise SystemExit(main())
+    start_command(main)

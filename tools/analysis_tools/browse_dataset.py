@@ -14,28 +14,28 @@ view, and which part of that CutMix brought; masks in the colours of their class
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
+from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.cli.config import load_config
 from s5_mm.registry import MODELS
-from s5_mm.utils.config import load_config, pass_batch_size
+from s5_mm.utils.config import pass_batch_size
 from s5_mm.visualization.batches import batch_panels
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     add = parser.add_argument
     add('config', help='config file of a run')
     add('--out', type=Path, default=Path('work_dirs/browse'), help='folder of the PNG')
@@ -47,7 +47,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         metavar='KEY=VALUE',
         help='settings to override; data_root=FOLDER moves all data sets',
     )
@@ -125,19 +125,14 @@ def browse(config: Config, args: argparse.Namespace) -> list[Path]:
     return written
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
-    try:
-        config = load_config(args.config, args.cfg_options)
-        init_default_scope(config.get('default_scope', 'mmseg'))
-        for path in browse(config, args):
-            print(path)
-    except (ValueError, OSError) as error:
-        print(f'browse_dataset.py: {error}', file=sys.stderr)
-        return 2
-    return 0
+    config = load_config(args.config, args.cfg_options)
+    init_default_scope(config.get('default_scope', 'mmseg'))
+    for path in browse(config, args):
+        print(path)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

@@ -16,12 +16,12 @@ What several trainings did together, such as one model for each data set, is joi
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median, stdev
 
 from plot_runs import named_run
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.visualization import read_scalars
 
 Series = Mapping[str, Mapping[int, float]]
@@ -101,9 +101,7 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: Arguments, those of the process by default.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument(
         '--runs', nargs='+', type=named_run, required=True, metavar='NAME=PATH[,PATH]'
     )
@@ -115,4 +113,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

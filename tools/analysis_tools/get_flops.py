@@ -16,7 +16,6 @@ import argparse
 from typing import NamedTuple
 
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from mmengine.structures import PixelData
@@ -24,8 +23,11 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.cli.config import read_with_options
+from s5_mm.cli.meta import build_on_meta, count_params
 from s5_mm.models.data_preprocessors.cutmix import MixPlan
-from s5_mm.utils.meta import build_on_meta, count_params
 
 _ATTENTION = ('bmm', 'baddbmm', 'attention')
 
@@ -54,11 +56,11 @@ def _samples(model: BaseModel, dataset: str | None) -> list[SegDataSample] | Non
     """Say which data set the image is of, to a model that asks.
 
     Raises:
-        SystemExit: The model does not know the data set.
+        ValueError: The model does not know the data set.
     """
     known = getattr(model, 'datasets', None)
     if dataset is not None and dataset not in (known or ()):
-        raise SystemExit(f'--dataset {dataset}: the model has {list(known or ())}')
+        raise ValueError(f'--dataset {dataset}: the model has {list(known or ())}')
     if known is None:
         return None
     return [SegDataSample(metainfo=dict(dataset_name=dataset or known[0]))]
@@ -161,7 +163,7 @@ def count_iteration(
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = CommandParser(__doc__.split('\n')[0], __file__)
     parser.add_argument('config', help='config file of the model')
     parser.add_argument(
         '--shape',
@@ -182,7 +184,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='count a training iteration of FixMatch with so many images instead',
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='key=value overrides'
+        '--cfg-options', nargs='+', action=OptionsAction, help='key=value overrides'
     )
     return parser.parse_args(argv)
 
@@ -190,10 +192,9 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Print the table."""
     args = parse_args(argv)
-    config = Config.fromfile(args.config)
-    config.merge_from_dict(args.cfg_options or {})
+    config = read_with_options(args.config, args.cfg_options)
     if config.get('default_scope') in ('mmdet', 'mmrotate'):
-        raise SystemExit(
+        raise ValueError(
             f'{args.config} is a detector: how much it computes depends on what it '
             'finds; segmentors are counted'
         )
@@ -214,4 +215,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

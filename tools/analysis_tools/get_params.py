@@ -21,10 +21,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
-from mmengine.config import Config, DictAction
 from torch import nn
 
-from s5_mm.utils.meta import build_on_meta, count_params
+from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.cli.config import read_with_options
+from s5_mm.cli.meta import build_on_meta, count_params
 
 #: part_features of the width that Table 3 is about -> the label it prints.
 PAPER_ALPHA = {768: {128: '1/8', 256: '1/4', 512: '1/2'}}
@@ -191,15 +193,13 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('config', nargs='+', help='config files')
     parser.add_argument('--json', type=Path, help='write the rows here too, exactly')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='key=value overrides, for every config',
     )
     return parser.parse_args(argv)
@@ -210,8 +210,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     rows = []
     for file in args.config:
-        config = Config.fromfile(file)
-        config.merge_from_dict(args.cfg_options or {})
+        config = read_with_options(file, args.cfg_options)
         rows.append(count(build_on_meta(config), file))
     print(markdown(rows))
     if args.json:
@@ -221,4 +220,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from s5_mm.checkpoints import load_data_only, load_into
+from s5_mm.cli.config import load_config
 from s5_mm.curation.alignment import find_key_points, same_ground
 from s5_mm.curation.eval_crops import FEATURE_GAINS, hash_eval_crop
 from s5_mm.curation.leakage import close_codes
 from s5_mm.registry import MODELS
-from s5_mm.utils.config import load_config
 
 _PROJECTION = np.random.default_rng(0).normal(size=(128, 512)).astype(np.float32)
 Describe = Callable[[np.ndarray, tuple[float, ...]], np.ndarray]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.visualization import plot_runs
 
 
@@ -33,9 +34,7 @@ def named_run(text: str) -> tuple[str, list[str]]:
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument(
         '--runs',
         nargs='+',
@@ -60,4 +59,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

@@ -21,6 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.collections import Collection
 from s5_mm.curation.crop_grid import CropGrid
 from s5_mm.curation.crops import read_crops
@@ -137,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f'{reason:12}{total:8} {total / len(reasons):8.2%}')
     sheet = contact_sheet(scores, gate, args.count)
     if not cv2.imwrite(str(args.out), sheet[..., ::-1]):
-        raise SystemExit(f'{args.out}: cannot be written')
+        raise ValueError(f'{args.out}: cannot be written')
 
 
 def _score(path: Path, size: int) -> Iterator[tuple[tuple[int, ...], Quality]]:
@@ -161,13 +162,11 @@ def _threshold(text: str) -> tuple[str, object]:
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError) as error:
-        raise SystemExit(f'--gate {text}: expected name=number or name=None') from error
+        raise ValueError(f'--gate {text}: expected name=number or name=None') from error
 
 
 def _parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('folder', type=Path, help='folder of images')
     parser.add_argument('--out', type=Path, required=True, help='picture to write')
     parser.add_argument('--size', type=int, default=512, help='side of a crop [px]')
@@ -180,4 +179,4 @@ def _parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from s5_mm.checkpoints.atomic_io import remove_leftovers
+from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.datasets.patches import (
     PatchSplitter,
     SourceImage,
@@ -35,13 +35,12 @@ from s5_mm.datasets.patches.settings import (
     record_settings,
 )
 from s5_mm.datasets.patches.workers import map_unordered
+from s5_mm.utils.progress import StatusLine
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     add = parser.add_argument
     add('dst', type=Path, metavar='DST', help='folder of the patches')
     add('--src', nargs='+', metavar='SRC', help='folders with images/ and labelTxt/')
@@ -144,7 +143,7 @@ def work(
     """
     # Large images first: the last one to be ready is then a small one.
     order = sorted(patches, key=lambda source: (-patches[source], source.name))
-    total, start, last = sum(patches.values()), time.time(), 0.0
+    total, start, line = sum(patches.values()), time.time(), StatusLine()
     reports: list[SplitReport] = []
     done = passed = bad = 0
     for report in map_unordered(function, order, jobs):
@@ -153,16 +152,14 @@ def work(
         done += patches[report.source]
         # Patches of an earlier run say nothing about the speed of this one.
         passed += report.skipped
-        if time.time() - last > 1 or len(reports) == len(order):
-            last = time.time()
-            speed = max(done - passed, 0) / max(last - start, 1e-9)
+        last = len(reports) == len(order)
+        if line.due(last):
+            speed = max(done - passed, 0) / max(time.time() - start, 1e-9)
             eta = f'{(total - done) / speed:.0f} s' if speed else 'unknown'
-            print(
-                f'\r{len(reports)}/{len(order)} images, {done}/{total} patches, '
-                f'{bad} bad, {speed:.1f}/s, ETA {eta}   ',
-                end='\n' if len(reports) == len(order) else '',
-                file=sys.stderr,
-                flush=True,
+            line.write(
+                f'{len(reports)}/{len(order)} images, {done}/{total} patches, '
+                f'{bad} bad, {speed:.1f}/s, ETA {eta}',
+                last,
             )
     return sorted(reports, key=lambda report: report.source.name)
 
@@ -201,15 +198,11 @@ def show(reports: Sequence[SplitReport], problems: Sequence[str]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
     args = parse_args(argv)
-    try:
-        sources, settings = sources_of(args), settings_of(args)
-        if args.verify:
-            check_record(settings, args.dst)
-        elif not args.dry_run:
-            record_settings(settings, args.dst)
-    except (ValueError, OSError) as error:
-        print(f'dota_split.py: {error}', file=sys.stderr)
-        return 2
+    sources, settings = sources_of(args), settings_of(args)
+    if args.verify:
+        check_record(settings, args.dst)
+    elif not args.dry_run:
+        record_settings(settings, args.dst)
     splitter = PatchSplitter(settings, args.dst)
     function = splitter.split
     if args.dry_run or args.verify:
@@ -218,15 +211,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         reports = work(function, patches, args.jobs)
     except BrokenProcessPool:
-        print(
-            '\ndota_split.py: a process was killed, for lack of memory most often; '
-            f'start again with --jobs below {args.jobs} to go on',
-            file=sys.stderr,
-        )
-        return 1
+        raise SystemExit(
+            'a process was killed, for lack of memory most often; start again with '
+            f'--jobs below {args.jobs} to go on'
+        ) from None
     except OSError as error:
-        print(f'\ndota_split.py: {error}; start again to go on', file=sys.stderr)
-        return 1
+        raise SystemExit(f'{error}; start again to go on') from error
     problems = [problem for report in reports for problem in report.problems]
     if args.verify and all(patches.values()):
         problems += unexpected(splitter, sources)
@@ -238,4 +228,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

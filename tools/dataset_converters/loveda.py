@@ -13,10 +13,10 @@ cannot go on after a stop, so this one does not call it.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s5_mm.cli.command import start_command
 from s5_mm.datasets.conversion import (
     Converter,
     CopyFile,
@@ -78,4 +78,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

@@ -17,10 +17,10 @@ here.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s5_mm.cli.command import start_command
 from s5_mm.datasets.conversion import SceneConverter, run_converter
 
 COUNTS = Path(__file__).with_name('counts.json')
@@ -75,4 +75,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s5_mm.cli.command import start_command
 from s5_mm.datasets.conversion import CopyFile, Plan, SourceTree, run_converter
 from s5_mm.datasets.conversion.unlabelled import UnlabelledConverter
 
@@ -55,4 +55,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

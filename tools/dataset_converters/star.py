@@ -13,10 +13,10 @@ read.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s5_mm.cli.command import start_command
 from s5_mm.datasets.conversion import (
     CopyFile,
     CutTiles,
@@ -87,4 +87,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

@@ -21,10 +21,10 @@ without a word, and cannot go on after a stop.  So it is not called here.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from s5_mm.cli.command import start_command
 from s5_mm.datasets.conversion import Plan, SceneConverter, SourceTree, run_converter
 
 COUNTS = Path(__file__).with_name('counts.json')
@@ -92,4 +92,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

@@ -12,7 +12,6 @@ whose ``mmcv._ext`` does not import in a new interpreter.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 # `python -I` and `-P` leave the folder of the command off the path.
 sys.path.insert(0, str(Path(__file__).parent))
 
+from env_command import CommandParser, start_command
 from ops_compile import compile_wheel, require_compiler, unpack_source
 from ops_target import Target, find_target, mmcv_version
 from ops_wheel import (
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0 if the ops work afterwards, else 1.
     """
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(__doc__.splitlines()[0], __file__)
     parser.add_argument('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
     parser.add_argument('--version', help='of onedl-mmcv (default: the installed one)')
     parser.add_argument('--sdist', type=Path, help='source package, for offline nodes')
@@ -132,4 +132,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

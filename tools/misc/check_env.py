@@ -8,7 +8,6 @@ Needs nothing but Python: it runs before anything is installed.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from env_checks import Line, check_machine, check_piece, check_python, check_rivals
+from env_command import CommandParser, start_command
 from env_pieces import PIECES, TASKS, version_of
 from env_probe import probe
 
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         1 if something that the task needs is missing or broken, else 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(__doc__.splitlines()[0], __file__)
     parser.add_argument('--task', choices=TASKS, default='seg')
     parser.add_argument(
         '--problems-only', action='store_true', help='print only what must be mended'
@@ -87,4 +87,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

@@ -13,11 +13,12 @@ import importlib.util
 import io
 import re
 import shlex
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from s5_mm.cli.command import CommandParser, start_command
 
 ROOT = Path(__file__).resolve().parents[2]
 _TOOLS = 'tools/analysis_tools'
@@ -203,11 +204,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: Command line; there are no options.
+        arguments: Command line, those of the process by default.
 
     Returns:
         1 if a figure is wrong, else 0.
     """
+    CommandParser(__doc__, __file__).parse_args(arguments)
     figures = list(all_figures())
     faults = [fault for fault in map(check, figures) if fault]
     for fault in faults:
@@ -217,4 +219,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

@@ -31,10 +31,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
+from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.cli.config import load_config
 from s5_mm.testing.kill_trials import differences, last_checkpoint
-from s5_mm.utils.config import load_config
 from s5_mm.visualization import read_scalars
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,9 +46,7 @@ TESTED = re.compile(r'Iter\(test\).* mIoU: ([\d.]+)')
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('config', help='S4P config')
     parser.add_argument('--iters', type=int, default=16, help='at least 8')
     parser.add_argument('--full', action='store_true', help='the whole schedule')
@@ -74,7 +74,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--work-dir', type=Path, default='work_dirs/check_resume')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', default={}
+        '--cfg-options',
+        nargs='+',
+        action=OptionsAction,
+        metavar='KEY=VALUE',
+        default={},
     )
     return parser.parse_args(argv)
 
@@ -327,4 +331,4 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

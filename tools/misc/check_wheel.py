@@ -8,7 +8,6 @@ Every module that was packed is imported and every config read, from the wheel.
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import shutil
@@ -18,6 +17,8 @@ import tempfile
 import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
+
+from env_command import CommandParser, start_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = 's5_mm'
@@ -239,7 +240,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         1 if there is a fault, else 0.
     """
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(__doc__.splitlines()[0], __file__)
     parser.add_argument('wheel', nargs='?', type=Path, help='default: build one')
     args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
@@ -258,4 +259,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

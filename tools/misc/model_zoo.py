@@ -9,12 +9,13 @@ is left as it is.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+
+from env_command import CommandParser, start_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs/model_zoo.md'
@@ -121,9 +122,7 @@ def render(text: str, index: dict[str, list[Entry]]) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """Write or check the page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('--check', action='store_true', help='write nothing')
     args = parser.parse_args(argv)
     text = PAGE.read_text(encoding='utf-8')
@@ -138,4 +137,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

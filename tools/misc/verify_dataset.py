@@ -12,26 +12,26 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.cli.config import load_config
 from s5_mm.datasets.verification import scan
 from s5_mm.registry import DATASETS
-from s5_mm.utils.config import load_config
 
 SPLITS = ('train', 'val', 'test')
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('config', help='config file of a run')
     parser.add_argument('--split', choices=(*SPLITS, 'all'), default='all')
     parser.add_argument('--jobs', type=int, default=1, help='processes')
@@ -45,10 +45,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=OptionsAction,
         help='settings to override, e.g. data_root=...',
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def sources(config: Config, split: str) -> Iterator[tuple[str, dict]]:
@@ -122,9 +122,9 @@ def show(report: dict[str, Any]) -> None:
         print(f'  {label:<24}{count:>16,} px {count / total:>8.2%}')
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    args = parse_args()
+    args = parse_args(argv)
     config = load_config(args.config, args.cfg_options)
     init_default_scope(config.get('default_scope', 'mmseg'))
     splits = SPLITS if args.split == 'all' else (args.split,)
@@ -145,4 +145,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

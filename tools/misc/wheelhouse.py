@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from check_wheel import build_wheel
+from env_command import CommandParser, start_command
 from env_pieces import torchvision_for
 from wheelhouse_resolve import (
     ROOT,
@@ -194,7 +194,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0 if the folder is complete, else 1.
     """
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(__doc__.splitlines()[0], __file__)
     parser.add_argument('--python', default='3.11', help='of the node, e.g. 3.12')
     parser.add_argument('--torch', default='2.15', help='of the node, e.g. 2.11')
     parser.add_argument('--extras', default='det,curation,geo', help='comma separated')
@@ -226,4 +226,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    start_command(main)

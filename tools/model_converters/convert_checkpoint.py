@@ -36,15 +36,14 @@ from s5_mm.checkpoints import (
     write_safetensors,
     write_whole,
 )
+from s5_mm.cli.command import CommandParser, start_command
 
 _PATCHES = 'backbone.patch_embed.projection.weight'
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('src', nargs='?', help='checkpoint')
     parser.add_argument('dst', nargs='?', type=Path, help='.pth or .safetensors')
     parser.add_argument(
@@ -79,13 +78,13 @@ def renamer(pairs: list[str]) -> Callable[[str], str]:
         A function of a name; parts between dots that are an OLD are replaced.
 
     Raises:
-        SystemExit: A pair has another form.
+        ValueError: A pair has another form.
     """
     table = {}
     for pair in pairs:
         old, equals, new = pair.partition('=')
         if not (old and equals and new) or '.' in new:
-            raise SystemExit(f'--rename {pair}: expected OLD=NEW, without dots')
+            raise ValueError(f'--rename {pair}: expected OLD=NEW, without dots')
         table[old] = new
     return lambda name: '.'.join(table.get(part, part) for part in name.split('.'))
 
@@ -99,12 +98,12 @@ def fit_patches(state: dict[str, Tensor], size: int | None, bands: int | None) -
         bands: Bands of the images, or None.
 
     Raises:
-        SystemExit: There is no patch embedding.
+        ValueError: There is no patch embedding.
     """
     if size is None and bands is None:
         return
     if _PATCHES not in state:
-        raise SystemExit(f'--patch-size and --bands need {_PATCHES}; it is not there')
+        raise ValueError(f'--patch-size and --bands need {_PATCHES}; it is not there')
     weight = state[_PATCHES]
     found = tuple(weight.shape)
     weight = resample_patches(weight, size or weight.shape[-1])
@@ -142,9 +141,9 @@ def main(argv: list[str] | None = None) -> None:
         form = find_format(chosen) if args.form == 'auto' else format_named(args.form)
         converted = form.convert(chosen)
     except (CheckpointError, ValueError) as error:
-        raise SystemExit(f'{args.src}: {error}') from None
+        raise ValueError(f'{args.src}: {error}') from None
     if not converted.state:
-        raise SystemExit(
+        raise ValueError(
             f'{args.src}: nothing in it is of the format {form.name!r} ({form.title}); '
             f'found {summarise_keys(list(found)[:8])}'
         )
@@ -173,4 +172,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

@@ -13,19 +13,20 @@ model, the size is that of a model for one data set:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 from s5_mm import __version__
 from s5_mm.checkpoints import load_address, load_into, write_whole
+from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.cli.config import load_config
 from s5_mm.models.folding import fold_config, fold_state
 from s5_mm.registry import MODELS
-from s5_mm.utils.config import load_config
 
 #: Model of several data sets -> where its ``fold_model`` is, and what precedes the
 #: names of its decoder in the plain model.
@@ -46,31 +47,29 @@ def kind_of(model_type: str, config: str) -> tuple[Callable, str]:
         The task's ``fold_model``, and what precedes the names of the plain decoder.
     """
     if model_type not in KINDS:
-        raise SystemExit(
+        raise ValueError(
             f'{config}: the model is a {model_type}; can be folded: {list(KINDS)}'
         )
     module, decoder = KINDS[model_type]
     return import_module(module).fold_model, decoder
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(__doc__, __file__)
     parser.add_argument('config', help='config of a model of several data sets')
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument('out_dir', type=Path, help='folder for the folded models')
     parser.add_argument('--datasets', nargs='+', help='only these data sets')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE'
+        '--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE'
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Fold every data set that was asked for."""
-    args = parse_args()
+    args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
     fold_model, decoder = kind_of(cfg.model.type, args.config)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
@@ -78,7 +77,7 @@ def main() -> None:
     checkpoint = load_address(args.checkpoint)
     report = load_into(model, checkpoint, args.checkpoint)
     if report.missing:
-        raise SystemExit(
+        raise ValueError(
             f'{args.checkpoint}: {len(report.missing)} tensors of the model are not in '
             f'it, {report.missing[0]} the first; fold a trained model'
         )
@@ -108,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    start_command(main)

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TextIO
 
-from .archive import LayoutError, SourceTree
+from s5_mm.cli.command import CommandParser
+
+from .archive import SourceTree
 from .converter import Converter, Plan
 from .expected import NONE, Expected, read_expected
 from .record import (
@@ -39,8 +40,11 @@ def run_converter(
         argv: Arguments, those of the process by default.
 
     Returns:
-        Exit status: 0 if all is well, 1 if files are bad or missing, 2 if the command
-        line, the source or the destination is not what it should be.
+        Exit status: 0 if all is well, 1 if files are bad or missing.
+
+    Raises:
+        LayoutError: If the source or the destination is not what it should be.
+        SystemExit: If the machine fails; the same command goes on.
     """
     args = _parse(converter, doc, counts, argv)
     settings = {'converter': converter.name, **args.settings}
@@ -60,28 +64,20 @@ def run_converter(
             open_destination(args.dst, settings)
             problems = _convert(plan, args)
             return _finish(converter, args, expected, problems)
-    except LayoutError as error:
-        _say(f'{converter.name}: {error}', sys.stderr)
-        return 2
     except BrokenProcessPool:
-        _say(
-            f'\n{converter.name}: a process was killed, for lack of memory most often; '
-            f'start again with --jobs below {args.jobs} to go on',
-            sys.stderr,
-        )
-        return 1
+        raise SystemExit(
+            'a process was killed, for lack of memory most often; start again with '
+            f'--jobs below {args.jobs} to go on'
+        ) from None
     except OSError as error:
-        _say(f'\n{converter.name}: {error}; start again to go on', sys.stderr)
-        return 1
+        raise SystemExit(f'{error}; start again to go on') from error
 
 
 def _parse(
     converter: Converter, doc: str | None, counts: Path, argv: Sequence[str] | None
 ) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(doc, f'{converter.name}.py')
     add = parser.add_argument
     add('src', nargs='?', metavar='SRC', help='folder of the archives, unpacked or not')
     add('dst', type=Path, metavar='DST', help='folder that configs will read')
@@ -176,6 +172,6 @@ def _show_plan(plan: Plan, expected: Mapping[str, Expected] | None) -> int:
     return 1 if plan.missing else 0
 
 
-def _say(text: str, file: TextIO | None = None) -> None:
-    """Write a line for the user, to the standard output by default."""
-    (file or sys.stdout).write(f'{text}\n')
+def _say(text: str) -> None:
+    """Write a line for the user."""
+    sys.stdout.write(f'{text}\n')

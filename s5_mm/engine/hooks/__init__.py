@@ -11,6 +11,7 @@ from .compile_hook import CompileHook
 from .data_wait_timer_hook import DataWaitTimerHook
 from .dataset_check_hook import DatasetCheckHook
 from .deferred_runtime_info_hook import DeferredRuntimeInfoHook
+from .eval_progress_hook import EvalProgressHook
 from .iteration_seed_hook import IterationSeedHook
 from .preemption_hook import PreemptionHook
 from .pseudo_label_stats_hook import PseudoLabelStatsHook
@@ -32,6 +33,7 @@ __all__ = [
     'DataWaitTimerHook',
     'DatasetCheckHook',
     'DeferredRuntimeInfoHook',
+    'EvalProgressHook',
     'IterationSeedHook',
     'PreemptionHook',
     'TooManyBadImagesError',

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from s5_mm.cli.command import run_command
+
 TOOLS = Path(__file__).parents[3] / 'tools' / 'dataset_converters'
 
 
@@ -66,7 +68,7 @@ def counts(path: Path, name: str, **splits: tuple) -> str:
 def convert(name: str, *argv: object) -> int:
     """Run a converter in this process; starting one takes seconds."""
     main = runpy.run_path(str(TOOLS / f'{name}.py'))['main']
-    return main([str(argument) for argument in argv])
+    return run_command(main, [str(argument) for argument in argv])
 
 
 def tree(folder: Path) -> dict[str, bytes]:

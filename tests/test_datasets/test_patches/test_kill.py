@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip('shapely', reason="shapely comes with pip install 's5_mm[det]'")
 
 from s5_mm.checkpoints import atomic_io  # noqa: E402
+from s5_mm.cli.command import run_command
 from s5_mm.datasets.patches import PatchSplitter  # noqa: E402
 from s5_mm.datasets.patches.workers import map_unordered  # noqa: E402
 
@@ -167,7 +168,7 @@ def test_killed_worker_is_reported(src: Path, tmp_path: Path, monkeypatch, capsy
     monkeypatch.setattr(PatchSplitter, '_write', lambda *_: die(3))
     main = runpy.run_path(str(TOOL))['main']
     args = [str(tmp_path / 'dst'), '--src', str(src), *OPTIONS, '--jobs', '2']
-    assert main(args) == 1
+    assert run_command(main, args) == 1
     error = capsys.readouterr().err
     assert 'a process was killed, for lack of memory most often' in error
     assert '--jobs below 2' in error

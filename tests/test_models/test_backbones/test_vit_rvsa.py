@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from s5_mm.checkpoints import find_format, load_into
+from s5_mm.cli.meta import count_params
 from s5_mm.models.backbones import ViT, ViTRVSA
 from s5_mm.models.layers.rvsa import PositionedAttention, RotatedWindowAttention
 from s5_mm.registry import MODELS
-from s5_mm.utils.meta import count_params
 
 SIZES = dict(embed_dims=12, num_layers=4, num_heads=2)
 

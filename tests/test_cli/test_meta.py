@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch import nn
 
-from s5_mm.utils.meta import build_on_meta, count_params
+from s5_mm.cli.meta import build_on_meta, count_params
 
 
 class Wrapper(nn.Module):

@@ -5,12 +5,8 @@ import copy
 import pytest
 from mmengine.config import Config
 
-from s5_mm.utils.config import (
-    OrderedConfig,
-    save_predictions_to,
-    show_predictions,
-    switch_to_tta,
-)
+from s5_mm.cli.switches import save_predictions_to, show_predictions, switch_to_tta
+from s5_mm.utils.config import OrderedConfig
 
 
 def _config(**changes):
