@@ -11,18 +11,21 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
+from s5_mm.utils.heartbeat import Heartbeat
 from s5_mm.utils.processes import die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
 LINE = re.compile(r'Iter\((train|val|test)\) \[ *(\d+)/(\d+)\]\s*(.*)')
+STAGE = re.compile(r'(\w+): ([\d,]+)/\2 (.*)')
 VALUE = re.compile(r'(\w+): +([\d.:e+-]+)')
 
 
-def call(command: Sequence[str | Path]) -> None:
+def call(command: Sequence[str | Path], shown: bool = True) -> None:
     """Run a command of this repository and show its progress.
 
     Args:
         command: Its path from the root of the repository, and its arguments.
+        shown: False shows only that it is at work.
 
     Raises:
         SystemExit: If it fails; its last lines are printed.
@@ -49,12 +52,15 @@ def call(command: Sequence[str | Path]) -> None:
         preexec_fn=die_with_parent,
     )
     last: deque[str] = deque(maxlen=40)
+    heartbeat = Heartbeat(write=_show)
     try:
-        for line in process.stdout or ():
-            last.append(line.rstrip())
-            if short := condense(line):
-                print(f'      {short}', flush=True)
-        code = process.wait()
+        with heartbeat.during(Path(script).stem):
+            for line in process.stdout or ():
+                last.append(line.rstrip())
+                if shown and (short := condense(line)):
+                    _show(short)
+                    heartbeat.seen()
+            code = process.wait()
     except KeyboardInterrupt:
         print('\nsaving a checkpoint ...', flush=True)
         process.send_signal(signal.SIGTERM)
@@ -68,17 +74,25 @@ def call(command: Sequence[str | Path]) -> None:
         raise SystemExit(f'{script} ended with status {code}; its log is above')
 
 
+def _show(text: str) -> None:
+    """Print a line below the heading of a step."""
+    print(f'      {text}', flush=True)
+
+
 def condense(line: str) -> str:
     """Shorten a line of the log to what a user wants to see.
 
     Args:
-        line: A line of mmengine's log.
+        line: A line of mmengine's log, or of the progress of curation.
 
     Returns:
         The short line, '' for nothing.
     """
     match = LINE.search(line)
     if not match:
+        if stage := STAGE.match(line):
+            name, count, rest = stage.groups()
+            return f'{name}: {count} {rest.strip()}'
         loud = ' - ERROR - ' in line or 'no pseudo-label' in line
         return line.strip() if loud else ''
     mode, now, last, rest = match.groups()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from s5_mm.datasets.patches.workers import map_unordered
+from s5_mm.utils.heartbeat import Heartbeat
 from s5_mm.utils.progress import ProgressLine
 
 from .collections import Collection
@@ -29,6 +31,7 @@ class CurationRun:
         jobs: Processes of the stages that decode images.
         test_script: ``tools/test.py``, which scores.
         quiet: Show no progress.
+        heartbeat: Says that a stage is at work where its progress says nothing.
     """
 
     settings: Settings
@@ -36,6 +39,7 @@ class CurationRun:
     jobs: int = 1
     test_script: Path = _TEST_SCRIPT
     quiet: bool = False
+    heartbeat: Heartbeat = field(default_factory=Heartbeat, compare=False)
 
     def folder(self, stage: str) -> Path:
         """Folder of a stage."""
@@ -51,7 +55,19 @@ class CurationRun:
 
     def progress(self, stage: str, unit: str) -> Callable[[int, int], None]:
         """Make the line that shows how far a stage is."""
-        return (lambda *_: None) if self.quiet else ProgressLine(stage, unit)
+        if self.quiet:
+            return lambda *_: None
+        line = ProgressLine(stage, unit)
+
+        def show(done: int, total: int) -> None:
+            self.heartbeat.seen()
+            line(done, total)
+
+        return show
+
+    def alive(self, stage: str) -> AbstractContextManager[None]:
+        """Watch over a stage, so that it is never silent for long."""
+        return nullcontext() if self.quiet else self.heartbeat.during(stage)
 
     def map_parts(self, stage: str, function: Callable[[str], int]) -> None:
         """Call a function for every part whose file is missing.
@@ -92,6 +108,7 @@ class CurationRun:
             test_script=self.test_script,
             num_processes=given['num_processes'],
             cfg_options=given['cfg_options'],
+            shown=self.heartbeat.seen,
         )
         scorer.run(
             folder,

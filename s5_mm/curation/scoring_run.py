@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Scorer:
         num_processes: Processes, one for each GPU; several are started by torch's own
             launcher.
         cfg_options: Settings that take the place of the config's.
+        shown: Called for every line of progress that is passed on.
     """
 
     config: str
@@ -41,6 +42,7 @@ class Scorer:
     test_script: Path
     num_processes: int = 1
     cfg_options: Mapping[str, Any] | None = None
+    shown: Callable[[], None] = lambda: None
 
     def run(
         self, folder: Path, dataset: Mapping[str, Any], hook: Mapping[str, Any]
@@ -88,6 +90,7 @@ class Scorer:
                 last.append(line.rstrip())
                 if ' Iter(test) ' in line:
                     sys.stderr.write(f'{line.rstrip()}\n')
+                    self.shown()
             code = process.wait()
         except BaseException:
             process.terminate()

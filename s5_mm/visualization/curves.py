@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .palette import hex_palette
+
 Series = dict[str, dict[int, float]]
 """Values of a run: {key: {step: value}}."""
 
@@ -159,6 +161,7 @@ def plot_runs(
     known = sorted({key for group in series.values() for run in group for key in run})
     if missing := [key for key in keys if key not in known]:
         raise ValueError(f'keys {missing} are in no run; the runs have {known}')
+    colors = hex_palette(len(series))  # the same in every picture
     figure = Figure(figsize=(4.6 * len(keys), 3.6), layout='constrained')
     FigureCanvasAgg(figure)
     for axes, key in zip(
@@ -175,7 +178,7 @@ def plot_runs(
             (line,) = axes.plot(
                 curve.steps,
                 smooth(curve.mean, width),
-                color=f'C{number}',  # the same in every picture
+                color=colors[number],
                 marker='o' if few else '',
                 ms=4,
                 label=label,

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+from .lettering import FONT, font_scale, text_size
+
 INK = (32, 32, 36)
 PAPER = (255, 255, 255)
 
@@ -156,23 +157,23 @@ def text_line(text: str, width: int, height: int, bold: bool = False) -> np.ndar
     # Strokes are drawn four times too large and shrunk, which reads better.
     zoom = 4
     thickness = zoom + zoom * int(bold) // 2 + zoom * (height // 28) // 2
-    scale = cv2.getFontScaleFromHeight(_FONT, max(round(height * 0.46 * zoom), 4), 1)
+    scale = font_scale(max(round(height * 0.46 * zoom), 4), 1)
     room = max(width - 4, 1) * zoom
 
     def extent(content: str) -> int:
-        return cv2.getTextSize(content, _FONT, scale, thickness)[0][0]
+        return text_size(content, scale, thickness)[0]
 
     if extent(text) > room:  # smaller first, down to 7 pixels, then shorter
-        legible = cv2.getFontScaleFromHeight(_FONT, 7 * zoom, 1)
+        legible = font_scale(7 * zoom, 1)
         thickness = min(thickness, zoom * 3 // 2)
         scale = max(scale * room / extent(text), min(scale, legible))
     while text and extent(text) > room:
         text = text.removesuffix('..')[:-1]
         text += '..' if text else ''
     canvas = np.full((height * zoom, width * zoom, 3), PAPER, dtype=np.uint8)
-    (_, ascent), _ = cv2.getTextSize('Hg', _FONT, scale, thickness)
+    _, ascent = text_size('Hg', scale, thickness)
     origin = 2 * zoom, (height * zoom + ascent) // 2
-    cv2.putText(canvas, text, origin, _FONT, scale, INK, thickness, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, FONT, scale, INK, thickness, cv2.LINE_AA)
     return cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
 
 

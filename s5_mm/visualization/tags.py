@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from .drawing import INK, PAPER
+from .lettering import FONT, font_scale, text_size
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 _ZOOM = 4
 
 
@@ -30,13 +30,13 @@ def tag(text: str, height: int, color: tuple[int, int, int]) -> np.ndarray:
     text = text.encode('ascii', 'replace').decode()
     light = np.dot(color, (0.299, 0.587, 0.114)) > 140
     # Strokes are drawn four times too large and shrunk, which reads better.
-    scale = cv2.getFontScaleFromHeight(_FONT, round(height * 0.6 * _ZOOM), _ZOOM)
-    (width, ascent), _ = cv2.getTextSize(text, _FONT, scale, _ZOOM)
+    scale = font_scale(round(height * 0.6 * _ZOOM), _ZOOM)
+    width, ascent = text_size(text, scale, _ZOOM)
     shape = (height * _ZOOM, width + height * _ZOOM // 2)
     canvas = np.full((*shape, 3), color, dtype=np.uint8)
     origin = height * _ZOOM // 4, (height * _ZOOM + ascent) // 2
     ink = INK if light else PAPER
-    cv2.putText(canvas, text, origin, _FONT, scale, ink, _ZOOM, cv2.LINE_AA)
+    cv2.putText(canvas, text, origin, FONT, scale, ink, _ZOOM, cv2.LINE_AA)
     size = max(round(shape[1] / _ZOOM), 1), height
     return cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
 

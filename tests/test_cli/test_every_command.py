@@ -63,6 +63,7 @@ REFUSED = {
     'tools/demo.py': ['--work-dir', 'WORK', '--fresh'],
     'tools/misc/build_ops.py': ['--device', 'tpu'],
     'tools/misc/check_env.py': ['--task', 'poetry'],
+    'tools/misc/check_figures.py': ['everything'],
     'tools/misc/check_resume.py': [CONFIG, '--work-dir', 'WORK'],
     'tools/misc/check_wheel.py': [f'{NOWHERE}.whl'],
     'tools/misc/model_zoo.py': ['everything'],

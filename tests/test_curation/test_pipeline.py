@@ -8,18 +8,22 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
+from s5_mm.curation import stages
 from s5_mm.curation.manifest import ManifestError, read_table
 from s5_mm.curation.progress import outlook, status
 from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import Settings, load_settings
 from s5_mm.curation.stages import RUN_STAGE
 from s5_mm.curation.work_dir import STAGES, WorkDir
+from s5_mm.utils.heartbeat import Heartbeat
 
 from .pipeline import NUM_SELECTED, ROOT, CuratingChild, curate, make
 
@@ -114,6 +118,28 @@ def test_status_and_outlook(config, done, tmp_path) -> None:
     ]
     fresh = outlook(CurationRun(load_settings(config), WorkDir(tmp_path)), ('plan',))
     assert fresh == 'plan         to do (land: 7 images, sea: 8 images)'
+
+
+def test_a_silent_stage_shows_that_it_is_at_work(config, tmp_path, monkeypatch) -> None:
+    lines, beaten = [], threading.Event()
+
+    def write(line: str) -> None:
+        lines.append(line)
+        beaten.set()
+
+    monkeypatch.setitem(stages._WORK, 'select', lambda run: beaten.wait(60))
+    heartbeat = Heartbeat(every=0.001, write=write)
+    run = CurationRun(load_settings(config), WorkDir(tmp_path), heartbeat=heartbeat)
+    RUN_STAGE['select'](run)
+    assert lines[0] == 'select: at work for 0 s'
+    # What shows its progress is not reported as silent, and a quiet run says nothing.
+    heartbeat.last = 0.0
+    run.progress('select', 'crops')(1, 2)
+    assert heartbeat.last > 0
+    quiet = replace(run, quiet=True)
+    monkeypatch.setitem(stages._WORK, 'select', lambda run: lines.clear())
+    RUN_STAGE['select'](quiet)
+    assert lines == []
 
 
 def test_other_settings_and_changed_sources_are_named(config, tmp_path) -> None:

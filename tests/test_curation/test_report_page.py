@@ -9,11 +9,13 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from s5_mm.curation.manifest import read_table, write_table
 from s5_mm.curation.report import write_report
+from s5_mm.curation.report.charts import quotas
 from s5_mm.curation.report.html import Page, number, shown
-from s5_mm.curation.report.page import duration
+from s5_mm.curation.report.page import _MEANING, duration
 from s5_mm.testing.curation_run import write_curation_run
 
 NASTY = [
@@ -125,6 +127,33 @@ def test_figures_lie_beside_the_page(run, page):
         assert heading in text
     for value in ('c0ffee', 'a' * 64, 'b' * 64, 'collections = {}', '0:02:10 h'):
         assert value in text
+
+
+def test_terms_are_explained_where_they_stand(run, page):
+    text = ' '.join(Reader(page).text)
+    means = json.loads((run / 'report/report.json').read_text())['means']
+    assert sorted(_MEANING) == sorted(means)
+    for sentence in _MEANING.values():
+        assert sentence in text
+    for equation in ('Eq. 1 is the entropy above', 'Eq. 2 takes', 'and Eq. 3 gives'):
+        assert equation in text
+
+
+@pytest.mark.parametrize('missing', [0, 3])
+def test_legend_of_the_quotas_has_the_colors_of_the_bars(missing):
+    """Also of bars that are not there, which matplotlib would give its first blue."""
+    wanted = np.array([4.0, 6.0])
+    figure = quotas.__wrapped__(wanted, wanted * 2, wanted - [0, missing])
+    handles = figure.legends[0].legend_handles
+    colors = [to_hex(handle.get_facecolor()) for handle in handles[:2]]
+    assert colors == ['#0072b2', '#e69f00']
+    assert to_hex(handles[2].get_edgecolor()) == '#882255'
+    assert handles[2].get_facecolor()[3] == 0
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        'filled, own quota',
+        'filled beyond it, from other clusters',
+        'wanted and not there',
+    ]
 
 
 def test_same_run_same_bytes_whatever_the_settings(run, tmp_path):

@@ -156,6 +156,22 @@ def test_named_python_that_is_no_good_is_an_error(checkout):
     assert not stamp.exists()
 
 
+def test_silent_installation_says_that_it_is_at_work(checkout, tmp_path):
+    """pip waits here for the line; `sleep` and `du` are stand-ins without a wait."""
+    bin_dir, go = tmp_path / 'bin', tmp_path / 'go'
+    python = fake_python(bin_dir, pip='until [ -e "$GO" ]; do /bin/sleep 0.01; done')
+    for name, line in (('sleep', '/bin/sleep 0.01'), ('du', 'touch "$GO"; echo 7')):
+        (bin_dir / name).write_text(f'#!/bin/bash\n{line}\n')
+        (bin_dir / name).chmod(0o755)
+    path = f'{bin_dir}{os.pathsep}{os.environ["PATH"]}'
+    log = str(tmp_path / 'log')
+    done, _ = venv(checkout, PATH=path, LOG=log, GO=str(go), PYTHON=str(python))
+    assert done.returncode == 0, done.stderr
+    assert 'at work, 7 MB in .venv so far' in done.stdout
+    assert '.venv is ready' in done.stdout
+    assert done.stderr == ''
+
+
 def test_half_finished_installation_is_redone(checkout, tmp_path):
     log = tmp_path / 'log'
     failing = fake_python(tmp_path / 'bin', pip='exit 1')

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.visualization import plot_runs, read_scalars
+from s5_mm.visualization import categorical_palette, plot_runs, read_scalars
 from s5_mm.visualization.curves import band, smooth
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'plot_runs.py'
@@ -88,6 +88,8 @@ def test_plot_runs(tmp_path):
     image = cv2.imread(str(out))
     assert image.shape[1] > 1.5 * image.shape[0]
     assert (image < 250).any(axis=2).mean() > 0.02
+    for color in categorical_palette(2):  # a curve each
+        assert (image[..., ::-1] == color).all(axis=2).sum() > 100
     with pytest.raises(ValueError, match=r"\['acc'\] are in no run; the runs have"):
         plot_runs(runs, ['loss', 'acc'], tmp_path / 'd.png')
 

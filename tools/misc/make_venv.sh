@@ -23,6 +23,16 @@ case $level in
     *) echo "level is '$level'; allowed: demo, det, tests" >&2; exit 2 ;;
 esac
 
+# pip is silent for minutes while it unpacks torch, and shows no bar in a pipe.
+# The sleep holds neither the lock nor the pipe of whoever reads: it may outlive us.
+show_life() {
+    while sleep 15 > /dev/null 2>&1 9>&-; do
+        say "    at work, $(du -sm "$venv" 2> /dev/null | cut -f1) MB in $venv so far"
+    done 9>&- &
+    life=$!
+    trap 'kill "$life" 2> /dev/null || true' EXIT
+}
+
 # An interpreter counts only if it runs (a pyenv shim may not) and can make venvs.
 works() {
     "$1" -c 'import sys, venv, ensurepip
@@ -70,6 +80,7 @@ py="$venv/bin/python"
 constraints="$root/requirements/constraints.txt"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
+show_life
 say '2/4 installing pip and the build tools'
 "$py" -m pip install -q --upgrade -c "$constraints" -r "$root/requirements/build.txt"
 

@@ -26,35 +26,33 @@ def quotas(wanted: np.ndarray, available: np.ndarray, filled: np.ndarray) -> Fig
         available: float, (M,), crops that could be taken.
         filled: float, (M,), crops that were taken.
     """
+    from matplotlib.patches import Patch
+
     figure = new_figure(12, 5)
     upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 2))
     place = np.arange(len(wanted))
     own, width = np.minimum(filled, wanted), 0.85
-    upper.bar(place, own, width, color=CHOSEN, label='filled, own quota')
+    upper.bar(place, own, width, color=CHOSEN)
     upper.bar(
         place,
         np.maximum(filled - wanted, 0),
         width,
         bottom=wanted,
         color=EXTRA,
-        label='filled beyond it, from other clusters',
     )
     short_of = wanted > own
-    upper.bar(
-        place[short_of],
-        (wanted - own)[short_of],
-        width,
-        bottom=own[short_of],
-        facecolor='none',
-        edgecolor=MISSING,
-        lw=0.6,
-        hatch='////',
-        label='wanted and not there',
-    )
+    hatched = dict(facecolor='none', edgecolor=MISSING, lw=0.6, hatch='////')
+    missing = (wanted - own)[short_of]
+    upper.bar(place[short_of], missing, width, bottom=own[short_of], **hatched)
     upper.set(ylabel='crops')
     upper.yaxis.set_major_formatter(lambda value, _: short(value))
-    handles, labels = upper.get_legend_handles_labels()
-    figure.legend(handles, labels, loc='outside upper right', ncols=3, frameon=False)
+    # Bars of which there is none would be in the legend in a default color.
+    handles = [
+        Patch(color=CHOSEN, label='filled, own quota'),
+        Patch(color=EXTRA, label='filled beyond it, from other clusters'),
+        Patch(label='wanted and not there', **hatched),
+    ]
+    figure.legend(handles=handles, loc='outside upper right', ncols=3, frameon=False)
     some = (wanted > 0) & (available > 0)
     lower.axhline(1, color=MISSING, lw=0.8)
     lower.plot(place[some], available[some] / wanted[some], '.', color='#3d434c', ms=5)

@@ -7,16 +7,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec
 
+from s5_mm.visualization.palette import hex_palette
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-POOL, CHOSEN, CUT, EXTRA, MISSING = (
-    '#b4bac4',
-    '#2f6fb5',
-    '#c8371f',
-    '#e39a2d',
-    '#c8371f',
-)
+_COLORS = hex_palette(8)
+POOL = '#bdbdbd'
+CHOSEN, EXTRA, CUT, MISSING = _COLORS[0], _COLORS[1], _COLORS[4], _COLORS[7]
 
 _SETTINGS = {
     'font.size': 9,

@@ -11,6 +11,17 @@ from .gallery import FilledSheet
 from .html import Page, number, percent
 from .tally import DECISIONS
 
+_MEANING = {
+    'entropy': 'Mean over the pixels of the entropy of the predicted probabilities, in '
+    'nats (Eq. 1): low where the model is sure of its classes.',
+    'similarity': 'Cosine between its feature and the nearest prototype: 1 is just '
+    'like the labelled images of its cluster.',
+    'margin': 'How much that similarity exceeds the one with the second nearest '
+    'prototype: near 0 the crop could be in either cluster.',
+    'foreground': 'Share of the pixels whose class is not the background.',
+    'confidence': 'Mean over the pixels of the largest predicted probability.',
+}
+
 
 def build_page(
     title: str,
@@ -72,9 +83,20 @@ def _overview(page: Page, numbers: Mapping[str, Any]) -> None:
     ]
     if reasons:
         page.table(['decision', 'reason', 'crops', 'of the planned'], reasons)
-    means = [[name, *values] for name, values in numbers['means'].items()]
-    page.text('Means over the crops; the entropy is in nats.', 'note')
-    page.table(['figure', 'scored', 'selected'], means)
+    means = [
+        [name, *values, _MEANING.get(name, '')]
+        for name, values in numbers['means'].items()
+    ]
+    page.text('Means over the crops:', 'note')
+    page.table(['figure', 'scored', 'selected', 'what it is of a crop'], means)
+    page.text(
+        'Equations are those of the S5 paper. Eq. 1 is the entropy above, Eq. 2 takes '
+        'crops in its ascending order, and Eq. 3 gives each cluster a quota: its share '
+        'of the labelled images. A cluster is all crops that are nearest to one '
+        'prototype, the mean feature of labelled images that look alike; its cut is '
+        'the largest entropy that was taken.',
+        'note',
+    )
 
 
 def _stages(page: Page, stages: Sequence[Mapping[str, Any]]) -> None:

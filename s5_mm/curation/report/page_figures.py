@@ -19,7 +19,10 @@ def add_entropy(
     if 'entropy' not in images:
         page.text('No crop has an entropy.', 'note')
         return
-    page.figure(images['entropy'], 'Entropy of all scored crops (Eq. 1).')
+    page.figure(
+        images['entropy'],
+        'Entropy of all scored crops (Eq. 1), and the cuts of the clusters.',
+    )
     headings = ('crops', '5 %', 'median', '95 %')
     rows = [[k, *(v or [None] * 3)] for k, v in numbers['entropy'].items()]
     page.table(headings, rows)
@@ -38,7 +41,10 @@ def add_quotas(
     page.section('Quotas')
     clusters = numbers['clusters']
     if 'quotas' in images:
-        page.figure(images['quotas'], 'Quota of every cluster (Eq. 3) and its filling.')
+        page.figure(
+            images['quotas'],
+            'Quota of every cluster (Eq. 3) and how it was filled.',
+        )
     else:
         page.text('The run has no check/quotas.json.', 'note')
     if not clusters:

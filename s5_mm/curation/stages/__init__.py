@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from ..run import CurationRun
 from .checking import run_check
@@ -12,7 +13,7 @@ from .reporting import run_report
 from .scoring import run_cluster, run_score
 from .sharding import run_materialize, run_verify
 
-RUN_STAGE: dict[str, Callable[[CurationRun], None]] = {
+_WORK: dict[str, Callable[[CurationRun], None]] = {
     'plan': run_plan,
     'scan': run_scan,
     'cluster': run_cluster,
@@ -22,6 +23,17 @@ RUN_STAGE: dict[str, Callable[[CurationRun], None]] = {
     'materialize': run_materialize,
     'report': run_report,
     'verify': run_verify,
+}
+
+
+def _run(stage: str, run: CurationRun) -> None:
+    """Do the work of a stage and show that it goes on."""
+    with run.alive(stage):
+        _WORK[stage](run)
+
+
+RUN_STAGE: dict[str, Callable[[CurationRun], None]] = {
+    stage: partial(_run, stage) for stage in _WORK
 }
 """What does the work of a stage, or what is left of it, by name."""
 

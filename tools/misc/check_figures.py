@@ -1,0 +1,222 @@
+"""Compare figures in docs/ with the commands that print them.
+
+    python tools/misc/check_figures.py
+
+Covers what commands compute in seconds on any machine: sizes and operations of models,
+not times.  Prints a line for each figure that differs, and ends with status 1 then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from s5_mm.cli.command import CommandParser, start_command
+
+ROOT = Path(__file__).resolve().parents[2]
+_TOOLS = 'tools/analysis_tools'
+
+
+class Figure(NamedTuple):
+    """A figure of a page and the command that prints it.
+
+    Attributes:
+        page: Markdown file, from the root of the repository.
+        section: Heading of the part of the page that has it.
+        where: Regular expression with the figure as its only group.
+        command: Python file from the root of the repository, and its arguments.
+        reading: Regular expression with the command's figure as its only group; what
+            it finds more than once is added up.
+        tolerance: Largest difference, after rounding to the digits of the page.
+    """
+
+    page: str
+    section: str
+    where: str
+    command: str
+    reading: str
+    tolerance: float = 0.0
+
+
+def cell(row: str, column: int, part: int = 0) -> str:
+    """Make the pattern of a table's cell.
+
+    Args:
+        row: First cell of its row.
+        column: Number of its column, 0 for the first.
+        part: Number of the figure in a cell like ``26.9 / 76.5 / 148.2``.
+
+    Returns:
+        Regular expression with the figure as its only group.
+    """
+    start = rf'^\| *{re.escape(row)} *\|' + r'[^|\n]*\|' * (column - 1)
+    return start + r' *' + r'[\d.]+ / ' * part + r'([\d.]+)'
+
+
+def all_figures() -> Iterator[Figure]:
+    """List the figures."""
+    total, flops = r'^total +{}([\d.]+)', f'{_TOOLS}/get_flops.py'
+    page, section = 'docs/results.md', 'Size and operations of the models'
+    as_release = (
+        ' --cfg-options model.segmentor.backbone.deferred_upsampling=False '
+        'model.segmentor.decode_head.reassociate=False'
+    )
+    for size in 'BLH':
+        command = f'{flops} configs/s4p/vit-{size.lower()}_rs4p1m.py'
+        macs = total.format(r'[\d.]+ +')
+        yield Figure(page, section, cell(size, 1), command, total.format(''))
+        yield Figure(page, section, cell(size, 3), command, macs)
+        yield Figure(page, section, cell(size, 4), command + as_release, macs)
+
+    section, folder = 'One model for several data sets', 'configs/finetune_seg'
+    command = f'{flops} {folder}/moe-mdf_vit-b.py --dataset loveda'
+    where = r'One data set\'s path through MoE-MDF costs\s+([\d.]+)'
+    yield Figure(page, section, where, command, total.format(r'[\d.]+ +'))
+    single = [f'sdf_vit-b_{n}' for n in ('vaihingen', 'loveda', 'openearthmap')]
+    for part, name in enumerate(single):
+        where = cell('SDF, ViT-B, one data set of 5 / 7 / 9 classes', 1, part)
+        yield _params(page, section, where, f'{folder}/{name}.py')
+    for where, name in (
+        (cell('MDF, ViT-B', 1), 'mdf_vit-b'),
+        (r'MoE-MDF, ViT-B \| ([\d.]+) .* \| 128 \|', 'moe-mdf_vit-b_part128'),
+        (r'MoE-MDF, ViT-B \| ([\d.]+) .* \| 256 \|', 'moe-mdf_vit-b'),
+        (r'MoE-MDF, ViT-B \| ([\d.]+) .* \| 512 \|', 'moe-mdf_vit-b_part512'),
+        (cell('MoE-MDF, ViT-L', 1), 'moe-mdf_vit-l'),
+        (cell('MoE-MDF, ViT-H', 1), 'moe-mdf_vit-h'),
+    ):
+        yield _params(page, section, where, f'{folder}/{name}.py')
+    four = ' '.join(f'{folder}/{name}.py' for name in (*single, 'sdf_vit-b_potsdam'))
+    yield _params(page, section, cell('four SDF, ViT-B', 1), four, 0.02)
+
+    page, tera = 'docs/performance.md', r'([\d.]+) TFLOP an iteration'
+    for part, size in enumerate('BLH'):
+        for column, partners in ((3, 12), (4, 0)):
+            command = f'{flops} configs/s4p/vit-{size.lower()}_rs4p1m.py --iteration'
+            command += f' 12 12 {partners}'
+            section, where = 'Operations of an iteration', cell(size, column)
+            yield Figure(page, section, where, command, tera)
+            row = (
+                'separate partners, B / L / H'
+                if partners
+                else 'partners from the batch'
+            )
+            section = 'Prediction and outcome'
+            where = cell(f'TFLOP of an iteration, {row}', 2, part)
+            yield Figure(page, section, where, command, tera)
+    command = f'{flops} configs/_base_/models/upernet_vit-b.py'
+    where = r'products of weights, once a step: ([\d.]+)'
+    yield Figure(page, section, where, command, total.format(r'[\d.]+ +'))
+
+    page, section = 'docs/model_zoo.md', "Table 1's parameters"
+    for row, name in (
+        ('ViT-B', 'sdf_vit-b_loveda'),
+        ('ViT-B + RVSA', 'rsfm/sdf_rvsa-vit-b_loveda'),
+        ('Swin-B', 'rsfm/sdf_gfm-swin-b_loveda'),
+        ('ViT-L', 'sdf_vit-l_loveda'),
+        ('ViT-L + RVSA', 'rsfm/sdf_mtp-vit-l_loveda'),
+        ('ViT-G', 'rsfm/sdf_billionfm-vit-g_loveda'),
+        ('S5 ViT-H, MoE', 'sdf_vit-h_loveda'),
+    ):
+        yield _params(page, section, cell(row, 2), f'{folder}/{name}.py')
+    for size in 'BLH':
+        name = f'{folder}/moe-mdf_vit-{size.lower()}.py'
+        yield _params(page, section, cell(f'S5 ViT-{size}, MoE', 4), name)
+
+    if importlib.util.find_spec('mmcv._ext') is None:
+        return  # detectors are not built without compiled ops
+    page, section, folder = 'docs/detection.md', 'Configs', 'configs/finetune_det'
+    for row, name in (
+        ('`{}/orcnn_vit-{{b,l,h}}_{{diorr,dotav2}}.py`', 'orcnn_vit-{}_diorr'),
+        ('`{}/mdf_orcnn_vit-{{b,l,h}}.py`', 'mdf_orcnn_vit-{}'),
+        ('`{}/moe-mdf_orcnn_vit-{{b,l,h}}.py`', 'moe-mdf_orcnn_vit-{}'),
+    ):
+        for part, size in enumerate('blh'):
+            where = cell(row.format(folder), 2, part)
+            yield _params(page, section, where, f'{folder}/{name.format(size)}.py')
+
+
+def _params(
+    page: str, section: str, where: str, configs: str, tolerance: float = 0.0
+) -> Figure:
+    """Make a figure of :mod:`get_params`, its fourth column."""
+    reading = r'^\| \S+\.py' + r'[^|\n]*\|' * 3 + r' *([\d.]+)'
+    command = f'{_TOOLS}/get_params.py {configs}'
+    return Figure(page, section, where, command, reading, tolerance)
+
+
+def check(figure: Figure, root: Path = ROOT) -> str:
+    """Compare a figure with its command.
+
+    Args:
+        figure: The figure.
+        root: Folder that has the page.
+
+    Returns:
+        What is wrong, in one line; '' if nothing is.
+    """
+    text = (root / figure.page).read_text(encoding='utf-8')
+    _, heading, rest = text.partition(f'\n## {figure.section}\n')
+    if not heading:
+        return f'{figure.page}: there is no section {figure.section!r}'
+    text = rest.partition('\n## ')[0]
+    place = f'{figure.page}, {figure.section}'
+    found = re.findall(figure.where, text, re.MULTILINE)
+    if len(found) != 1:
+        return f'{place}: {figure.where} is there {len(found)} times, expected is once'
+    printed = re.findall(figure.reading, _run(figure.command), re.MULTILINE)
+    if not printed:
+        return f'{figure.command}: {figure.reading} is not in what it prints'
+    digits = len(found[0].partition('.')[2])
+    measured = round(sum(map(float, printed)), digits)
+    if abs(measured - float(found[0])) > figure.tolerance + 1e-9:
+        return f'{place}: {found[0]}, but {figure.command} prints {measured}'
+    return ''
+
+
+@cache
+def _run(command: str) -> str:
+    """Run a command in this process and return what it prints."""
+    script, *arguments = shlex.split(command)
+    arguments = [str(ROOT / a) if a.startswith('configs/') else a for a in arguments]
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        _load(script).main(arguments)
+    return output.getvalue()
+
+
+@cache
+def _load(script: str) -> object:
+    """Import a command of this repository."""
+    spec = importlib.util.spec_from_file_location(Path(script).stem, ROOT / script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: Command line, those of the process by default.
+
+    Returns:
+        1 if a figure is wrong, else 0.
+    """
+    CommandParser(__doc__, __file__).parse_args(arguments)
+    figures = list(all_figures())
+    faults = [fault for fault in map(check, figures) if fault]
+    for fault in faults:
+        print(fault)
+    print(f'{len(figures)} figures, {len(faults)} wrong')
+    return 1 if faults else 0
+
+
+if __name__ == '__main__':
+    start_command(main)
