@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from s5_mm.datasets.sidecars import remove_sidecars
+
 from .archive import write_archive
 
 
@@ -63,6 +65,7 @@ class MaskWriter:
                 f'id_offset={self.id_offset}, allowed are 0..255'
             )
         path = self.folder / name
+        remove_sidecars(path)  # of an older mask, which a viewer would show
         Image.fromarray(ids.astype(np.uint8)).save(path)
         return path
 

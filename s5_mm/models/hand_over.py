@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from s5_mm.checkpoints.loading import CheckpointError
+from s5_mm.checkpoints.errors import SKIP_OPTION, CheckpointError
 
 
 def hand_over(
@@ -52,7 +52,7 @@ def hand_over(
             raise CheckpointError(
                 f'it holds {several.rstrip(".")} for {list(stored)}, none for '
                 f'{missing}; to load what matches and start the rest anew: '
-                "CheckpointFitHook(mismatch='skip')"
+                f'{SKIP_OPTION}'
             )
         return []
     layers = [f'.{layer}' for layer in classifiers]

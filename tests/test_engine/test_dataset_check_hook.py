@@ -137,6 +137,23 @@ def test_one_head(root, loader, classes):
         assert str(error.value) == message
 
 
+def test_the_head_in_a_semi_supervised_wrapper_is_named_as_in_its_config(root):
+    preprocessor = dict(
+        type='s5_mm.MultiBranchDataPreprocessor', mean=[0.0] * 3, std=[1.0] * 3
+    )
+    semi = MODELS.build(
+        dict(
+            type='s5_mm.SemiBaseSegmentor',
+            segmentor=toy_segmentor('none', 2),
+            data_preprocessor=preprocessor,
+        )
+    )
+    with pytest.raises(
+        ValueError, match=r'head 2 \(model\.segmentor\.decode_head\.num_classes\)'
+    ):
+        _check(semi, _seg(root, 3), 'train')
+
+
 @pytest.mark.parametrize('loader', LOADERS)
 def test_one_head_for_several_sources(root, loader):
     """As in semi-supervised training; every source with classes counts."""

@@ -31,6 +31,15 @@ def test_a_mask_of_one_row_stays_one(tmp_path):
     assert np.array(Image.open(path)).shape == (1, 4)
 
 
+def test_a_new_mask_leaves_no_sidecar_of_an_older_one(tmp_path):
+    sidecars = [tmp_path / f'a.png{end}' for end in ('.ovr', '.aux.xml', '.msk')]
+    other = tmp_path / 'b.png.ovr'
+    for path in (*sidecars, other):
+        path.write_bytes(b'of another mask')
+    MaskWriter(str(tmp_path)).write(_masks()[0], 'a.tif')
+    assert [path.exists() for path in (*sidecars, other)] == [False] * 3 + [True]
+
+
 def _archive(folder, names, masks):
     writer = MaskWriter(str(folder), archive='sent.zip')
     for name, mask in zip(names, masks, strict=True):

@@ -84,6 +84,8 @@ def _heads(model: nn.Module) -> tuple[dict[str, int] | int | None, str]:
         ('model.roi_head.bbox_head.num_classes', ('roi_head', 'bbox_head')),
         ('model.bbox_head.num_classes', ('bbox_head',)),
     ):
+        if hasattr(model, 'student'):
+            setting = setting.replace('model.', 'model.segmentor.', 1)
         found: Any = model
         for name in path:
             found = getattr(found, name, None)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from s5_mm.checkpoints.loading import CheckpointError
+from s5_mm.checkpoints.errors import SKIP_OPTION, CheckpointError
 from s5_mm.models.layers import FFNMoE
 from s5_mm.registry import MODELS
 from s5_mm.utils.routing import check_dataset_names
@@ -84,7 +84,7 @@ class ViTMoE(ViT):
         if stored and missing and mismatch == 'raise':
             raise CheckpointError(
                 f'it holds experts for {stored}, none for {missing}; to load what '
-                "matches and start the rest anew: CheckpointFitHook(mismatch='skip')"
+                f'matches and start the rest anew: {SKIP_OPTION}'
             )
         split = [
             layer.ffn.split_dense(state, f'{prefix}layers.{index}.ffn.')

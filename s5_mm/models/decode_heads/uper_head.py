@@ -25,8 +25,8 @@ Feature = Tensor | PendingUpsample
 class UPerHead(host.UPerHead):
     """mmseg's ``UPerHead``, same parameters and keys, for fewer multiply-adds.
 
-    Two exact re-associations (ViT-B at 512 px: 178.1 GMAC become 140.2, see
-    ``tools/analysis_tools/get_flops.py``):
+    Two exact re-associations (ViT-B at 512 px: 178.1 GMAC become 140.2, and 1.2 once a
+    step: 141.4 as ``tools/analysis_tools/get_flops.py`` counts):
 
     * The 1x1 lateral convolution of a level that a ViT with ``deferred_upsampling``
       hands over is fused with the transposed convolution before it.
