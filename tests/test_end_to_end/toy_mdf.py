@@ -246,7 +246,7 @@ def call_tool(tool: str, *arguments) -> str:
     argv = [script, *(str(argument) for argument in arguments)]
     with mock.patch('sys.argv', argv), contextlib.redirect_stdout(said):
         MMLogger._instance_dict.clear()  # a new logger writes to the new stdout
-        runpy.run_path(script, run_name='__main__')
+        runpy.run_path(script)['main']()
     return said.getvalue()
 
 
