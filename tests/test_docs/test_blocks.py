@@ -141,7 +141,9 @@ def test_scripts_in_running_text_are_there(page) -> None:
 def test_configs_of_the_paper_train_without_weights() -> None:
     """The switches of docs/first_model.md."""
     text = (ROOT / 'docs/first_model.md').read_text()
-    s4p, finetune = re.findall(r'`(?:--cfg-options )?([\w.]+)=None`', text)
+    s4p, finetune = re.findall(
+        r'`(?:--cfg-options )?([\w.]*(?:init_cfg|load_from))=None`', text
+    )
     cfg = load_config(str(ROOT / 'configs/s4p/vit-l_rs4p1m.py'), {s4p: None})
     assert cfg.model.segmentor.backbone.init_cfg is None
     path = str(ROOT / 'configs/finetune_seg/mdf_vit-b.py')
