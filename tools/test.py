@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from s5_mm.checkpoints import install_safe_loader
 from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
+from s5_mm.cli.class_check import check_classes
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config, make_work_dir
-from s5_mm.cli.model_fit import check_classes
 from s5_mm.cli.runner import CommandRunner
 from s5_mm.cli.switches import save_predictions_to, show_predictions, switch_to_tta
 from s5_mm.utils.dist import init_cpu_processes

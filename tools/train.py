@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from s5_mm.checkpoints import install_safe_loader
 from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
+from s5_mm.cli.class_check import check_classes
 from s5_mm.cli.command import STOPPED, CommandParser, start_command
 from s5_mm.cli.config import load_config, make_work_dir
-from s5_mm.cli.model_fit import check_classes
 from s5_mm.cli.runner import CommandRunner
 from s5_mm.cli.switches import resume_from, switch_to_amp
 from s5_mm.utils.dist import init_cpu_processes
@@ -29,9 +29,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--amp',
         nargs='?',
-        const='bfloat16',
-        choices=['bfloat16', 'float16'],
-        help='mixed precision, bfloat16 unless told otherwise',
+        const='auto',
+        choices=['auto', 'bfloat16', 'float16'],
+        help='mixed precision; auto, unless told otherwise: bfloat16 where the device '
+        'has it, float32 elsewhere',
     )
     parser.add_argument(
         '--auto-scale-lr',

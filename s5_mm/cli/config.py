@@ -12,7 +12,6 @@ from mmengine.config import Config
 
 from s5_mm.utils.ops import quiet_hosts, require_ops
 
-from .model_fit import check_channels
 from .reading import SETTINGS, read_config
 from .variables import check_assignments, set_variables
 
@@ -84,7 +83,6 @@ def read_with_options(path: str, options: Mapping[str, Any] | None = None) -> Co
     except (AssertionError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f'--cfg-options {" ".join(settings)}: {error}') from error
     check_keys(cfg)
-    check_channels(cfg)
     return cfg
 
 

@@ -13,7 +13,7 @@ def switch_to_amp(cfg: Config, dtype: str) -> None:
 
     Args:
         cfg: Changed in place.
-        dtype: 'bfloat16' or 'float16'.
+        dtype: 'auto' (bfloat16 where the device has it), 'bfloat16' or 'float16'.
 
     Raises:
         ValueError: If the config uses an optimizer wrapper of another kind.

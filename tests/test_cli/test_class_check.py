@@ -1,61 +1,16 @@
-"""Channels and classes fit, or the settings that do not are named."""
+"""The classes of model and data fit, or the settings that do not are named."""
 
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
+from s5_mm.cli.class_check import check_classes
 from s5_mm.cli.config import load_config
-from s5_mm.cli.model_fit import check_classes
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 DUBAI = str(CONFIGS / 's4p/vit-t_dubai.py')
 HEAD = 'model.segmentor.decode_head'
-
-
-def test_a_backbone_of_another_width():
-    with pytest.raises(ValueError, match='arch') as refused:
-        load_config(DUBAI, {'model.segmentor.backbone.arch': 'b'})
-    assert str(refused.value) == (
-        "model.segmentor.backbone.arch='b' gives 768 channels, "
-        f'{HEAD}.in_channels is [192, 192, 192, 192], expected [768, 768, 768, 768]; '
-        f'add {HEAD}.in_channels=[768,768,768,768] to --cfg-options, or write it into '
-        'the config'
-    )
-    # What the message says works.
-    options = {
-        'model.segmentor.backbone.arch': 'b',
-        f'{HEAD}.in_channels': [768, 768, 768, 768],
-    }
-    assert load_config(DUBAI, options).model.segmentor.backbone.arch == 'b'
-
-
-@pytest.mark.parametrize(
-    ('config', 'backbone', 'taker'),
-    [
-        ('finetune_seg/moe-mdf_vit-b.py', 'model.backbone', 'model.decode_head'),
-        ('finetune_seg/sdf_vit-b_potsdam.py', 'model.backbone', 'model.decode_head'),
-    ],
-)
-def test_other_models(config, backbone, taker):
-    path = str(CONFIGS / config)
-    with pytest.raises(ValueError, match=rf'{taker}\.in_channels is \[768, '):
-        load_config(path, {f'{backbone}.arch': 't'})
-    with pytest.raises(ValueError, match=rf"{backbone}\.arch: arch='no' is unknown"):
-        load_config(path, {f'{backbone}.arch': 'no'})
-
-
-@pytest.mark.parametrize(
-    ('config', 'taker'),
-    [
-        ('finetune_det/orcnn_vit-b_diorr.py', 'model.neck'),
-        ('finetune_det/mdf_orcnn_vit-b.py', 'model.detector.neck'),
-    ],
-)
-def test_necks_of_detectors(config, taker):
-    pytest.importorskip('mmcv._ext', reason='make ops installs it')
-    with pytest.raises(ValueError, match=rf'{taker}\.in_channels is \[768, '):
-        load_config(str(CONFIGS / config), {'model.backbone.arch': 't'})
 
 
 def test_another_number_of_classes():
