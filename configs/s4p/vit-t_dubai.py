@@ -7,6 +7,7 @@ _base_ = [
     '../_base_/default_runtime_seg.py',
 ]
 max_iters = 600
+warm_up = min(50, max_iters // 2)
 model = dict(
     segmentor=dict(
         backbone=dict(arch='t', img_size=128, patch_size=8),
@@ -21,11 +22,11 @@ optim_wrapper = dict(
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01, fused=True),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, begin=0, end=50, by_epoch=False),
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=warm_up, by_epoch=False),
     dict(
         type='CosineAnnealingLR',
-        T_max=max_iters - 50,
-        begin=50,
+        T_max=max_iters - warm_up,
+        begin=warm_up,
         end=max_iters,
         by_epoch=False,
     ),

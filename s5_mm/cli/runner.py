@@ -10,11 +10,19 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-_LOG_ONLY = ('Hooks will be executed', 'Distributed training is not used')
+# Beginnings of messages of the hosts on which no user can act.
+_LOG_ONLY = (
+    'Hooks will be executed',
+    'Distributed training is not used',
+    'The prefix is not set in metric class',
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+    'Line NMS is not compiled',  # mmseg imports mmdet's lane detectors
+)
 
 
 class ScreenFilter(logging.Filter):
-    """Keeps the environment, the config and the list of hooks off the screen."""
+    """Keeps environment, config, hooks and noise of the hosts off the screen."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is shown.
@@ -25,10 +33,8 @@ class ScreenFilter(logging.Filter):
         Returns:
             False for what the log file is for.
         """
-        if record.levelno > logging.INFO:
-            return True
         # mmengine's Runner._log_env writes environment and config.
-        long = record.funcName == '_log_env'
+        long = record.funcName == '_log_env' and record.levelno <= logging.INFO
         return not (long or record.getMessage().startswith(_LOG_ONLY))
 
 

@@ -97,6 +97,7 @@ class Scorer:
             process.wait()
             raise
         if code:
+            why = next((line for line in reversed(last) if line), 'no message')
             raise ScoringError(
-                f'{" ".join(command)} ended with status {code}:\n' + '\n'.join(last)
+                f'{why} (status {code} of {" ".join(command)})',
             )

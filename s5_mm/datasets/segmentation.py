@@ -11,6 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import View, seeded_for
 
+from .image_header import is_address
 from .labels import IGNORE, LabelRule
 from .pairing import Pair, by_stem, none_missing
 from .path_table import IMAGE_SUFFIXES, PathTable
@@ -240,7 +241,9 @@ class SegDataset(BaseSegDataset):
         pairs = [self._pair(table.name(row)) for row in range(len(table))]
         for kind, column in (('image', 0), ('mask', 1)):
             files = [pair[column] for pair in pairs if pair[column] is not None]
-            missing = [file for file in files if not os.path.isfile(file)]
+            missing = [
+                file for file in files if not (is_address(file) or os.path.isfile(file))
+            ]
             none_missing(
                 missing,
                 f'{self.ann_file}: no file',
@@ -261,8 +264,11 @@ class SegDataset(BaseSegDataset):
         # "tile v1.2" is one name: both columns of a pair end as image files do.
         if len(columns) == 2 and all(map(_is_image_name, columns)):
             columns = [column.strip() for column in columns]
-            mask = None if masks is None else os.path.join(root, columns[1])
-            return os.path.join(root, columns[0]), mask
+            image, mask = (
+                column if is_address(column) else os.path.join(root, column)
+                for column in columns
+            )
+            return image, None if masks is None else mask
         image = os.path.join(self.data_prefix['img_path'], line)
         mask = masks and os.path.join(masks, line + self.seg_map_suffix)
         existing = (

@@ -13,7 +13,6 @@ import numpy as np
 
 from .image_header import ImageError
 from .image_io import (
-    check_colours,
     check_mask_layout,
     read_header,
     read_mask,
@@ -82,10 +81,11 @@ class SampleCheck:
         """Check an image and return its (width, height)."""
         source = ImageFile(image) if isinstance(image, str) else image
         if self.depth == 'full':
-            pixels = source.read_image(self.loader.alpha, self.loader.grey)
+            pixels = source.read_image(
+                self.loader.alpha, self.loader.grey, self.loader.sample_range
+            )
             return pixels.shape[1], pixels.shape[0]
-        header = source.read_header()
-        check_colours(header, source.name, self.loader.alpha, self.loader.grey)
+        header = self.loader.check_header(source)
         return header.width, header.height
 
     def _mask(

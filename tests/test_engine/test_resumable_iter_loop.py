@@ -161,6 +161,15 @@ def test_schedulers_in_epochs_are_converted_or_refused(tmp_path):
     assert runner.optim_wrapper.get_lr()['lr'] == [pytest.approx(first / 10)]
 
 
+@pytest.mark.parametrize('given', [dict(max_iters=-4), dict(max_epochs=0)])
+def test_a_length_below_one_is_refused(tmp_path, given):
+    ((name, value),) = given.items()
+    with pytest.raises(
+        ValueError, match=rf'train_cfg\.{name}={value}, expected at least 1'
+    ):
+        toy_runner(tmp_path, train_cfg=_epochs(**given)).train()
+
+
 @pytest.mark.parametrize('given', [{}, dict(max_iters=3, max_epochs=2)])
 def test_one_measure_of_length(tmp_path, given):
     with pytest.raises(ValueError, match='expected exactly one of them'):

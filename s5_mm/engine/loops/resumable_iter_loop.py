@@ -59,7 +59,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
         TypeError: The sampler has no method ``skip``.
         ValueError: ``allow_changes`` or ``resume_schedule`` names something else,
             sampler and data loader disagree about the batch size, not exactly one of
-            ``max_iters`` and ``max_epochs`` is given, or (at the start) a scheduler
+            ``max_iters`` and ``max_epochs`` is given or it is below 1, or (at the
+            start) a scheduler
             counts epochs or does not suit the checkpoint.
     """
 
@@ -80,6 +81,9 @@ class ResumableIterLoop(IterBasedTrainLoop):
                 f'train_cfg has max_iters={max_iters} and max_epochs={max_epochs}, '
                 'expected exactly one of them'
             )
+        for name, length in (('max_iters', max_iters), ('max_epochs', max_epochs)):
+            if length is not None and length < 1:
+                raise ValueError(f'train_cfg.{name}={length}, expected at least 1')
         dataloader = pass_batch_size(dataloader)
         if max_epochs is not None:
             BaseLoop.__init__(self, runner, dataloader)  # builds the loader
