@@ -11,7 +11,7 @@ model = dict(
 )
 optim_wrapper = dict(optimizer=dict(lr=5e-4))  # half of the initial training's
 warmup, cosine = _base_.param_scheduler
-cosine.update(T_max=max_iters - 50, end=max_iters)
+cosine.update(T_max=max_iters - cosine.begin, end=max_iters)
 param_scheduler = [warmup, cosine]
 train_cfg = dict(max_iters=max_iters, val_interval=50)
 train_dataloader = dict(

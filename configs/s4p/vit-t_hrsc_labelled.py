@@ -29,7 +29,7 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 warmup, cosine = _base_.param_scheduler
-cosine.update(T_max=max_iters - 50, end=max_iters)
+cosine.update(T_max=max_iters - cosine.begin, end=max_iters)
 param_scheduler = [warmup, cosine]
 train_cfg = dict(max_iters=max_iters, val_interval=500)
 default_hooks = dict(checkpoint=dict(interval=500))

@@ -102,9 +102,9 @@ def _as_text(head: bytes) -> str | None:
     try:
         text = head.decode('utf-8')
     except UnicodeDecodeError as error:
-        if error.start < _HEAD - 3:  # a letter cut in two by the end is no reason
-            return None
-        text = head[: error.start].decode('utf-8')
+        # A letter that the end cuts in two is no reason to take another encoding.
+        cut = error.start >= _HEAD - 3
+        text = head[: error.start].decode('utf-8') if cut else head.decode('latin-1')
     if not all(letter.isprintable() or letter in '\r\n\t' for letter in text):
         return None
     return ' '.join(text.split())[:60]

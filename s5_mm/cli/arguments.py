@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +38,19 @@ class OptionsAction(DictAction):
                 )
             if any(value.count(a) != value.count(b) for a, b in ('()', '[]')):
                 parser.error(f'{option_string} {text}: a bracket is not closed')
-        super().__call__(parser, namespace, values, option_string)
+            if re.search(r'\{|\bdict\(', value):
+                parser.error(
+                    f'{option_string} {text}: a value is a number, a word or a list; '
+                    'set the keys of a dict one by one (KEY.part=VALUE), or write it '
+                    'into a config whose _base_ is this one'
+                )
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (AssertionError, RecursionError):  # of mmengine's parser of lists
+            parser.error(
+                f'{option_string} {" ".join(values)}: expected lists such as [1,2] or '
+                '[(1,2),(3,4)], with brackets around the whole'
+            )
 
 
 def add_options_argument(parser: argparse.ArgumentParser) -> None:

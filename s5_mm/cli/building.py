@@ -130,13 +130,27 @@ def _names(registry: Registry) -> set[str]:
 
 
 def _arguments(function: Any) -> list[str]:
-    """Names of the arguments of a class or function, [] if unknown."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return [one.name for one in parameters if one.kind not in variable]
+    """Names of the arguments of a class or function, [] if unknown.
+
+    A class that takes ``**kwargs`` hands them to the next of its bases.
+    """
+    makers = (
+        [base.__init__ for base in function.__mro__ if '__init__' in vars(base)]
+        if isinstance(function, type)
+        else [function]
+    )
+    names: dict[str, None] = {}
+    for maker in makers:
+        try:
+            parameters = inspect.signature(maker).parameters.values()
+        except (TypeError, ValueError):
+            break
+        variable = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+        names.update({p.name: None for p in parameters if p.kind not in variable})
+        if all(p.kind != inspect.Parameter.VAR_KEYWORD for p in parameters):
+            break
+    names.pop('self', None)
+    return list(names)
 
 
 def _is(child: Any, node: Any) -> bool:

@@ -89,6 +89,13 @@ _KNOWN = (
         True,
     ),
     _Known(
+        r'(?P<name>persistent_workers|prefetch_factor) option '
+        r'(?:needs|could only be specified)',
+        'the num_workers of a dataloader is 0, where {name} has no place; set {name} '
+        'of the same dataloader to False or None, or num_workers to 1',
+        True,
+    ),
+    _Known(
         r'num_workers option should be non-negative|expected non-negative integer for '
         r'num_workers',
         'the num_workers of a dataloader is negative, expected 0 or more',

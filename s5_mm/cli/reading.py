@@ -53,6 +53,11 @@ def read_config(path: str) -> Config:
         raise FileNotFoundError(f'{path} {kind}' if kind else _no_config(path))
     try:
         cfg = Config.fromfile(path)
+    except FileNotFoundError as error:
+        base = _missing_base(path)
+        if base is None:
+            raise
+        raise ValueError(base) from error
     except SyntaxError as error:
         # mmengine names the copy that it evaluates.
         raise ValueError(_syntax_error(path) or f'{path}: {error}') from error
@@ -68,6 +73,18 @@ def read_config(path: str) -> Config:
         ) from error
     object.__setattr__(cfg, '__class__', OrderedConfig)
     return cfg
+
+
+def _missing_base(path: str) -> str | None:
+    """Say which file of a config, or of its bases, names a base that is not there."""
+    for base in Config._get_base_files(path):
+        found = Config._get_cfg_path(base, path)[0]
+        if not osp.isfile(found):
+            return f'{path}: _base_ {base!r}: {_no_config(osp.normpath(found))}'
+        below = _missing_base(found)
+        if below:
+            return below
+    return None
 
 
 def _no_config(path: str) -> str:

@@ -47,8 +47,12 @@ def set_variables(path: str, cfg: Config, values: Mapping[str, Any]) -> Config:
         else value
         for key, value in values.items()
     }
-    with variables_set(values):
-        changed = read_config(path)
+    given = ' '.join(f'{key}={value}' for key, value in values.items())
+    try:
+        with variables_set(values):
+            changed = read_config(path)
+    except ValueError as error:
+        raise ValueError(f'--cfg-options {given}: {error}') from error
     for key, value in values.items():
         name = key.split('.')[0]
         if changed.get(name) == cfg.get(name):

@@ -230,6 +230,10 @@ def _tar_of(path):
             f'it is text that begins with {"ä" * 60!r}.',
         ),
         (
+            lambda path: path.write_bytes('Grüße\taus Zürich\n'.encode('latin-1')),
+            "it is text that begins with 'Grüße aus Zürich'.",
+        ),
+        (
             lambda path: path.write_text('version https://git-lfs.github.com/spec/v1'),
             'it is a pointer of git-lfs, not the file itself; run `git lfs pull`.',
         ),

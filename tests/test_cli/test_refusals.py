@@ -52,6 +52,14 @@ def test_unknown_argument(capsys):
     )
 
 
+def test_unknown_argument_of_a_class_that_hands_the_rest_on(capsys):
+    found = _building(capsys, type='s5_mm.EncoderDecoder', decode_hed={}, backbone={})
+    assert found == (
+        "model.parts.1: s5_mm.EncoderDecoder takes no argument 'decode_hed', did you "
+        "mean 'decode_head'?"
+    )
+
+
 def test_missing_argument_and_type(capsys):
     found = _building(capsys, type='mmengine.StochasticWeightAverage')
     assert found.startswith('model.parts.1: mmengine.StochasticWeightAverage: TypeErr')
@@ -147,6 +155,12 @@ def test_a_port_that_is_taken(capsys, monkeypatch):
             'ModuleNotFoundError',
             "No module named 'rasterio'",
             "the package 'rasterio' is not installed",
+            True,
+        ),
+        (
+            'ValueError',
+            'persistent_workers option needs num_workers > 0',
+            'the num_workers of a dataloader is 0, where persistent_workers has no',
             True,
         ),
         (

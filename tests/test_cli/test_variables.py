@@ -94,6 +94,10 @@ def test_variables_settings_and_the_data_root_together():
         ({'modle.x': 4}, "no setting or variable 'modle', did you mean 'model'"),
         ({'moon': 4}, "no setting or variable 'moon'$"),
         (
+            {'max_iters': 'many'},
+            r'^--cfg-options max_iters=many: .*vit-t_dubai\.py, line 11: TypeError',
+        ),
+        (
             {'model.segmentor.backbone.arch.x': 1},
             'model.segmentor.backbone.arch.x: arch=.* is of type',
         ),
@@ -199,7 +203,10 @@ def test_differences_and_places():
         ('a = 1\nb = (\n', r"a\.py, line 2: '\(' was never closed"),
         ('a = 1\nb = c\n', r"a\.py, line 2: NameError: name 'c' is not defined"),
         ('a = dict()\nb = a["x"]\n', r'a\.py, line 2: KeyError: x'),
-        ("_base_ = ['./none.py']\n", r'a\.py: FileNotFoundError: .*none\.py'),
+        (
+            "_base_ = ['./none.py']\n",
+            r"a\.py: _base_ './none\.py': there is no config file /.*/none\.py",
+        ),
     ],
 )
 def test_a_config_that_cannot_be_read(tmp_path, text, message):
@@ -208,7 +215,7 @@ def test_a_config_that_cannot_be_read(tmp_path, text, message):
         read_config(str(tmp_path / 'a.py'))
     # The same in a base.
     (tmp_path / 'leaf.py').write_text("_base_ = ['./a.py']\n")
-    with pytest.raises(ValueError, match=message.replace(r'a\.py: F', '.*: F')):
+    with pytest.raises(ValueError, match=message):
         read_config(str(tmp_path / 'leaf.py'))
 
 
@@ -235,3 +242,13 @@ def test_a_work_dir_that_is_not_writable(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError, match='the folder is not writable'):
         make_work_dir(Config(dict(work_dir=str(tmp_path))))
+
+
+@pytest.mark.parametrize('leaf', ['vit-t_hrsc_labelled', 'vit-t_dubai_curated'])
+def test_a_short_run_has_a_schedule_of_its_length(leaf):
+    for options, warmup in (({}, 50), ({'max_iters': 8}, 4)):
+        cfg = load_config(f'configs/s4p/{leaf}.py', options)
+        linear, cosine = cfg.param_scheduler
+        assert linear.end == cosine.begin == warmup
+        assert cosine.T_max == cfg.train_cfg.max_iters - warmup
+        assert cosine.end == cfg.train_cfg.max_iters

@@ -10,11 +10,11 @@ from mmengine.config import ConfigDict, DictAction
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 
 from s5_mm.checkpoints import CheckpointError
+from s5_mm.cli.config import load_config
 from s5_mm.engine.hooks import CheckpointFitHook
 from s5_mm.models.segmentors import FixMatch
 from s5_mm.registry import HOOKS
 from s5_mm.testing.toy import toy_segmentor
-from s5_mm.utils.config import load_config
 
 ROOT = Path(__file__).parents[2]
 

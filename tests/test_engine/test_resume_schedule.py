@@ -100,6 +100,36 @@ def test_extended_again(finished, tmp_path):
     assert rates[20:] == whole[20:]
 
 
+def test_kept_changes_are_named_and_extended_whenever_it_resumes(
+    finished, tmp_path, caplog
+):
+    whole = _run(tmp_path / 'whole', 24, _cosine(24))
+    _continue(finished, tmp_path / 'a', 24, _cosine(12), 'keep', stop=17)
+    kept = _run(tmp_path / 'a', 24, _cosine(12), 'keep', stop=21, said=caplog)
+    assert set(kept[12:]) == {kept[11]}
+    assert 'train_cfg.max_iters: 12 -> 24' in caplog.text
+    assert 'train_cfg.max_iters: the learning rate does not follow' in caplog.text
+    rates = _run(tmp_path / 'a', 24, _cosine(12), 'extend')
+    assert rates[20:] == whole[20:]
+    assert 'made_for' not in last_checkpoint(tmp_path / 'a')['meta']['schedule']
+
+
+def test_settings_that_are_put_back_are_no_change(finished, tmp_path, caplog):
+    optimizer = dict(type='AdamW', lr=0.02, fused=True)
+    changes = dict(optim_wrapper__optimizer=optimizer)
+    _continue(finished, tmp_path, 20, _cosine(12), 'keep', **changes)
+    meta = last_checkpoint(tmp_path)['meta']
+    assert meta['schedule']['made_for']['optim_wrapper.optimizer']['lr'] == 0.01
+    _run(tmp_path, 22, _cosine(12), 'keep', said=caplog)
+    assert 'train_cfg.max_iters: 12 -> 22' in caplog.text
+    assert 'optimizer.lr' not in caplog.text
+
+
+def test_a_checkpoint_behind_the_end_is_refused(finished, tmp_path):
+    with pytest.raises(ValueError, match='is at iteration 12, but .* ends at 8; give'):
+        _continue(finished, tmp_path, 8, _cosine(12), 'keep')
+
+
 def test_milestones_move_with_the_length(tmp_path):
     def schedule(*milestones):
         step = dict(type='MultiStepLR', milestones=list(milestones), gamma=0.1)

@@ -3,8 +3,8 @@
 import pytest
 from mmengine.config import Config
 
+from s5_mm.cli.config import load_config
 from s5_mm.engine.loops.saved_config import config_changes, read_config
-from s5_mm.utils.config import load_config
 
 SETTINGS = dict(
     model=dict(type='A', sizes=(1, 2), rate=-0.5, name="it's", none=None, on=True),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from s5_mm.checkpoints import (
     convert,
@@ -50,7 +50,12 @@ class CheckpointFitHook(Hook):
             CheckpointError: Nothing matches, a shape differs, or the classes do.
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        source = runner._load_from or runner.work_dir
+        # A run that resumes by itself takes the last file of its folder.
+        source = (
+            runner._load_from
+            or find_latest_checkpoint(runner.work_dir)
+            or runner.work_dir
+        )
         self._translate(runner, checkpoint, str(source))
         meta = checkpoint.get('meta')
         if meta and 'state_dict' in checkpoint:

@@ -12,6 +12,7 @@ from .schedule_length import apply_changes, latest_end, span_of, stretch
 
 MODES = ('keep', 'extend', 'restart')
 _KEY = 'schedule'
+_MADE_FOR = 'made_for'  # settings that the schedule of the checkpoint follows
 _SHOWN = 30  # changed settings that are listed
 _SETTING = 'train_cfg.resume_schedule'
 # What a schedule is made of.
@@ -74,12 +75,20 @@ class ResumeScheduleHook(Hook):
         Raises:
             ValueError: Checkpoint and settings do not go together.
         """
+        if iteration > runner.max_iters:
+            raise ValueError(
+                f'the checkpoint is at iteration {iteration}, but the training ends at '
+                f'{runner.max_iters}; give a larger train_cfg.max_iters, or resume an '
+                'earlier checkpoint'
+            )
+        record = self._meta.get(_KEY)
+        self._record = dict(record) if isinstance(record, dict) else {}
         old = read_config(self._meta.get('cfg'))
+        if old:
+            old = _as_scheduled(old, self._record.pop(_MADE_FOR, None))
         new = read_config(runner.cfg.pretty_text)
         changes = config_changes(old, new) if old and new else {}
         _refuse_optimizer(changes)
-        record = self._meta.get(_KEY)
-        self._record = dict(record) if isinstance(record, dict) else {}
         mode = self.mode
         if self._record.get('mode') == mode and not _touched(
             changes, *_PARTS, *_LENGTH
@@ -100,6 +109,8 @@ class ResumeScheduleHook(Hook):
         rate = _rate(runner)
         if mode == 'keep':
             _refuse_schedulers(changes)
+            if _touched(changes, *_PARTS, *_LENGTH):
+                self._record[_MADE_FOR] = _schedule_parts(old or {})
             said = "optimizer settings and schedule are the checkpoint's"
         elif mode == 'extend':
             self._extend(runner, iteration, old or {}, changes)
@@ -171,6 +182,45 @@ class ResumeScheduleHook(Hook):
             for scheduler in schedulers:
                 scheduler.setdefault('end', int(left.of(scheduler)))
         runner.param_schedulers = runner.build_param_scheduler(schedulers)
+
+
+def _schedule_parts(config: dict[str, Any]) -> dict[str, Any]:
+    """Take what a schedule is made of out of a config, by dotted key."""
+    parts = {}
+    for key in (*_PARTS, *_LENGTH):
+        section, _, name = key.partition('.')
+        own = config if not name else config.get(section)
+        if isinstance(own, dict) and (name or section) in own:
+            parts[key] = own[name or section]
+    return parts
+
+
+def _as_scheduled(config: dict[str, Any], parts: Any) -> dict[str, Any]:
+    """Put back what the schedule was made of.
+
+    A run that resumed with 'keep' under other settings writes those into its
+    checkpoints, and goes on by the old ones.
+
+    Args:
+        config: Config in the checkpoint.
+        parts: As from :func:`_schedule_parts`; out of a file, so perhaps no mapping.
+
+    Returns:
+        The config that the schedule follows.
+    """
+    if not isinstance(parts, dict):
+        return config
+    config = dict(config)
+    for key in (*_PARTS, *_LENGTH):
+        section, _, name = key.partition('.')
+        if not name:
+            config.pop(section, None)
+            config.update({section: parts[key]} if key in parts else {})
+        elif isinstance(config.get(section), dict):
+            own = {k: value for k, value in config[section].items() if k != name}
+            own.update({name: parts[key]} if key in parts else {})
+            config[section] = own
+    return config
 
 
 def _settings(group: dict[str, Any]) -> dict[str, Any]:
