@@ -34,7 +34,8 @@ ANALYSIS = TOOLS + 'analysis_tools/'
 
 #: Run word for word by test_commands.py; the note names the table that is laid there.
 RUN = (
-    Entry(r'.*', TOOLS + r'misc/check_env\.py.*', 'plain'),
+    Entry(r'.*', TOOLS + r'misc/check_env\.py', 'plain'),
+    Entry(DOCS, TOOLS + r'misc/check_env\.py --task det', 'boxes'),
     Entry(DOCS, ANALYSIS + r'get_flops\.py .*', 'plain'),
     Entry(DOCS, ANALYSIS + r'get_params\.py configs/finetune_seg/(?!rsfm).*', 'plain'),
     Entry(DOCS, ANALYSIS + r'get_params\.py .*configs/finetune_det/.*', 'boxes'),

@@ -58,3 +58,5 @@ def test_commands_run_as_printed(name: str, tmp_path: Path) -> None:
             print(f'--- {block.name}:', *words)
             table.run(words)
             done.append(words)
+    for word in {'DST', 'OUT_DIR', 'DIR'} & table.words.keys():
+        assert (tmp_path / table.words[word]).exists(), word
