@@ -10,7 +10,7 @@ import runpy
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -49,7 +49,7 @@ def simple_commands(block: Block) -> Iterator[list[str]]:
                 if command:
                     yield _expand(command, values)
             elif word != '...':
-                words.append(word)
+                words.append(word.removesuffix(',...'))
             elif words[-1].startswith('--'):  # something of that kind; else: and so on
                 words.append('name=path')
 
@@ -85,6 +85,17 @@ def _expand(words: list[str], values: dict[str, str]) -> list[str]:
         else:
             expanded.append(word)
     return expanded
+
+
+def fill(text: str, words: Mapping[str, str]) -> str:
+    """Put something in the place of words that a page tells its reader to replace."""
+    for word, own in words.items():
+        before, (text, count) = (
+            text,
+            re.subn(rf'(?<![\w/]){word}\b', own.replace('\\', r'\\'), text),
+        )
+        assert count or word not in before, word
+    return text
 
 
 class _Parsed(BaseException):

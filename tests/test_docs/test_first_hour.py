@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from s5_mm.visualization import categorical_palette
 from tests.test_datasets.own_folders import scene, write, write_folder
 
 from .blocks import ROOT, blocks_of
+from .commands import fill
 
 NEW = 99
 """A scene that no model has seen."""
@@ -54,10 +54,7 @@ class Walk(NamedTuple):
 
 def _fill(text: str, words: dict[str, str | Path]) -> str:
     """Put paths in the place of the words that README tells the reader to replace."""
-    for word, path in words.items():
-        found, text = text, re.sub(rf'(?<![\w/]){word}\b', shlex.quote(str(path)), text)
-        assert found != text or word not in found, word
-    return text
+    return fill(text, {word: shlex.quote(str(path)) for word, path in words.items()})
 
 
 def _bash(script: str, cwd: Path) -> str:

@@ -1,0 +1,184 @@
+"""Small data, checkpoints and runs for the commands of the pages, as they name them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+
+from s5_mm.cli.config import load_config
+from s5_mm.registry import MODELS
+from tests.test_checkpoints.test_formats import release
+from tests.test_curation import pipeline
+from tests.test_end_to_end import boxes as drawn_boxes
+from tests.test_end_to_end import toy_mdf, toy_s4p
+
+from .blocks import ROOT
+from .commands import fill
+
+
+class Table(NamedTuple):
+    """What lies in front of somebody who types commands.
+
+    Attributes:
+        folder: The working folder, with the repository's folders in it.
+        words: What stands for the words that a page tells its reader to replace.
+    """
+
+    folder: Path
+    words: dict[str, str]
+
+    def run(self, words: list[str]) -> None:
+        """Run a command; those in Python in this process, whose imports are done."""
+        program, *rest = [fill(word, self.words) for word in words]
+        if program != 'python':
+            environment = {**os.environ, 'PYTHON': sys.executable, 'PORT': '29641'}
+            subprocess.run(
+                [program, *rest], cwd=self.folder, env=environment, check=True
+            )
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            if rest[0] == '-c':
+                exec(rest[1], {})
+                return
+            patch.setattr(sys, 'argv', rest)
+            patch.syspath_prepend(str(ROOT / Path(rest[0]).parent))
+            MMLogger._instance_dict.clear()
+            assert not runpy.run_path(rest[0])['main'](), words
+
+
+def lay(name: str, folder: Path) -> Table:
+    """Lay one of the tables below into a new folder.
+
+    Args:
+        name: Of the function here that does it.
+        folder: Where the commands are typed.
+
+    Returns:
+        The table.
+    """
+    for path in ('tools', 'data_curation', 'requirements'):
+        (folder / path).symlink_to(ROOT / path)
+    shutil.copytree(ROOT / 'configs', folder / 'configs')
+    return Table(folder, globals()[name](folder))
+
+
+def plain(folder: Path) -> dict[str, str]:
+    """Nothing: the commands need configs alone."""
+    return {}
+
+
+def runs(folder: Path) -> dict[str, str]:
+    """The curves of the runs that docs/results.md compares."""
+    names = [f'work_dirs/sup_{seed}' for seed in range(3)]
+    names += ['sdf_a_0', 'sdf_b_0', 'sdf_c_0', 'path']
+    names += [f'{kind}_{seed}' for kind in ('mdf', 'moe') for seed in range(3)]
+    keys = ('mIoU', 'dubai/mIoU', 'korea_s2/mIoU', 'hrsc_ships/mIoU')
+    keys += ('mask_ratio', 'loss_sup', 'time')
+    for name in names:
+        (folder / name).mkdir(parents=True)
+        lines = [json.dumps(dict.fromkeys(keys, 1.0) | {'step': i}) for i in (1, 2)]
+        (folder / name / 'scalars.json').write_text('\n'.join(lines))
+    return {}
+
+
+def scenes(folder: Path) -> dict[str, str]:
+    """A run of four iterations on drawn scenes."""
+    toy_s4p.write_scenes(folder / 'scenes')
+    cfg = toy_s4p.toy_config(
+        folder / 'scenes',
+        train_cfg__max_iters=4,
+        train_cfg__val_interval=4,
+        default_hooks__checkpoint__interval=2,
+        default_hooks__checkpoint__max_keep_ckpts=-1,
+    )
+    cfg.dump(folder / 'mine.py')
+    toy_s4p.train(cfg, folder / 'trained')
+    return dict(
+        CONFIG='mine.py', WEIGHTS='trained/iter_2.pth', FOLDER='scenes', DIR='pictures'
+    )
+
+
+def several(folder: Path) -> dict[str, str]:
+    """An untrained model of two data sets."""
+    with mock.patch.dict(toy_mdf.TOY, loveda=toy_mdf.TOY['cover']):
+        names = ('scenes', 'loveda')
+        for name in names:
+            toy_mdf.write_pairs(folder / 'toy' / name, **toy_mdf.TOY[name])
+        base = 'moe-mdf_vit-t_dubai-korea-hrsc'
+        cfg = toy_mdf.toy_config(folder / 'toy', base, names)
+    cfg.dump(folder / 'several.py')
+    _save_untrained(cfg, folder / 'several.pth')
+    return dict(CONFIG='several.py', CHECKPOINT='several.pth', OUT_DIR='folded')
+
+
+def boxes(folder: Path) -> dict[str, str]:
+    """DOTA with an image a split, and an untrained model of two data sets."""
+    pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
+    for name in ('train', 'val', 'test'):
+        drawn = drawn_boxes.draw(folder / 'DOTA' / name, 1)
+        (drawn / 'annfiles').rename(drawn / 'labelTxt')
+        for path in list(drawn.glob('*/0.*')):
+            path.rename(path.with_stem(name))  # patches have the names of images
+    roots = {
+        name: drawn_boxes.draw(folder / 'drawn' / name, 2)
+        for name in ('diorr', 'dotav2')
+    }
+    cfg = drawn_boxes.config(roots, folder / 'run', 2, moe=True)
+    cfg.dump(folder / 'two.py')
+    _save_untrained(cfg, folder / 'two.pth')
+    return dict(CONFIG='two.py', CHECKPOINT='two.pth', OUT_DIR='folded', DIR='out')
+
+
+def harbours(folder: Path) -> dict[str, str]:
+    """The two data sets of boxes of docs/results.md, and an untrained model."""
+    pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
+    for split in ('train', 'val'):
+        drawn_boxes.draw(folder / 'own/dota8' / split, 1)
+        drawn = drawn_boxes.draw(folder / split, 2, size=256)
+        for path in drawn.glob('annfiles/*'):
+            path.write_text(re.sub('red|blue', 'ship', path.read_text()))
+        shutil.copytree(drawn / 'images', folder / 'own/hrsc_ships/img_dir' / split)
+        shutil.copytree(drawn / 'annfiles', folder / 'own/hrsc_ships/annfiles' / split)
+    cfg = load_config(str(ROOT / 'configs/finetune_det/orcnn_vit-t_hrsc.py'))
+    _save_untrained(cfg, folder / 'harbours.pth')
+    return dict(CHECKPOINT='harbours.pth', DATA='own')
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Files of others that are converted."""
+    state = release.detector()
+    patches = state['backbone.patch_embed.projection.weight']
+    # 14 px, for the line that makes 16 of them.
+    state['backbone.patch_embed.projection.weight'] = patches[..., :14, :14].clone()
+    torch.save({'state_dict': state}, folder / 'release.pth')
+    torch.save({'state_dict': {'a': torch.zeros(1)}}, folder / 'run.ckpt')
+    return dict(SRC='release.pth', DST='converted.pth')
+
+
+def curation(folder: Path) -> dict[str, str]:
+    """A pool of thirteen drawn images."""
+    (folder / 'pool').mkdir()
+    config = pipeline.make(folder / 'pool')
+    return dict(CONFIG=str(config), DIR='curation')
+
+
+def _save_untrained(cfg: Config, path: Path) -> None:
+    """Save the weights that a model starts from."""
+    init_default_scope(cfg.default_scope)
+    state = MODELS.build(cfg.model).state_dict()
+    torch.save(dict(meta={}, state_dict=state), path)
