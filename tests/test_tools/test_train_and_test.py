@@ -89,6 +89,8 @@ def test_test_reproduces_the_figures_of_the_training(trained):
     want = [f'test_{scene.stem}_{i}.png' for i, scene in enumerate(scenes, start=1)]
     assert len(want) == 3
     assert sorted(path.name for path in show.iterdir()) == want
+    assert f'pictures in {show}\n' in tested
+    assert f'predictions in {out}\n' in tested
 
 
 def test_tta_averages_the_flips(trained, tmp_path):
