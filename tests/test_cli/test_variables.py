@@ -94,6 +94,10 @@ def test_variables_settings_and_the_data_root_together():
         ({'modle.x': 4}, "no setting or variable 'modle', did you mean 'model'"),
         ({'moon': 4}, "no setting or variable 'moon'$"),
         (
+            {'start_factor': 1},
+            "'start_factor', did you mean param_scheduler.0.start_factor\\?$",
+        ),
+        (
             {'model.segmentor.backbone.arch.x': 1},
             'model.segmentor.backbone.arch.x: arch=.* is of type',
         ),
