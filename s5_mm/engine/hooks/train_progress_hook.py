@@ -40,7 +40,7 @@ class TrainProgressHook(Hook):
 
         Args:
             runner: The runner of the process.
-            batch_idx: Iterations done.
+            batch_idx: Not used.
             data_batch: Not used.
         """
         self._last = self._last or time.monotonic()
@@ -56,7 +56,7 @@ class TrainProgressHook(Hook):
 
         Args:
             runner: The runner of the process.
-            batch_idx: Iterations done before this one.
+            batch_idx: Iterations of the epoch before this one, as the logger counts.
             data_batch: Not used.
             outputs: Not used.
         """
@@ -66,7 +66,7 @@ class TrainProgressHook(Hook):
         elif now - self._last >= self.every:
             self._last = now
             total = str(runner.max_iters)
-            runner.logger.info(f'Iter(train) [{batch_idx + 1:>{len(total)}}/{total}]')
+            runner.logger.info(f'Iter(train) [{runner.iter + 1:>{len(total)}}/{total}]')
 
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Start the clock anew, the validation has logged its figures."""
