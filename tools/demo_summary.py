@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from demo_budget import FULL
 from demo_stages import Stage
 
 from s5_mm.testing import METAINFO
@@ -128,6 +129,11 @@ class Outcome:
         late = [ratio for step, ratio in ratios.items() if step > half]
         ratio = sum(late) / max(len(late), 1)
         alive = 'alive' if ratio > 0.2 else 'NOT alive (0.2 or less)'
+        if self.iters[0] < FULL[0] or self.iters[1] < FULL[1]:
+            alive += (
+                f'.\nThe whole demo has {FULL[0]} and {FULL[1]} iterations; so few say '
+                'little. `--minutes 60` gives\nit more time'
+            )
         return f"""# Supervised-only and FixMatch at equal iterations
 
 Both start from the same initial model ({self.iters[0]} iterations) and see

@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     progress = ProgressLine('segment', 'windows')
     options = dict(sample_range=args.sample_range, ignore_alpha=args.ignore_alpha)
     segment_raster(network, args.image, args.out, args.high_byte, progress, **options)
+    print(f'written: {args.out}')
 
 
 if __name__ == '__main__':

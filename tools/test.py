@@ -58,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     runner = CommandRunner.from_cfg(cfg)
     runner.announce('test')
     runner.test()
+    for what, folder in (('pictures', args.show_dir), ('predictions', args.out)):
+        if folder:
+            runner.logger.info(f'{what} in {os.path.abspath(folder)}')
 
 
 if __name__ == '__main__':

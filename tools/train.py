@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from s5_mm.checkpoints import install_safe_loader
 from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
@@ -67,9 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         runner.train()
     except KeyboardInterrupt:
+        pointer = Path(runner.work_dir, 'last_checkpoint')
         runner.logger.warning(
-            f'interrupted at iteration {runner.iter}; go on with: '
-            f'python tools/train.py {args.config} --work-dir {runner.work_dir} --resume'
+            f'interrupted at iteration {runner.iter}. '
+            + (
+                f'The same command with --resume goes on from {pointer.read_text()}'
+                if pointer.is_file()
+                else 'Nothing is saved yet: the same command starts anew'
+            )
         )
         return STOPPED
     return 0

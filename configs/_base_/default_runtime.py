@@ -41,5 +41,6 @@ default_hooks = dict(
     checkpoint_fit=dict(type='s5_mm.CheckpointFitHook'),
     dataset_check=dict(type='s5_mm.DatasetCheckHook'),
     absent_datasets=dict(type='s5_mm.AbsentDatasetHook'),
+    train_progress=dict(type='s5_mm.TrainProgressHook'),
     eval_progress=dict(type='s5_mm.EvalProgressHook'),
 )

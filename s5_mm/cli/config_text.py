@@ -156,6 +156,21 @@ def _nested(value: Any) -> bool:
     return isinstance(value, (dict, list, tuple))
 
 
+def named(tree: Any, key: str = '') -> Iterator[str]:
+    """Yield the dotted keys of a tree of settings.
+
+    Args:
+        tree: Dictionaries, lists and values.
+        key: Where the tree is.
+    """
+    if isinstance(tree, (list, tuple)):
+        tree = dict(enumerate(tree))
+    for name, child in tree.items() if isinstance(tree, dict) else ():
+        where = f'{key}.{name}' if key else str(name)
+        yield where
+        yield from named(child, where)
+
+
 def places(value: Any, tree: Any, key: str = '') -> Iterator[str]:
     """Yield the dotted keys below which a value stands in a tree of settings.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .config_text import dead_assignments, differences, places, variables_set
+from .config_text import dead_assignments, differences, named, places, variables_set
 from .reading import SETTINGS, read_config
 
 _MOST = 4  # keys that a message names
@@ -37,7 +37,7 @@ def set_variables(path: str, cfg: Config, values: Mapping[str, Any]) -> Config:
         name = key.split('.')[0]
         if name not in cfg:
             near = difflib.get_close_matches(name, {*cfg, *SETTINGS}, 1)
-            hint = f', did you mean {near[0]!r}?' if near else ''
+            hint = f', did you mean {near[0]!r}?' if near else _of_that_name(name, cfg)
             raise ValueError(
                 f'--cfg-options {key}: {path} has no setting or variable {name!r}{hint}'
             )
@@ -75,6 +75,13 @@ def _instead(name: str, cfg: Config) -> str:
     tree = {key: value for key, value in cfg.to_dict().items() if key in SETTINGS}
     keys = list(places(cfg.to_dict()[name], tree))
     return f'; the settings that count: {_some(keys)}' if keys else ''
+
+
+def _of_that_name(name: str, cfg: Config) -> str:
+    """Name the settings whose last part is a name that stands nowhere else."""
+    tree = {key: value for key, value in cfg.to_dict().items() if key in SETTINGS}
+    keys = [key for key in named(tree) if key.rpartition('.')[2] == name]
+    return f', did you mean {_some(keys)}?' if keys else ''
 
 
 def _some(keys: Sequence[str]) -> str:

@@ -98,6 +98,10 @@ def test_variables_settings_and_the_data_root_together():
             r'^--cfg-options max_iters=many: .*vit-t_dubai\.py, line 11: TypeError',
         ),
         (
+            {'start_factor': 1},
+            "'start_factor', did you mean param_scheduler.0.start_factor\\?$",
+        ),
+        (
             {'model.segmentor.backbone.arch.x': 1},
             'model.segmentor.backbone.arch.x: arch=.* is of type',
         ),

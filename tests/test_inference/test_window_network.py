@@ -234,7 +234,9 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert '--crop-size and --stride go together' in capsys.readouterr().err
     monkeypatch.setattr(sys, 'argv', line)
     run_path(tool, run_name='__main__')
-    assert 'segment: 4/4 windows' in capsys.readouterr().err
+    screen = capsys.readouterr()
+    assert 'segment: 4/4 windows' in screen.err
+    assert screen.out.endswith(f'written: {tmp_path / "o.tif"}\n')
     with rasterio.open(tmp_path / 'o.tif') as file:
         assert (file.shape, file.transform) == ((80, 90), GRID['transform'])
         want = file.read(1)

@@ -173,6 +173,8 @@ def test_demo_goes_on_where_it_was_interrupted(tmp_path):
     )
     assert f'Supervised-only {theirs} mIoU, FixMatch {ours} mIoU' in done.stdout
     assert (work_dir / 'summary.md').read_text() in done.stdout
+    few = 'The whole demo has 800 and 500 iterations; so few say little. `--minutes 60`'
+    assert few in done.stdout
     for name in ('scenes', 'predictions', 'pseudo_labels', 'curves'):
         picture = cv2.imread(str(work_dir / 'pictures' / f'{name}.png'))
         assert picture.std() > 10, name

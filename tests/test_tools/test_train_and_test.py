@@ -89,6 +89,8 @@ def test_test_reproduces_the_figures_of_the_training(trained):
     want = [f'test_{scene.stem}_{i}.png' for i, scene in enumerate(scenes, start=1)]
     assert len(want) == 3
     assert sorted(path.name for path in show.iterdir()) == want
+    assert f'pictures in {show}\n' in tested
+    assert f'predictions in {out}\n' in tested
 
 
 def test_tta_averages_the_flips(trained, tmp_path):
@@ -163,7 +165,12 @@ def test_interrupted_and_resumed_equals_never_stopped(
             time.sleep(0.01)
         child.send_signal(number)
         assert child.wait(timeout=240) == status, log.read_text()[-3000:]
-    assert '--resume' in log.read_text()
+    saved = (tmp_path / 'last_checkpoint').read_text()
+    line = {
+        signal.SIGTERM: 'The same command with --resume goes on from there.',
+        signal.SIGINT: f'The same command with --resume goes on from {saved}',
+    }
+    assert line[number] in log.read_text()
     assert last_checkpoint(tmp_path)['meta']['iter'] < 12
     _run('train.py', config, '--work-dir', tmp_path, '--resume')
     assert differences(last_checkpoint(work_dir), last_checkpoint(tmp_path)) == []

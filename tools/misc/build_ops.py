@@ -63,8 +63,8 @@ def provide(target: Target, sdist: Path | None, wheel: Path | None) -> Path:
             return kept
         require_compiler()
         jobs = os.environ.get('MAX_JOBS', len(os.sched_getaffinity(0)))
-        say(f'compiling for {target.key} with {jobs} jobs; 78 files, about 16')
-        say('minutes of one core for CPU ops, several times that for CUDA')
+        say(f'compiling for {target.key} with {jobs} jobs; 78 files, 28 to 63')
+        say('minutes of CPU time for CPU ops, several times that for CUDA')
         with tempfile.TemporaryDirectory(prefix='s5_mm_ops_') as name:
             work = Path(name)
             tree = unpack_source(target.mmcv, sdist, work)

@@ -18,6 +18,7 @@ from .preemption_hook import PreemptionHook
 from .pseudo_label_stats_hook import PseudoLabelStatsHook
 from .pseudo_label_vis_hook import PseudoLabelVisHook
 from .seg_panel_hook import SegPanelHook
+from .train_progress_hook import TrainProgressHook
 
 # Curation, on Parquet.
 __getattr__, __dir__, LATE = lazy_exports(
@@ -42,4 +43,5 @@ __all__ = [
     'PseudoLabelStatsHook',
     'PseudoLabelVisHook',
     'SegPanelHook',
+    'TrainProgressHook',
 ]
