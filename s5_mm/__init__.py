@@ -6,7 +6,7 @@ Importing this package registers nothing by force: the registries in
 
 from mmengine.config import utils as _config_utils
 
-from .utils.config_path import config_path
+from .shipped_configs import config_path
 from .version import __version__
 
 # mmengine refuses 's5_mm::...' for packages that this table does not name, and looks

@@ -12,7 +12,7 @@ import os
 import select
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -99,6 +99,7 @@ def run_command(
     """
     name = Path(inspect.getfile(main)).name
     arguments = sys.argv[1:] if argv is None else [str(one) for one in argv]
+    earlier = _loggers()
     try:
         status = main(argv)
         sys.stdout.flush()
@@ -106,13 +107,13 @@ def run_command(
         _say(name, '; '.join(['stopped by Ctrl-C', *map(str, stop.args)]))
         return STOPPED
     except BrokenPipeError as error:
-        return _after_broken_pipe(name, error, arguments)
+        return _after_broken_pipe(name, error, arguments, earlier)
     except SystemExit as stop:
         if stop.code is None or isinstance(stop.code, int):
             return stop.code or 0
-        return _report(name, stop, arguments)
+        return _report(name, stop, arguments, earlier)
     except Exception as error:
-        return _report(name, error, arguments)
+        return _report(name, error, arguments, earlier)
     return status or 0
 
 
@@ -130,20 +131,34 @@ def start_command(main: Callable[[Sequence[str] | None], int | None]) -> None:
         raise SystemExit(status)
 
 
+def _loggers() -> set[Any]:
+    """Loggers of mmengine that are there already, of earlier runs in this process."""
+    module = sys.modules.get('mmengine.logging')
+    return set(module.MMLogger._instance_dict.values()) if module else set()
+
+
 def _after_broken_pipe(
-    name: str, error: BrokenPipeError, arguments: Sequence[str]
+    name: str,
+    error: BrokenPipeError,
+    arguments: Sequence[str],
+    earlier: Collection[Any],
 ) -> int:
     """End silently if it was the reader of our output that has gone (``| head``)."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     if not any(event & select.POLLERR for _, event in poll.poll(0)):
-        return _report(name, error, arguments)
+        return _report(name, error, arguments, earlier)
     # The interpreter flushes again when it ends.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return CLOSED
 
 
-def _report(name: str, error: BaseException, arguments: Sequence[str]) -> int:
+def _report(
+    name: str,
+    error: BaseException,
+    arguments: Sequence[str],
+    earlier: Collection[Any],
+) -> int:
     """Print the line; the traceback goes where it is asked for."""
     log = None
     try:
@@ -152,7 +167,7 @@ def _report(name: str, error: BaseException, arguments: Sequence[str]) -> int:
         text, refused = one_line(error) or type(error).__name__, False
     else:
         text, refused = explain(error)
-        log = log_traceback(error, arguments)
+        log = log_traceback(error, arguments, earlier)
     if _TRACEBACK in arguments:
         traceback.print_exception(error)
     elif log:

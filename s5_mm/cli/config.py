@@ -17,7 +17,7 @@ from .variables import check_assignments, set_variables
 
 
 def load_config(
-    path: str,
+    path: str | os.PathLike[str],
     options: Mapping[str, Any] | None = None,
     work_dir: str | None = None,
     launcher: str = 'none',
@@ -53,7 +53,9 @@ def load_config(
     return cfg
 
 
-def read_with_options(path: str, options: Mapping[str, Any] | None = None) -> Config:
+def read_with_options(
+    path: str | os.PathLike[str], options: Mapping[str, Any] | None = None
+) -> Config:
     """Read a config and override settings and variables of it.
 
     Args:
@@ -68,6 +70,7 @@ def read_with_options(path: str, options: Mapping[str, Any] | None = None) -> Co
         KeyError: As :func:`load_config`.
         ValueError: As :func:`load_config`.
     """
+    path = os.fspath(path)
     cfg = read_config(path)
     check_assignments(path, cfg)
     settings, variables = {}, {}

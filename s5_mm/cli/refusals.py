@@ -6,7 +6,7 @@ import errno
 import logging
 import os
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mmengine.logging import MMLogger
 
@@ -48,19 +48,24 @@ def explain(error: BaseException) -> tuple[str, bool]:
     return f'{found.kind}: {found.text}' if found.text else found.kind, False
 
 
-def log_traceback(error: BaseException, arguments: Sequence[str]) -> str | None:
+def log_traceback(
+    error: BaseException,
+    arguments: Sequence[str],
+    earlier: Collection[MMLogger] = (),
+) -> str | None:
     """Write where an exception comes from into the log file of the run.
 
     Args:
         error: The exception.
         arguments: Command line; without a log file a fault is written into
             ``error.log`` of the ``--work-dir``, if that exists.
+        earlier: Loggers of other runs, whose files are not this run's.
 
     Returns:
         The file, None if there is none.
     """
     for logger in MMLogger._instance_dict.values():
-        for handler in logger.handlers:
+        for handler in () if logger in earlier else logger.handlers:
             if isinstance(handler, logging.FileHandler):
                 record = logger.makeRecord(
                     logger.name,

@@ -190,16 +190,23 @@ def test_unknown_optimizer(capsys):
 
 def test_log_file_gets_the_traceback_and_the_screen_its_name(tmp_path, capsys):
     file = tmp_path / 'a.log'
-    logger = MMLogger.get_instance('refusals', log_file=str(file))
+    before = MMLogger.get_instance('before', log_file=str(tmp_path / 'other.log'))
+
+    def fail():
+        MMLogger.get_instance('refusals', log_file=str(file))
+        return 1 / 0
+
     try:
-        status, line = _line(lambda: 1 / 0, capsys)
+        status, line = _line(fail, capsys)
         assert status == 1
         assert line == f'ZeroDivisionError: division by zero (traceback: {file})'
         assert ' - the run ended with an error\n' in file.read_text()
         assert '1 / 0' in file.read_text()
+        assert (tmp_path / 'other.log').read_text() == ''
     finally:
-        logger.handlers[1].close()
-        del MMLogger._instance_dict['refusals']
+        for logger in (before, MMLogger.get_instance('refusals')):
+            logger.handlers[1].close()
+            del MMLogger._instance_dict[logger.instance_name]
 
 
 def test_a_work_dir_gets_the_traceback_of_a_fault(tmp_path, capsys):

@@ -286,6 +286,7 @@ def _context_head():
         num_classes=K,
         norm_cfg=dict(type='BN'),
         loss_decode=dict(type=CE),
+        loss_se_decode=dict(type=CE, use_sigmoid=True),
     )
     return config
 
