@@ -56,6 +56,11 @@ RUN = (
     Entry(DETECTION, TOOLS + r'test\.py (CONFIG|OUT_DIR/\w+\.py) .*', 'boxes'),
     Entry(DETECTION, TOOLS + r'dataset_converters/dota_split\.py .*', 'boxes'),
     Entry(RESULTS, TOOLS + r'(dataset_converters/dota_split|test)\.py .*', 'harbours'),
+    Entry(
+        'docs/inference.md',
+        TOOLS + r'segment_raster\.py .*--dataset potsdam .*',
+        'large',
+    ),
     Entry('data_curation/README.md', r'python data_curation/curate\.py .*', 'curation'),
     Entry('docs/curation.md', r'python data_curation/curate\.py status .*', 'curation'),
 )
@@ -94,11 +99,6 @@ NOT_RUN = (
         'docs/inference.md',
         TOOLS + r'segment_raster\.py .*--device cuda:0',
         'a GPU, and a config of the reader',
-    ),
-    Entry(
-        'docs/inference.md',
-        TOOLS + r'segment_raster\.py configs/finetune_seg/.*--dataset potsdam .*',
-        'ViT-B of four data sets, trained; test_inference runs a small one',
     ),
     Entry(
         f'{CHECKPOINTS}|{FINETUNE}|{DETECTION}',

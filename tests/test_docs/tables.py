@@ -23,6 +23,7 @@ from s5_mm.cli.config import load_config
 from s5_mm.registry import MODELS
 from tests.test_checkpoints.test_formats import release
 from tests.test_curation import pipeline
+from tests.test_datasets.own_folders import scene
 from tests.test_end_to_end import boxes as drawn_boxes
 from tests.test_end_to_end import toy_mdf, toy_s4p
 
@@ -157,6 +158,17 @@ def harbours(folder: Path) -> dict[str, str]:
     cfg = load_config(str(ROOT / 'configs/finetune_det/orcnn_vit-t_hrsc.py'))
     _save_untrained(cfg, folder / 'harbours.pth')
     return dict(CHECKPOINT='harbours.pth', DATA='own')
+
+
+def large(folder: Path) -> dict[str, str]:
+    """A small image, and the untrained ViT-B of the paper's four data sets."""
+    rasterio = pytest.importorskip('rasterio')
+    profile = dict(driver='GTiff', width=64, height=64, count=3, dtype='uint8')
+    with rasterio.open(folder / 'in.tif', 'w', **profile) as file:
+        file.write(scene(0)[0].transpose(2, 0, 1))
+    cfg = load_config(str(ROOT / 'configs/finetune_seg/moe-mdf_vit-b.py'))
+    _save_untrained(cfg, folder / 'best.pth')
+    return {}
 
 
 def files(folder: Path) -> dict[str, str]:
