@@ -4,10 +4,16 @@ Importing this package registers nothing by force: the registries in
 :mod:`s5_mm.registry` find their modules when a config first asks for them.
 """
 
-from mmengine.config import utils as _config_utils
+import os
 
-from .shipped_configs import config_path
-from .version import __version__
+# OpenMP reads it when torch, which mmengine imports, is loaded.  Threads that spin
+# while they wait for each other are several times slower when other work runs.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+
+from mmengine.config import utils as _config_utils  # noqa: E402
+
+from .shipped_configs import config_path  # noqa: E402
+from .version import __version__  # noqa: E402
 
 # mmengine refuses 's5_mm::...' for packages that this table does not name, and looks
 # for mmseg's configs in a distribution called `mmsegmentation`, while the maintained
