@@ -61,7 +61,8 @@ def report_lines(reports: Sequence[dict[str, Any]]) -> list[str]:
             f'{report["name"]}: {report["samples"]} samples, {len(report["bad"])} bad'
         )
         lines += [
-            f'  BAD {bad["path"] or ""}: {bad["reason"]}' for bad in report['bad']
+            f'  BAD {": ".join(filter(None, (bad["path"], bad["reason"])))}'
+            for bad in report['bad']
         ]
         total = sum(report['pixels'].values())
         lines += [

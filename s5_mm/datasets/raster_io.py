@@ -152,7 +152,6 @@ def open_raster(path: str, what: str = 'TIFF') -> Any:
     """
     try:
         import rasterio
-        from rasterio.errors import NotGeoreferencedWarning
     except ImportError as error:
         raise ImageError(
             path,
@@ -160,9 +159,7 @@ def open_raster(path: str, what: str = 'TIFF') -> Any:
             "pip install 's5_mm[geo]'",
         ) from error
     try:
-        with warnings.catch_warnings():
-            # A tile without coordinates is as good for training as any other.
-            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        with coordinates_optional():
             source = rasterio.open(path)
     except Exception as error:
         raise ImageError(path, _why_not_opened(path, error)) from error
@@ -217,6 +214,19 @@ def raster_header(
     )
     check_size(header, path, max_pixels)
     return header
+
+
+@contextmanager
+def coordinates_optional() -> Iterator[None]:
+    """Open rasters without a warning of those that have no coordinates.
+
+    A tile without them is as good for training as any other.
+    """
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        yield
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from mmseg.datasets import BaseSegDataset
 
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import View, seeded_for
+from s5_mm.visualization.palette import palette_of
 
 from .image_header import is_address
 from .labels import IGNORE, LabelRule
@@ -197,9 +198,7 @@ class SegDataset(BaseSegDataset):
     def _update_palette(self) -> list:
         """Fill in a palette; the host's random one has classes of nearly one colour."""
         if not self._metainfo.get('palette'):
-            from s5_mm.visualization.palette import categorical_palette
-
-            return categorical_palette(len(self._metainfo['classes']))
+            return palette_of(self._metainfo)
         return super()._update_palette()
 
     def _join_prefix(self) -> None:

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from s5_mm.checkpoints import whole_file
-from s5_mm.datasets.raster_io import block_cache, reason_of
+from s5_mm.datasets.raster_io import block_cache, coordinates_optional, reason_of
 from s5_mm.datasets.sidecars import PAM, remove_sidecars
-from s5_mm.visualization import categorical_palette
 
 from .window_network import WindowNetwork
 
@@ -63,9 +62,8 @@ class LabelWriter:
         path: The file to write.
         name: What messages call it.
         like: Open raster whose size and georeference it gets.
-        network: Has classes and palette; without one, classes get colours that can be
-            told apart.  Tools take a band with a palette for one of categories, whose
-            overviews they do not interpolate.
+        network: Has classes and palette.  Tools take a band with a palette for one of
+            categories, whose overviews they do not interpolate.
 
     Raises:
         OSError: It cannot be written.
@@ -93,7 +91,7 @@ class LabelWriter:
         )
         if not like.transform.is_identity:
             profile['transform'] = like.transform
-        with block_cache():
+        with block_cache(), coordinates_optional():
             self._file: Any = self._guarded(rasterio.open, path, 'w', **profile)
             points, system = like.gcps
             if points:
@@ -101,8 +99,7 @@ class LabelWriter:
             if like.rpcs is not None:
                 self._file.rpcs = like.rpcs
             self._file.update_tags(1, classes=json.dumps(list(network.classes)))
-            palette = network.palette or categorical_palette(len(network.classes))
-            colours = {i: tuple(rgb) for i, rgb in enumerate(palette)}
+            colours = {i: tuple(rgb) for i, rgb in enumerate(network.palette)}
             self._file.write_colormap(1, {**colours, NO_DATA: (0, 0, 0, 0)})
 
     def write(self, labels: np.ndarray) -> None:
@@ -160,7 +157,7 @@ def _check(aside: str, target: str, like: Any) -> None:
     import rasterio
 
     try:
-        with rasterio.open(aside) as file:
+        with coordinates_optional(), rasterio.open(aside) as file:
             file.read(1, window=((like.height - 1, like.height), (0, like.width)))
             has_crs = file.crs is not None
     except Exception as error:

@@ -52,7 +52,7 @@ def segment_raster(
 
     Raises:
         ImageError: ``source`` cannot be read, or is ``target``.
-        OSError: ``target`` cannot be written.
+        OSError: ``target`` cannot be written, or is a folder.
         ValueError: ``sample_range`` is none, or given with ``high_byte``.
     """
     if sample_range is not None and high_byte:
@@ -63,6 +63,14 @@ def segment_raster(
     sample_range = check_range(sample_range, 'segment_raster')
     if sample_range is None and not high_byte:
         sample_range = network.sample_range
+    if os.path.isdir(target):
+        raise IsADirectoryError(f'{target}: is a folder; expected the name of a file')
+    if not os.fspath(target).lower().endswith(('.tif', '.tiff')):
+        print_log(
+            f'{target}: becomes a GeoTIFF, which programs look for under .tif',
+            'current',
+            logging.WARNING,
+        )
     local = os.path.exists(target) and not is_address(source)
     if local and os.path.exists(source) and os.path.samefile(source, target):
         raise ImageError(source, 'is the output too; expected another file')

@@ -18,6 +18,7 @@ from s5_mm.models.segmentors import MultiDatasetSegmentor, SemiBaseSegmentor
 from s5_mm.models.segmentors.inference import Predict
 from s5_mm.registry import MODELS
 from s5_mm.utils.routing import RoutingError
+from s5_mm.visualization import palette_of
 
 from .banded_slide import check_protocol
 
@@ -35,7 +36,7 @@ class WindowNetwork:
         test_cfg: Its protocol, checked.
         threshold: Of a single channel.
         classes: Names by label.
-        palette: RGB by label, None where neither checkpoint nor config has one.
+        palette: RGB by label.
         sample_range: How its images of more than 8 bits were scaled, see
             ``s5_mm.LoadImage``.
     """
@@ -45,7 +46,7 @@ class WindowNetwork:
     test_cfg: Mapping[str, Any]
     threshold: float
     classes: Sequence[str]
-    palette: Sequence[Sequence[int]] | None
+    palette: Sequence[Sequence[int]]
     sample_range: SampleRange | None = None
 
 
@@ -108,7 +109,7 @@ def load_network(
         test_cfg=test_cfg,
         threshold=getattr(head, 'threshold', None) or 0.3,
         classes=tuple(info['classes']),
-        palette=info.get('palette'),
+        palette=palette_of(info),
         sample_range=_sample_range(cfg, dataset),
     )
 
@@ -132,7 +133,7 @@ def _route(
     own = getattr(plain, 'dataset_name', None)
     if dataset not in (None, own):
         raise RoutingError(
-            f'{config}: --dataset {dataset} of a {type(plain).__name__}, which has '
+            f'{config}: --dataset {dataset} for {type(plain).__name__}, which has '
             f'{"one data set" if own is None else repr(own)}'
         )
     if not hasattr(plain, 'encode_decode') or not hasattr(plain, 'decode_head'):

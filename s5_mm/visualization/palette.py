@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +40,21 @@ def categorical_palette(n: int) -> list[list[int]]:
     if n < 0:
         raise ValueError(f'n is {n}; allowed is the number of colours, 0 or more')
     return [list(color) for color in (*_FIRST, *_further(n - len(_FIRST)))[:n]]
+
+
+def palette_of(metainfo: Mapping[str, Any]) -> Sequence[Sequence[int]]:
+    """Return the colours of a data set's classes.
+
+    Args:
+        metainfo: ``classes`` and, optionally, ``palette``.
+
+    Returns:
+        Its palette, or that of :func:`categorical_palette` where it has none.
+    """
+    palette = metainfo.get('palette')
+    if palette is None or not len(palette):
+        return categorical_palette(len(metainfo['classes']))
+    return palette
 
 
 def hex_palette(n: int) -> list[str]:

@@ -20,6 +20,7 @@ from mmrotate.structures.bbox import QuadriBoxes, RotatedBoxes  # noqa: E402
 
 from s5_mm.datasets import MultiSourceDataset  # noqa: E402
 from s5_mm.utils.randomness import SampleKey, StreamIndex  # noqa: E402
+from s5_mm.visualization import categorical_palette  # noqa: E402
 
 from .files import picture, write  # noqa: E402
 from .oriented_files import META, TILTED, UPRIGHT, dota_tree, put, text, voc_tree, xml  # noqa: E402  # noqa: E402
@@ -243,6 +244,14 @@ def test_meta_of_both_sources(tmp_path: Path) -> None:
         assert info['datasets'][name]['classes'] == META['classes']
         assert info['datasets'][name]['palette'] == META['palette']
     assert (info['classes'], info['palette']) == (META['classes'], META['palette'])
+
+
+def test_without_a_palette_colours_can_be_told_apart(tmp_path: Path) -> None:
+    sources = two_sources(tmp_path)
+    for source in sources.values():
+        source['metainfo'] = dict(classes=META['classes'])
+    info = MultiSourceDataset(sources, pipeline=pipeline()).metainfo
+    assert info['datasets']['x']['palette'] == categorical_palette(3)
 
 
 def test_samples_that_lose_their_boxes_are_drawn_again(tmp_path: Path) -> None:

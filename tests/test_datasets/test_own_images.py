@@ -14,6 +14,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
+from s5_mm.checkpoints import DamagedCheckpointError
 from s5_mm.cli.config import load_config
 from s5_mm.datasets.own_images import Prepared, Request, prepare
 from s5_mm.datasets.own_images.splitting import draw_split
@@ -197,7 +198,7 @@ def test_the_folder_may_move(tmp_path: Path) -> None:
 @pytest.mark.parametrize(('arch', 'dims'), [('b', 768), ('l', 1024)])
 def test_larger_models_and_weights(tmp_path: Path, arch: str, dims: int) -> None:
     data = write_folder(tmp_path / 'data', 3)
-    (tmp_path / 'mae.pth').touch()
+    torch.save({}, tmp_path / 'mae.pth')
     weights = str(tmp_path / 'mae.pth')
     cfg = load_config(str(make(data, arch=arch, weights=weights).files[1]))
     init_default_scope(cfg.default_scope)
@@ -210,6 +211,12 @@ def test_larger_models_and_weights(tmp_path: Path, arch: str, dims: int) -> None
         assert MODELS.build(cfg.model).student.backbone.embed_dims == dims
     with pytest.raises(FileNotFoundError, match='--weights: there is no file no.pth'):
         make(data, weights='no.pth', name='x')
+    (tmp_path / 'text.pth').write_text('hello')
+    with pytest.raises(
+        DamagedCheckpointError, match=r'text.pth: damaged, or no checkpoint'
+    ):
+        make(data, weights=str(tmp_path / 'text.pth'), name='x')
+    assert not [*(tmp_path / 'own').glob('x*')]
     with pytest.raises(ValueError, match='--iters 50; expected 100 or more'):
         make(data, iters=50, name='x')
 
@@ -350,6 +357,22 @@ WRONG = {
         {},
         r'4 image\(s\), tile 0.jpg the first, but no mask of the same name in .*masks',
     ),
+    'a stray value': (
+        lambda d: write(
+            d / 'masks/tile 0.png',
+            np.array([0, 1, 2, 4, 77])[np.arange(64 * 64).reshape(64, 64) % 5],
+        ),
+        {'classes': ('a', 'b', 'c', 'd', 'e')},
+        r'masks hold 5 values, 0, 1, 2, 4, 77; 77: not among the ids of 5 classes, 0 '
+        r'to 4; name each value: --classes NAME=0 NAME=1 NAME=2 NAME=4 NAME=77, or '
+        r'leave it out: --ignore 77$',
+    ),
+    'masks of two endings': (
+        lambda d: (d / 'masks/tile 2.png').rename(d / 'masks/tile 2.PNG'),
+        {},
+        r'masks: tile 2.PNG ends otherwise than \*.png, as 3 other masks do; expected '
+        'one ending for all masks, capitals count',
+    ),
     'a mask is missing': (
         lambda d: (d / 'masks/tile 2.png').unlink(),
         {},
@@ -454,6 +477,23 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, case: str) -> None:
         make(data, **options)
     assert '\n' not in str(error.value)
     assert not (tmp_path / 'own').exists()
+
+
+def test_ids_from_one_and_a_stray_value(tmp_path: Path) -> None:
+    data = write_folder(tmp_path / 'data', 3, values=(1, 2))
+    write(data / 'masks/tile 0.png', np.repeat([[1, 2, 3, 4]], 64, 0).repeat(16, 1))
+    made = make(data, classes=('a', 'b', 'c', 'd'))
+    assert made.classes.label_map == {1: 0, 2: 1, 3: 2, 4: 3}
+    write(data / 'masks/tile 0.png', np.repeat([[1, 2, 0, 77]], 64, 0).repeat(16, 1))
+    made = make(data, classes=('a', 'b', 'c'), ignore=(77,), name='x')
+    assert made.classes.label_map == {77: 255}
+
+
+def test_configs_need_a_folder(tmp_path: Path) -> None:
+    data = write_folder(tmp_path / 'data', 3)
+    (tmp_path / 'own').touch()
+    with pytest.raises(NotADirectoryError, match='--out: .*own is a file; expected a'):
+        make(data, classes=('land', 'water'))
 
 
 def test_what_is_there_stays(tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_binary_masks_of_0_and_255(tmp_path: Path, run: Callable) -> None:
     (line,) = (line for line in out.splitlines() if 'BAD' in line)
     share = np.mean([half == 255 for half in halves])
     assert line == (
-        "  BAD : only 'a' has pixels, nothing can be learned: class 'b': no pixel "
+        "  BAD only 'a' has pixels, nothing can be learned: class 'b': no pixel "
         f'in any split; 255 means ignore and has {share:.1%} of the pixels: if the '
         'masks hold 255 for a class, give the data set label_map={255: 1}'
     )

@@ -159,8 +159,9 @@ def test_wrong_classes_and_palettes_are_refused(tmp_path):
     sample = _sample(tmp_path, 'fields', 1)
     with pytest.raises(ValueError, match=r'fields_1\.png: palette: 1 colours found'):
         hook.after_val_iter(runner, 0, None, [sample])
-    runner = _runner(tmp_path, metainfo=dict(datasets=dict(fields=dict(classes='a'))))
-    said = r"data set 'fields' has no \['palette'\]"
+    info = dict(fields=dict(palette=[[0, 0, 0]]))
+    runner = _runner(tmp_path, metainfo=dict(datasets=info))
+    said = "data set 'fields' has no classes, which its pictures need"
     with pytest.raises(ValueError, match=said):
         hook.after_val_iter(runner, 0, None, [sample])
     with pytest.raises(ValueError, match=r"dataset_name='ports' found, the loader"):

@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 
 from s5_mm.engine.hooks import SegPanelHook, seg_panel_hook
 from s5_mm.registry import HOOKS
-from s5_mm.visualization import colorize, grid
+from s5_mm.visualization import categorical_palette, colorize, grid
 
 from ..distributed import run_ranks
 
@@ -115,6 +115,16 @@ def test_each_data_set_is_drawn_in_its_own_colours(tmp_path):
         for tile, field in ((truth, 'gt_sem_seg'), (prediction, 'pred_sem_seg')):
             mask = samples[i].get(field).data[0].numpy()
             assert np.array_equal(tile, colorize(mask, info['palette']))
+
+
+def test_without_a_palette_colours_can_be_told_apart(tmp_path):
+    bare = {name: dict(classes=info['classes']) for name, info in INFO.items()}
+    sample = _sample(tmp_path, 'loveda', 0)
+    hook = SegPanelHook(draw=True, interval=1, tile_size=SIZE)
+    images = _test(hook, [sample], _runner(1, dict(datasets=bare)))
+    prediction = _tiles(images['loveda_0', 1], 3)[2]
+    mask = sample.pred_sem_seg.data[0].numpy()
+    assert np.array_equal(prediction, colorize(mask, categorical_palette(3)))
 
 
 def test_without_truth_there_are_two_tiles(tmp_path):
@@ -302,9 +312,9 @@ def test_unknown_data_set_is_refused(tmp_path):
         _test(SegPanelHook(draw=True), [sample])
 
 
-def test_palette_is_needed(tmp_path):
-    runner = _runner(1, dict(datasets=dict(potsdam=dict(classes=('a', 'b')))))
-    said = r"metainfo of the data set 'potsdam' has no \['palette'\]"
+def test_classes_are_needed(tmp_path):
+    runner = _runner(1, dict(datasets=dict(potsdam=dict(palette=[[1, 2, 3]]))))
+    said = "metainfo of the data set 'potsdam' has no classes, which its pictures need"
     with pytest.raises(ValueError, match=said):
         _test(SegPanelHook(draw=True), [_sample(tmp_path, 'potsdam', 0)], runner)
 

@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import time
+import warnings
 
 import cv2
 import numpy as np
@@ -82,7 +83,9 @@ def test_images_without_coordinates(tmp_path, kind):
     pixels = np.full((40, 300, 3), 20, np.uint8)
     pixels[:, 100:200], pixels[:, 200:] = 130, 230
     cv2.imwrite(source, pixels[..., 0] if 'grey' in kind else pixels)
-    segment_raster(_network(), source, str(tmp_path / 'out.tif'))
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # of rasterio, that it has no coordinates
+        segment_raster(_network(), source, str(tmp_path / 'out.tif'))
     with rasterio.open(tmp_path / 'out.tif') as file:
         assert file.crs is None
         assert file.transform.is_identity
@@ -160,6 +163,8 @@ def test_input_that_cannot_be_used(tmp_path):
         segment_raster(_network(), good, good)
     with pytest.raises(ImageError, match=r'absent\.tif: the file cannot be read'):
         segment_raster(_network(), str(tmp_path / 'absent.tif'), out)
+    with pytest.raises(IsADirectoryError, match='is a folder; expected the name of a'):
+        segment_raster(_network(), good, str(tmp_path))
     bands = write_tiff(tmp_path / 'five.tif', draw_pixels(40, 40, 5), photometric='RGB')
     with pytest.raises(ImageError, match=r'five\.tif: .*channels'):
         segment_raster(_network(), bands, out)

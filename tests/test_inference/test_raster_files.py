@@ -40,7 +40,8 @@ def network(sample_range=None, seen=None, classes=CLASSES):
         centres = torch.tensor([40.0, 128.0, 215.0]).reshape(1, 3, 1, 1)
         return -(images[:, :1] - centres).abs()
 
-    args = (predict, lambda x: x.float(), PROTOCOL, 0.3, classes, None)
+    colours = categorical_palette(len(classes))
+    args = (predict, lambda x: x.float(), PROTOCOL, 0.3, classes, colours)
     return WindowNetwork(*args, sample_range)
 
 
@@ -141,6 +142,17 @@ def test_crs_that_nothing_can_hold(tmp_path: Path) -> None:
         segment_raster(network(), source, out)
     assert '\n' not in str(caught.value)
     assert sorted(os.listdir(tmp_path)) == ['in.tif', 'in.vrt']
+
+
+def test_other_endings_than_tif_are_named(tmp_path: Path, warnings: list) -> None:
+    source = write_tiff(tmp_path / 'in.tif', draw_pixels(60, 60), **GRID)
+    for name in ('labels.TIF', 'labels.tiff', 'labels.png'):
+        segment_raster(network(), source, str(tmp_path / name))
+    out = tmp_path / 'labels.png'
+    text = f'{out}: becomes a GeoTIFF, which programs look for under .tif'
+    assert warnings == [(text, logging.WARNING)]
+    with rasterio.open(out) as file:
+        assert file.driver == 'GTiff'
 
 
 # -- palette ---------------------------------------------------------------------------

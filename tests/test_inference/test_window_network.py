@@ -17,6 +17,7 @@ from s5_mm.cli.config import load_config
 from s5_mm.inference import load_network, segment_raster
 from s5_mm.registry import MODELS
 from s5_mm.utils.routing import RoutingError
+from s5_mm.visualization import categorical_palette
 
 from ..test_models.toys import toy_segmentor
 from .rasters import CLASSES, GRID, PALETTE, PROTOCOL, draw_pixels, write_tiff
@@ -135,11 +136,25 @@ def test_classes_of_the_checkpoint_come_first(tmp_path):
     assert network.test_cfg['stride'] == (16, 16)
 
 
+@pytest.mark.parametrize('palette', [{}, dict(palette=[]), dict(palette=None)])
+def test_without_a_palette_colours_can_be_told_apart(tmp_path, palette):
+    cfg = _config()
+    names = dict(classes=('x', 'y', 'z'), **palette)
+    _, checkpoint = _save(tmp_path / 'a.pth', cfg, dataset_meta=names)
+    assert load_network(cfg, checkpoint).palette == categorical_palette(3)
+
+
 @pytest.mark.parametrize(
     ('kind', 'changes', 'dataset', 'error', 'message'),
     [
         ('multi', {}, None, RoutingError, r"no data set None.*\['a', 'b'\]"),
-        ('plain', {}, 'a', RoutingError, '--dataset a of a EncoderDecoder'),
+        (
+            'plain',
+            {},
+            'a',
+            RoutingError,
+            '--dataset a for EncoderDecoder, which',
+        ),
         ('multi', {}, 'b', ValueError, 'predicts 4 classes.* name 0'),
         (
             'plain',
@@ -201,7 +216,7 @@ def test_padding_to_a_divisor(tmp_path, kind):
 
 
 def test_configs_of_pre_training_are_accepted(tmp_path):
-    cfg = load_config(ROOT / 'configs/s4p/vit-t_dubai.py')
+    cfg = load_config(str(ROOT / 'configs/s4p/vit-t_dubai.py'))
     _, checkpoint = _save(tmp_path / 'a.pth', cfg)
     network = load_network(cfg, checkpoint, windows=((32, 32), (24, 24)))
     source = write_tiff(tmp_path / 'in.tif', draw_pixels(30, 70), **GRID)

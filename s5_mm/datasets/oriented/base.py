@@ -10,6 +10,8 @@ from typing import Any, Literal
 from mmdet.datasets import BaseDetDataset
 from mmengine.logging import print_log
 
+from s5_mm.visualization.palette import palette_of
+
 from .annotations import DegeneratePolicy, OrientedObjects
 from .images import SUFFIXES, ImageFolder, image_size
 from .rules import BoxRules, OutsidePolicy
@@ -27,7 +29,9 @@ class OrientedDataset(BaseDetDataset):
 
     Args:
         ann_file: As the child says.
-        metainfo: ``classes`` in the order of their ids and, optionally, ``palette``.
+        metainfo: ``classes`` in the order of their ids and, optionally, ``palette``;
+            without one the colours are those of
+            :func:`s5_mm.visualization.categorical_palette`.
         data_root: Folder that everything else is relative to.
         data_prefix: ``img_path``, the folder of the images.
         img_suffix: Ending of the images, or several.
@@ -97,7 +101,7 @@ class OrientedDataset(BaseDetDataset):
         self._left_out: Counter[str] = Counter()
         super().__init__(
             ann_file=ann_file,
-            metainfo=metainfo,
+            metainfo={**metainfo, 'palette': palette_of(metainfo)},
             data_root=data_root,
             data_prefix=prefix,
             filter_cfg=filter_cfg,

@@ -194,6 +194,14 @@ def _by_order(
                 f'{holds}, --classes names {len(names)}; name each value: --classes '
                 f'{say}, or leave some out with --ignore VALUE'
             )
+        stray = [value for value in ids if value >= count]
+        if len(ids) - len(stray) > 1 and ids != [*range(1, count + 1)]:
+            # Ids, and a value that slipped in, more likely than values in order.
+            raise ValueError(
+                f'{holds}; {_show(stray)}: not among the ids of {count} classes, 0 to '
+                f'{count - 1}; name each value: --classes {say}, or leave it out: '
+                f'--ignore {" ".join(map(str, stray))}'
+            )
     names = names or [f'class_{label}' for label in range(count)]
     return Classes(tuple(names), used, tuple(ignored))
 

@@ -77,6 +77,15 @@ def match(
     lonely = [name for name in stems if name not in labels]
     lonely = sorted(stray) + sorted(name + stems[name] for name in lonely)
     if lonely:
+        bare = os.path.splitext(lonely[0])[0]
+        own = {bare + tail for tail in _MASK_TAILS}
+        other = next((name for name in masks if os.path.splitext(name)[0] in own), None)
+        if other is not None and not shared:
+            raise FileNotFoundError(
+                f'{root / mask_dir}: {other} ends otherwise than *{mask_end}, as '
+                f'{count} other masks do; expected one ending for all masks, capitals '
+                'count'
+            )
         raise FileNotFoundError(
             f'{where}: {len(lonely)} of {len(images)} images have no mask '
             f'*{mask_end}, {lonely[0]} the first; move them into '

@@ -93,6 +93,8 @@ def prepare(request: Request) -> Prepared:
 
     Raises:
         FileExistsError: If a config file of this name is there.
+        NotADirectoryError: If ``target`` is a file.
+        DamagedCheckpointError: If ``weights`` is no checkpoint.
         FileNotFoundError: If something is missing, see :func:`look_at`.
         ValueError: If masks, classes or an option do not fit together.
         ImageError: If an image or a mask cannot be used.
@@ -105,6 +107,10 @@ def prepare(request: Request) -> Prepared:
         raise FileExistsError(
             f'{request.target / there[0]} exists; --overwrite replaces it, --name '
             'takes another name'
+        )
+    if request.target.exists() and not request.target.is_dir():
+        raise NotADirectoryError(
+            f'--out: {request.target} is a file; expected a folder for the configs'
         )
     folder = look_at(request.data, request.images, request.masks)
     unlabelled = request.unlabelled or folder.unlabelled

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from s5_mm.checkpoints import load_address
+
 Arch = Literal['t', 'b', 'l']
 
 # Side of the crops in pixels at most: configs/s4p/vit-t_dubai.py and the release.
@@ -63,11 +65,14 @@ def plan_run(
     Raises:
         ValueError: If ``iters`` is below 100, where the warm-up of 50 ends too late.
         FileNotFoundError: If there is no such checkpoint.
+        DamagedCheckpointError: If it is none.
     """
     if iters is not None and iters < 100:
         raise ValueError(f'--iters {iters}; expected 100 or more, 50 are the warm-up')
     if weights is not None and '://' not in weights and not os.path.isfile(weights):
         raise FileNotFoundError(f'--weights: there is no file {weights}')
+    if weights is not None and '://' not in weights:
+        load_address(weights)  # whether it is one, before anybody waits for training
     short = sorted(min(size) for size in sizes)[len(sizes) // 2]
     crop = max(_MIN_CROP, min(_MAX_CROP[arch], short // _MULTIPLE * _MULTIPLE))
     if iters is None and arch == 't':

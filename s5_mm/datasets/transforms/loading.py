@@ -63,7 +63,10 @@ class LoadImage(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Load the image of ``results['img_source']`` or ``results['img_path']``."""
         source = results.get('img_source') or ImageFile(results['img_path'])
-        note = None if self._has_warned else self._warn
+        worker = get_worker_info()
+        # Looking for pixels without data takes time; one worker does it for all.
+        looks = not self._has_warned and (worker is None or worker.id == 0)
+        note = self._warn if looks else None
         image = source.read_image(self.alpha, self.grey, self.sample_range, note)
         results['img'] = image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
@@ -86,17 +89,15 @@ class LoadImage(BaseTransform):
         return header
 
     def _warn(self, name: str, share: float) -> None:
-        """Warn of pixels without data, in one of the workers."""
+        """Warn of pixels without data."""
         self._has_warned = True
-        worker = get_worker_info()
-        if worker is None or worker.id == 0:
-            print_log(
-                f'{name}: {share:.1%} of the pixels have no data (no-data value, mask '
-                'or alpha 0) and are read as image; give them the id 255 in the masks, '
-                'or leave such images out. Further images are not named.',
-                'current',
-                logging.WARNING,
-            )
+        print_log(
+            f'{name}: {share:.1%} of the pixels have no data (no-data value, mask or '
+            'alpha 0) and are read as image; give them the id 255 in the masks, or '
+            'leave such images out. Further images are not named.',
+            'current',
+            logging.WARNING,
+        )
 
     def __repr__(self) -> str:
         ends = self.sample_range

@@ -15,6 +15,8 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import LocalVisBackend
 
+from s5_mm.visualization import palette_of
+
 _PER_VALIDATION = 4
 
 
@@ -183,9 +185,9 @@ def _info_of(dataset: str | None, metainfo: dict, path: str) -> dict:
             f'{path}: dataset_name={dataset!r} found, the loader has {list(datasets)}'
         )
     info = metainfo if dataset is None or datasets is None else datasets[dataset]
-    if missing := [key for key in ('classes', 'palette') if not info.get(key)]:
+    if not info.get('classes'):
         raise ValueError(
-            f'{path}: metainfo of the data set {dataset or ""!r} has no {missing}, '
+            f'{path}: metainfo of the data set {dataset or ""!r} has no classes, '
             'which its pictures need'
         )
-    return info
+    return {**info, 'palette': palette_of(info)}
