@@ -144,3 +144,23 @@ def test_other_classes_are_skipped_on_request():
 def test_foreign_checkpoint_is_refused():
     with pytest.raises(CheckpointError, match='nothing in it'):
         _load(_model(0), dict(state_dict={'conv1.weight': torch.zeros(3)}))
+
+
+def test_class_layers_that_no_file_has_filled_are_not_scored():
+    state = _model(0).student.state_dict()
+    without = {key: value for key, value in state.items() if 'conv_seg' not in key}
+    hook, runner = CheckpointFitHook(), types.SimpleNamespace()
+    _load(_model(1), dict(state_dict=dict(without)), hook)
+    with pytest.raises(
+        CheckpointError,
+        match=r'^some\.pth lacks student\.decode_head\.conv_seg\.weight: these scores '
+        r'would be .* default_hooks\.checkpoint_fit\.mismatch=skip tests it as it is',
+    ):
+        hook.before_test(runner)
+    # A whole file afterwards, no file at all, and the switch.
+    _load(_model(1), dict(state_dict=dict(state)), hook)
+    hook.before_test(runner)
+    CheckpointFitHook().before_test(runner)
+    hook = CheckpointFitHook(mismatch='skip')
+    _load(_model(1), dict(state_dict=dict(without)), hook)
+    hook.before_test(runner)

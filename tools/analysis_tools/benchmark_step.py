@@ -169,7 +169,7 @@ def print_profile(case: Case, args: argparse.Namespace) -> None:
     events = profiler.key_averages()
     print(f'{case.title}, {args.dtype[-1]}')
     order = 'self_device_time_total' if cuda else 'self_cpu_time_total'
-    print(events.table(sort_by=order, row_limit=30))
+    print(events.table(sort_by=order, row_limit=60))
     print(f'{sum(event.count for event in events)} operators')
 
 

@@ -114,8 +114,8 @@ class Converter(ABC):
         """
         lines = '\n    '.join(missing[:_SHOWN])
         return LayoutError(
-            f'{tree.root}: nothing of {self.name} can be made of this; found\n'
-            f'    {tree.summary()}\n  expected\n    '
+            f'{tree.root}: nothing of {self.name} can be made of this; found:\n'
+            f'    {tree.summary()}\n  expected:\n    '
             + self.layout.strip().replace('\n', '\n    ')
             + (f'\n  missing\n    {lines}' if lines else '')
         )

@@ -15,7 +15,11 @@ from s5_mm.checkpoints import (
     summarise_keys,
     unwrap,
 )
+from s5_mm.checkpoints.errors import SKIP_OPTION, CheckpointError
 from s5_mm.registry import HOOKS
+
+# What decides the classes: without it a score says nothing.
+_CLASS_LAYERS = ('conv_seg.weight', 'fc_cls.weight')
 
 
 @HOOKS.register_module()
@@ -38,6 +42,7 @@ class CheckpointFitHook(Hook):
 
     def __init__(self, mismatch: Literal['raise', 'skip'] = 'raise') -> None:
         self.mismatch = mismatch
+        self._untrained: str | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Replace ``checkpoint['state_dict']`` by what the model can load.
@@ -70,10 +75,32 @@ class CheckpointFitHook(Hook):
             for note in notes:
                 runner.logger.warning(f'{source}: {note}')
         state, report = fit_to_model(model, checkpoint, source, mismatch=self.mismatch)
+        layers = [
+            name
+            for name in report.missing
+            if name.endswith(_CLASS_LAYERS) and not name.startswith('teacher.')
+        ]
+        self._untrained = f'{source} lacks {summarise_keys(layers)}' if layers else None
         # Named already; mmengine would name them again.
         own = model.state_dict()
         state.update({name: own[name] for name in report.missing + report.mismatched})
         checkpoint['state_dict'] = state
+
+    def before_test(self, runner: Runner) -> None:
+        """Refuse to score class layers that no checkpoint has filled.
+
+        Args:
+            runner: The runner that is about to test.
+
+        Raises:
+            CheckpointError: The checkpoint lacks them, and ``mismatch`` is 'raise'.
+        """
+        if self._untrained and self.mismatch == 'raise':
+            raise CheckpointError(
+                f'{self._untrained}: these scores would be those of random weights; '
+                'test with the config that it was trained with, or train with this one '
+                f'first ({SKIP_OPTION} tests it as it is)'
+            )
 
     @staticmethod
     def _translate(runner: Runner, checkpoint: dict, source: str) -> None:

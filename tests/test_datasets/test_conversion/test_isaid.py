@@ -165,7 +165,7 @@ def test_wrong_archive(tmp_path: Path, capsys) -> None:
     pack(tmp_path / 'src/part1.zip', {'images/P0000.png': encode(picture(0))})
     assert convert('isaid', tmp_path / 'src', tmp_path / 'dst') == 2
     error = capsys.readouterr().err
-    assert 'found\n    part1.zip: 1 .png\n' in error
+    assert 'found: part1.zip: 1 .png; expected: ' in error
     assert 'the folders train and val are needed' in error
 
 

@@ -184,7 +184,7 @@ def test_wrong_archive(tmp_path: Path, capsys) -> None:
     pack(tmp_path / 'src' / 'potsdam.zip', {'2_Ortho_RGB/a.tif': b'', 'b.zip': b''})
     assert convert('loveda', tmp_path / 'src', tmp_path / 'dst') == 2
     error = capsys.readouterr().err
-    assert 'nothing of loveda can be made of this; found\n    potsdam.zip: ' in error
+    assert 'nothing of loveda can be made of this; found: potsdam.zip: ' in error
     assert 'unpack first: potsdam.zip/b.zip' in error
-    assert 'Train.zip  Train/{Rural,Urban}/{images_png,masks_png}/<number>.png' in error
+    assert 'Train.zip Train/{Rural,Urban}/{images_png,masks_png}/<number>.png' in error
     assert not (tmp_path / 'dst').exists()

@@ -140,5 +140,5 @@ def test_wrong_archive(tmp_path: Path, capsys) -> None:
     pack(tmp_path / 'src/a.zip', {'aachen/images/aachen_1.tif': b''})
     assert convert('openearthmap', tmp_path / 'src', tmp_path / 'dst') == 2
     error = capsys.readouterr().err
-    assert 'found\n    a.zip: 1 .tif' in error
+    assert 'found: a.zip: 1 .tif' in error
     assert 'lists: 3 of 3 are not in the source: train_wo_xBD.txt' in error

@@ -157,5 +157,5 @@ def test_wrong_archive(name: str, expected: str, tmp_path: Path, capsys) -> None
     pack(tmp_path / 'src/Train.zip', {'Train/Rural/images_png/0.png': b''})
     assert convert(name, tmp_path / 'src', tmp_path / 'dst') == 2
     error = capsys.readouterr().err
-    assert 'found Train.zip: 1 .png' in error
+    assert 'found: Train.zip: 1 .png; expected: ' in error
     assert expected in error
