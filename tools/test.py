@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from s5_mm.checkpoints import install_safe_loader
+from s5_mm.checkpoints.file_kinds import check_is_file
 from s5_mm.cli.arguments import add_config_arguments, parse_config_arguments
 from s5_mm.cli.class_check import check_classes
 from s5_mm.cli.command import CommandParser, start_command
@@ -42,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
     # Before minutes go by; an address is left to those who load it.
-    if '://' not in args.checkpoint and not os.path.isfile(args.checkpoint):
-        raise FileNotFoundError(f'there is no checkpoint file {args.checkpoint}')
+    if '://' not in args.checkpoint:
+        check_is_file(args.checkpoint)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         show_predictions(cfg, args.show, args.show_dir, args.wait_time)

@@ -109,6 +109,12 @@ _KNOWN = (
         True,
     ),
     _Known(
+        r'^(?:URLError|HTTPError): (?:<urlopen error )?(?P<why>[^>]*)',
+        'the address of a checkpoint cannot be read ({why}); is it right, and is this '
+        'machine online? Or download the file and give its path',
+        True,
+    ),
+    _Known(
         r"^ModuleNotFoundError: No module named '(?P<name>[^']+)'",
         'the package {name!r} is not installed; tools/misc/check_env.py says how to '
         'get what is missing',

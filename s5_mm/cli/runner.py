@@ -17,6 +17,7 @@ _LOG_ONLY = (
     'The prefix is not set in metric class',
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
+    'Loads checkpoint by',
     'Line NMS is not compiled',  # mmseg imports mmdet's lane detectors
 )
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from s5_mm.checkpoints.file_kinds import check_is_file
+
 
 def switch_to_amp(cfg: Config, dtype: str) -> None:
     """Train in mixed precision.
@@ -38,14 +40,14 @@ def resume_from(cfg: Config, checkpoint: str) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        IsADirectoryError: If it is a folder.
     """
     if checkpoint == 'auto':
         cfg.resume = osp.isfile(osp.join(cfg.work_dir, 'last_checkpoint'))
         if cfg.resume:
             cfg.load_from = None
         return
-    if not osp.isfile(checkpoint):
-        raise FileNotFoundError(f'--resume: there is no checkpoint {checkpoint}')
+    check_is_file(checkpoint)
     cfg.resume, cfg.load_from = True, checkpoint
 
 

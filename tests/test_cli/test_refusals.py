@@ -164,6 +164,12 @@ def test_a_port_that_is_taken(capsys, monkeypatch):
             True,
         ),
         (
+            'URLError',
+            '<urlopen error [Errno 111] Connection refused>',
+            'the address of a checkpoint cannot be read ([Errno 111] Connection refused)',
+            True,
+        ),
+        (
             'RuntimeError',
             'CUDA error: invalid device ordinal',
             'this machine has no GPU of that number',

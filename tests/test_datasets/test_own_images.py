@@ -144,6 +144,11 @@ def test_the_run_is_right_for_the_images(tmp_path: Path) -> None:
     assert model.num_classes == 2
     assert cfg.train_cfg.max_iters == 400
     assert cfg.param_scheduler[1].end == 400
+    # A trial run on the command line.
+    short = load_config(str(made.files[1]), {'max_iters': 20})
+    assert short.train_cfg.max_iters == short.param_scheduler[1].end == 20
+    assert short.param_scheduler[0].end == short.param_scheduler[1].begin == 10
+    assert short.train_cfg.val_interval == short.default_hooks.checkpoint.interval == 5
     for file in made.files[:2]:
         lines = [n for n in file.read_text().splitlines() if not n.startswith('#')]
         assert len(lines) <= 60, file.name
