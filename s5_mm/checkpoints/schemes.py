@@ -88,11 +88,7 @@ def install_safe_loader() -> None:
 
 
 def _without_program(load: Callable[..., dict[str, Any]]) -> Callable:
-    """Leave out what the host would execute: mmcv 1 kept a config under ``config``.
-
-    ``Runner.resume`` runs this text as a Python file to compare the number of GPUs
-    (onedl-mmengine 0.10.12, ``Config.fromstring``).
-    """
+    """Leave out the text of a config that mmcv 1 kept in ``meta``: a program."""
 
     @functools.wraps(load)
     def load_without(filename: str, map_location: MapLocation = None) -> dict[str, Any]:
