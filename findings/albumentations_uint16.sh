@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# albumentations 2.0.8 (opencv-python-headless 4.12.0.88)
+# albumentations 2.0.8 (opencv-python-headless 5.0.0.93; with 4.12 MedianBlur raises an
+#     error instead)
 # Behaviour: MedianBlur and AutoContrast of a uint16 image return float32 values of 0 to
 #     255, and all that was brighter than 255 ends at 255 in the first;
 #     RandomBrightnessContrast shifts uint16 by a share of 65,535; GaussianBlur of a
@@ -18,8 +19,8 @@ trap 'rm -rf "$tmp"' EXIT
 python3 -m venv "$tmp/venv"
 "$tmp/venv/bin/pip" install -q \
     albumentations==2.0.8 \
-    opencv-python-headless==4.12.0.88 \
-    numpy==2.2.6
+    opencv-python-headless==5.0.0.93 \
+    numpy==2.4.6
 cd "$tmp"
 venv/bin/python - <<'PY'
 import os
