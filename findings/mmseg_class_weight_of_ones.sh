@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # onedl-mmsegmentation 1.4.2 (with onedl-mmcv 2.3.6, torch 2.13.0)
-# Behaviour: CrossEntropyLoss averages over all pixels, ignored ones included; as soon as
-#     class_weight is given, over the labelled ones only. avg_non_ignore=True, which is
-#     meant for that, raises an IndexError together with class_weight.
+# Behaviour: CrossEntropyLoss averages over all pixels, ignored ones included; as soon
+#     as class_weight is given, over the labelled ones only. avg_non_ignore=True, which
+#     is meant for that, raises an IndexError together with class_weight.
 # Seen: three of four pixels ignored: loss 0.275 without class_weight, 1.099 with
 #     class_weight=[1, 1, 1]; with avg_non_ignore=True 1.099 and an IndexError.
-# Why it surprises: weights of one should change nothing; on sparse labels they raise the
-#     loss, and its share against auxiliary losses, by the share of unlabelled pixels,
-#     which then looks like an effect of the weights.
-# Instead: set avg_non_ignore=True before comparing with and without class weights, and
-#     with class_weight leave it at False: the average is the same one.
+# Why it surprises: weights of one should change nothing; on sparse labels they raise
+#     the loss, and its share against auxiliary losses, and this looks like an effect of
+#     the weights.
+# Instead: set avg_non_ignore=True for runs without class weights that are compared with
+#     weighted ones, and leave it at False with class_weight: both then average over the
+#     labelled pixels.
 set -euo pipefail
 
 tmp=$(mktemp -d)

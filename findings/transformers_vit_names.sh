@@ -8,8 +8,8 @@
 # Why it surprises: save_pretrained reads as writing the state_dict as it is; code that
 #     loads model.safetensors itself, or converts checkpoints by name, keeps random
 #     weights in two thirds of the model, without an error where strict=False.
-# Instead: load with from_pretrained and convert from the state_dict() of that model, not
-#     from the file.
+# Instead: load with from_pretrained and convert from the state_dict() of that model,
+#     not from the file.
 set -euo pipefail
 
 tmp=$(mktemp -d)
