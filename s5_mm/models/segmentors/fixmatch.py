@@ -51,7 +51,8 @@ class FixMatch(SemiBaseSegmentor):
             * ``conf_thresh`` (0.95): tau of Eq. 7, pixels with max p >= tau count.
             * ``threshold`` (None): config of another rule of
               :mod:`s5_mm.models.pseudo_labels` instead of ``conf_thresh``, such as
-              ``dict(type='s5_mm.NoThreshold')``.
+              ``dict(type='s5_mm.NoThreshold')``; a ``conf_thresh`` of the base
+              config is then set to None.
             * ``alignment`` (None): config of a distribution alignment, which corrects
               the teacher's predictions before the rule sees them.
             * ``unsup_weight`` (1.0): lambda of Eq. 5.
@@ -131,11 +132,10 @@ class FixMatch(SemiBaseSegmentor):
         if config is None:
             value = check_share('conf_thresh', self.train_cfg['conf_thresh'])
             return FixedThreshold(self.num_classes, value)
-        if 'conf_thresh' in given:
+        if given.get('conf_thresh') is not None:
             raise ValueError(
                 f'semi_train_cfg has conf_thresh={given["conf_thresh"]} and threshold='
-                f'{dict(config)}; give one of them: conf_thresh=tau is '
-                "threshold=dict(type='s5_mm.FixedThreshold', value=tau)"
+                f'{dict(config)}: set conf_thresh=None, or leave threshold out'
             )
         return MODELS.build(dict(config, num_classes=self.num_classes))
 
