@@ -21,6 +21,7 @@ from ..pseudo_labels import (
     Predictions,
     PseudoLabels,
     Threshold,
+    adopt_rule,
     check_share,
 )
 from .ema_teacher import BUFFERS, ramped_momentum, update_ema
@@ -165,7 +166,8 @@ class FixMatch(SemiBaseSegmentor):
         if self.alignment is not None:
             self.alignment.observe_labels(labels)
         if since < 0:
-            return super().loss(inputs, data_samples)
+            return self._hand_over(super().loss(inputs, data_samples))
+        self.threshold.progress = self.schedule.progress(since)
         pseudo = self.pseudo_labels(inputs['unsup_weak'], mix, learn=True)
         images = inputs['sup']
         with explain_step_errors(type(self).__name__, images.shape, self.num_classes):
@@ -174,7 +176,7 @@ class FixMatch(SemiBaseSegmentor):
             )
         weight = self.train_cfg['unsup_weight'] * self.schedule.weight(since)
         losses = dict(
-            **losses_sup,
+            **self._hand_over(losses_sup),
             **self.auxiliary_losses(features, labels),
             loss_unsup=weight * loss_unsup,
         )
@@ -185,6 +187,32 @@ class FixMatch(SemiBaseSegmentor):
             }
         losses['mask_ratio'] = self.normalize(pseudo.weight.sum(), pseudo.valid)
         self._count(pseudo)
+        return losses
+
+    def labelled_losses(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """L_s, and what the rule learns from labelled images, if anything.
+
+        Args:
+            logits: Of the labelled images, at the head's size, (B_l, K, h, w).
+            labels: Class ids, long, (B_l, H, W).
+
+        Returns:
+            See :meth:`SemiBaseSegmentor.labelled_losses`; and ``confidence``, see
+            :meth:`Threshold.observe_labelled`, which :meth:`loss` takes out again.
+        """
+        losses = super().labelled_losses(logits, labels)
+        if self.threshold.needs_labelled:
+            p_l = self.upsample(logits.detach(), labels.shape[-2:]).softmax(dim=1)
+            confidence = p_l.amax(dim=1)
+            counted = (labels != self.ignore_index) & confidence.isfinite()
+            total = confidence.where(counted, 0).sum()
+            losses['confidence'] = torch.stack([total, counted.sum().to(total.dtype)])
+        return losses
+
+    def _hand_over(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Give the rule the labelled confidence, which is no loss."""
+        if self.threshold.needs_labelled:
+            self.threshold.observe_labelled(losses.pop('confidence'))
         return losses
 
     def student_step(
@@ -360,14 +388,8 @@ class FixMatch(SemiBaseSegmentor):
             for key in [key for key in state_dict if key.startswith(student)]:
                 state_dict[teacher + key[len(student) :]] = state_dict[key]
         state_dict.setdefault(f'{prefix}pseudo_counts', self.pseudo_counts)
-        for name in ('threshold', 'alignment'):  # a checkpoint of another rule
-            rule, own = getattr(self, name), f'{prefix}{name}.'
-            state = {} if rule is None else rule.state_dict(prefix=own)
-            for key in [key for key in state_dict if key.startswith(own)]:
-                if key not in state or state[key].shape != state_dict[key].shape:
-                    del state_dict[key]
-            for key, value in state.items():
-                state_dict.setdefault(key, value)
+        adopt_rule(state_dict, self.threshold, f'{prefix}threshold.')
+        adopt_rule(state_dict, self.alignment, f'{prefix}alignment.')
 
     # -- what is watched ---------------------------------------------------------
     @torch.no_grad()
