@@ -8,6 +8,7 @@ from .entropy_percentile import EntropyPercentile
 from .flexmatch import FlexMatchThreshold
 from .freematch import FreeMatchThreshold
 from .moving_average import MovingAverage
+from .pixel_counts import count_labels, count_pseudo_labels
 from .predictions import Predictions, PseudoLabels
 from .rank_weight import RankWeight
 from .softmatch import SoftMatchWeight
@@ -32,4 +33,6 @@ __all__ = [
     'TopShare',
     'adopt_rule',
     'check_share',
+    'count_labels',
+    'count_pseudo_labels',
 ]

@@ -47,6 +47,7 @@ class EntropyPercentile(Threshold):
         super().__init__(num_classes)
         self.start = check_share('threshold.start', start)
         self.end = check_share('threshold.end', end)
+        self.passes_all = min(start, end) == 0
         self.register_buffer('highest_entropy', torch.ones((), dtype=torch.float64))
 
     def update(self, predictions: Predictions) -> None:

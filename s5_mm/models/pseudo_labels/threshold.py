@@ -29,6 +29,8 @@ class Threshold(nn.Module):
     needs_probabilities = False
     #: Whether :meth:`observe_labelled` is called in each iteration.
     needs_labelled = False
+    #: Whether it is meant that every pixel may count.
+    passes_all = False
     progress = 0.0
 
     def __init__(self, num_classes: int) -> None:
@@ -77,6 +79,7 @@ class FixedThreshold(Threshold):
     def __init__(self, num_classes: int, value: float = 0.95) -> None:
         super().__init__(num_classes)
         self.value = check_share('threshold.value', value)
+        self.passes_all = value == 0
 
     def forward(self, predictions: Predictions) -> Tensor:
         """1(max p >= tau), see :meth:`Threshold.forward`."""
@@ -87,6 +90,8 @@ class FixedThreshold(Threshold):
 @MODELS.register_module()
 class NoThreshold(Threshold):
     """Count every pixel, as UniMatch does on Cityscapes (tau = 0)."""
+
+    passes_all = True
 
     def forward(self, predictions: Predictions) -> Tensor:
         """All ones, see :meth:`Threshold.forward`."""

@@ -49,6 +49,7 @@ class TopShare(ClassThreshold):
     ) -> None:
         super().__init__(num_classes)
         self.share = check_share('threshold.share', share)
+        self.passes_all = share == 1
         self.floor = check_share('threshold.floor', floor)
         check_share('threshold.momentum', momentum)
         self.quantile = MovingAverage((num_classes,), momentum, initial=1.0)

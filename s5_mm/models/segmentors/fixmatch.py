@@ -8,7 +8,6 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -24,6 +23,8 @@ from ..pseudo_labels import (
     Threshold,
     adopt_rule,
     check_share,
+    count_labels,
+    count_pseudo_labels,
 )
 from .ema_teacher import BUFFERS, ramped_momentum, update_ema
 from .semi_base import SemiBaseSegmentor, stacked_labels
@@ -126,11 +127,12 @@ class FixMatch(SemiBaseSegmentor):
         if cfg['ema_momentum'] is not None:
             check_share('ema_momentum', cfg['ema_momentum'])
             self.teacher = deepcopy(self.student).eval().requires_grad_(False)
-        # Confident pixels by class, and all valid pixels, since the last reading;
-        # in the checkpoint, so that a resumed run logs the same figures.
-        self.register_buffer(
-            'pseudo_counts', torch.zeros(self.num_classes + 1, dtype=torch.int64)
-        )
+        # Confident pixels by class, and all valid pixels, since the last reading, and
+        # labelled pixels since the start; in the checkpoint, so that a resumed run
+        # logs the same figures.
+        counts = torch.zeros(self.num_classes + 1, dtype=torch.int64)
+        self.register_buffer('pseudo_counts', counts)
+        self.register_buffer('label_counts', counts[:-1].clone())
 
     def _build_threshold(self, given: dict) -> Threshold:
         """Build the rule that ``threshold`` or ``conf_thresh`` names."""
@@ -189,6 +191,7 @@ class FixMatch(SemiBaseSegmentor):
         since = self.schedule.since_burn_in()
         self.update_teacher(since)
         labels = stacked_labels(data_samples['sup'])
+        self.label_counts += count_labels(labels, self.num_classes)
         if self.alignment is not None:
             self.alignment.observe_labels(labels)
         if self.mixing is not None:
@@ -215,7 +218,7 @@ class FixMatch(SemiBaseSegmentor):
                 for key, value in losses.items()
             }
         losses['mask_ratio'] = self.normalize(pseudo.weight.sum(), pseudo.valid)
-        self._count(pseudo)
+        self.pseudo_counts += count_pseudo_labels(pseudo, self.num_classes)
         return losses
 
     def labelled_losses(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -440,29 +443,19 @@ class FixMatch(SemiBaseSegmentor):
         elif not any(key.startswith(teacher) for key in state_dict):
             for key in [key for key in state_dict if key.startswith(student)]:
                 state_dict[teacher + key[len(student) :]] = state_dict[key]
-        state_dict.setdefault(f'{prefix}pseudo_counts', self.pseudo_counts)
+        for name in ('pseudo_counts', 'label_counts'):
+            state_dict.setdefault(prefix + name, getattr(self, name))
         adopt_rule(state_dict, self.threshold, f'{prefix}threshold.')
         adopt_rule(state_dict, self.alignment, f'{prefix}alignment.')
         adopt_rule(state_dict, self.mixing, f'{prefix}mixing.')
 
     # -- what is watched ---------------------------------------------------------
-    @torch.no_grad()
-    def _count(self, pseudo: PseudoLabels) -> None:
-        """Add the pixels of this iteration to ``pseudo_counts``, without a sync."""
-        counts = torch.zeros_like(self.pseudo_counts)
-        counted = pseudo.weight.flatten() > 0
-        counts.scatter_add_(0, pseudo.labels.flatten(), counted.long())
-        counts[-1] = pseudo.valid.sum()
-        # Every process holds the sum of all, so a checkpoint of one is enough.
-        all_reduce(counts)
-        self.pseudo_counts += counts
-
     def read_pseudo_counts(self) -> Tensor:
         """Read the counts of all processes and start anew.
 
         Returns:
-            Confident pixels of each class and, last, all valid pixels since the last
-            reading, int64, (K + 1,), on CPU.
+            Confident pixels of each class (their weights, summed up) and, last, all
+            valid pixels since the last reading, int64, (K + 1,), on CPU.
         """
         counts = self.pseudo_counts.cpu().clone()
         self.pseudo_counts.zero_()
