@@ -14,7 +14,7 @@ model = dict(
         decode_head=dict(channels=64, num_classes=5),
         test_cfg=dict(mode='slide', crop_size=(128, 128), stride=(128, 128)),
     ),
-    semi_train_cfg=dict(burn_in=200),  # from a random start labels come first
+    semi_train_cfg=dict(burn_in=1 / 3),  # from a random start labels come first
 )
 optim_wrapper = dict(
     type='s5_mm.AmpOptimWrapper',
