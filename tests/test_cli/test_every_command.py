@@ -67,6 +67,10 @@ REFUSED = {
     'tools/misc/check_resume.py': [CONFIG, '--work-dir', 'WORK'],
     'tools/misc/check_wheel.py': [f'{NOWHERE}.whl'],
     'tools/misc/model_zoo.py': ['everything'],
+    'tools/misc/s4_splits.py': [
+        NOWHERE,
+        *'--classes a b --labelled 1 --out WORK'.split(),
+    ],
     'tools/misc/verify_dataset.py': [CONFIG],
     'tools/misc/wheelhouse.py': ['--glibc', 'old'],
     'tools/model_converters/convert_checkpoint.py': [f'{NOWHERE}.pth', 'WORK/a.pth'],
