@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from math import inf
 from typing import Any
 
 import torch
@@ -119,6 +120,13 @@ class FixMatch(SemiBaseSegmentor):
                 raise ValueError(
                     f'semi_train_cfg.{key} must be one of {allowed}, got {cfg[key]!r}'
                 )
+        factor = cfg['unsup_weight']
+        number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
+        if not number or not 0 <= factor < inf:
+            raise ValueError(
+                'semi_train_cfg.unsup_weight must be a number of at least 0, got '
+                f'{factor!r}'
+            )
         self.threshold = self._build_threshold(semi_train_cfg or {})
         self.alignment = cfg['alignment'] and MODELS.build(
             dict(cfg['alignment'], num_classes=self.num_classes)
@@ -127,6 +135,7 @@ class FixMatch(SemiBaseSegmentor):
         if cfg['ema_momentum'] is not None:
             check_share('ema_momentum', cfg['ema_momentum'])
             self.teacher = deepcopy(self.student).eval().requires_grad_(False)
+        _ = self.predictor  # refuses a teacher that is not there, before the training
         # Confident pixels by class, and all valid pixels, since the last reading, and
         # labelled pixels since the start; in the checkpoint, so that a resumed run
         # logs the same figures.

@@ -375,16 +375,16 @@ def test_prediction_comes_from_the_network_that_was_asked_for(network):
             ),
             r'threshold.value must be in \[0, 1\], got -1',
         ),
+        (dict(semi_train_cfg=dict(unsup_weight=-0.5)), 'unsup_weight must be a num'),
+        (dict(semi_train_cfg=dict(unsup_weight=None)), 'unsup_weight must be a num'),
         (dict(semi_test_cfg=dict(predict_on='both')), 'predict_on must be'),
+        (
+            dict(semi_test_cfg=dict(predict_on='teacher')),
+            r'set semi_train_cfg\.ema_momentum',
+        ),
         (dict(init_cfg=dict(type='Pretrained')), 'takes no init_cfg'),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         FixMatch(toy_segmentor(), **arguments)
-
-
-def test_prediction_of_a_missing_teacher_is_refused():
-    model = FixMatch(toy_segmentor(), semi_test_cfg=dict(predict_on='teacher')).eval()
-    with pytest.raises(ValueError, match=r'set semi_train_cfg\.ema_momentum'):
-        model(torch.randn(1, 3, H, W), mode='predict')
