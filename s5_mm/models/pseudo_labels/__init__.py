@@ -8,6 +8,7 @@ from .entropy_percentile import EntropyPercentile
 from .flexmatch import FlexMatchThreshold
 from .freematch import FreeMatchThreshold
 from .moving_average import MovingAverage
+from .pixel_sums import confidence_sum
 from .predictions import Predictions, PseudoLabels
 from .rank_weight import RankWeight
 from .softmatch import SoftMatchWeight
@@ -32,4 +33,5 @@ __all__ = [
     'TopShare',
     'adopt_rule',
     'check_share',
+    'confidence_sum',
 ]
