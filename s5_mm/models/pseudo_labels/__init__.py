@@ -9,6 +9,7 @@ from .flexmatch import FlexMatchThreshold
 from .freematch import FreeMatchThreshold
 from .moving_average import MovingAverage
 from .pixel_counts import count_labels, count_pseudo_labels
+from .pixel_sums import confidence_sum
 from .predictions import Predictions, PseudoLabels
 from .rank_weight import RankWeight
 from .softmatch import SoftMatchWeight
@@ -33,6 +34,7 @@ __all__ = [
     'TopShare',
     'adopt_rule',
     'check_share',
+    'confidence_sum',
     'count_labels',
     'count_pseudo_labels',
 ]
