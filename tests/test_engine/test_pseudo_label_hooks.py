@@ -91,14 +91,16 @@ def test_shares_of_the_classes_are_logged(caplog):
     assert not model.pseudo_counts.any()
 
 
-def test_warns_when_the_branch_stays_dead_and_only_then(caplog):
-    model = _model(conf_thresh=0.9)
-    hook = PseudoLabelStatsHook(interval=10, patience=3)
-    for confident in (0, 0, 5, 0, 0, 0):
-        assert 'learns nothing' not in caplog.text
-        model.pseudo_counts[0], model.pseudo_counts[-1] = confident, 100
-        hook.after_train_iter(_runner(model), 9)
-    assert 'conf_thresh=0.9 in the last 30 iterations' in caplog.text
+@pytest.mark.parametrize('rule', [dict(), dict(type='s5_mm.SoftMatchWeight')])
+def test_picture_shows_what_counts_under_any_rule(rule):
+    changes = dict(conf_thresh=None, threshold=rule) if rule else {}
+    model, batch = _model(**changes), _batch()
+    views = PseudoLabelVisHook()._views(model, batch)
+    data = model.data_preprocessor(batch, True)
+    pseudo = model.pseudo_labels(data['inputs']['unsup_weak'], data['mix'])
+    assert len(views) == len(pseudo.weight)
+    for view, weight in zip(views, pseudo.weight, strict=True):
+        assert np.array_equal(view.weight, weight.numpy())
 
 
 def test_burn_in_is_no_reason_to_warn(caplog):

@@ -22,6 +22,15 @@ class Predictions(NamedTuple):
     valid: Tensor
     probabilities: Tensor | None = None
 
+    @property
+    def counted(self) -> Tensor:
+        """Pixels that a rule may learn from, bool, (M, H, W).
+
+        Those that are no padding, and finite: the update of an iteration that overflows
+        is skipped, but a NaN in a moving average would never leave it.
+        """
+        return self.valid & self.confidence.isfinite()
+
 
 class PseudoLabels(NamedTuple):
     """Pseudo-labels of the B_u strong views, mixed as the images are.

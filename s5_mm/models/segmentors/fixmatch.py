@@ -8,7 +8,6 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -22,7 +21,10 @@ from ..pseudo_labels import (
     Predictions,
     PseudoLabels,
     Threshold,
+    adopt_rule,
     check_share,
+    count_labels,
+    count_pseudo_labels,
 )
 from .ema_teacher import BUFFERS, ramped_momentum, update_ema
 from .semi_base import SemiBaseSegmentor, stacked_labels
@@ -125,11 +127,12 @@ class FixMatch(SemiBaseSegmentor):
         if cfg['ema_momentum'] is not None:
             check_share('ema_momentum', cfg['ema_momentum'])
             self.teacher = deepcopy(self.student).eval().requires_grad_(False)
-        # Confident pixels by class, and all valid pixels, since the last reading;
-        # in the checkpoint, so that a resumed run logs the same figures.
-        self.register_buffer(
-            'pseudo_counts', torch.zeros(self.num_classes + 1, dtype=torch.int64)
-        )
+        # Confident pixels by class, and all valid pixels, since the last reading, and
+        # labelled pixels since the start; in the checkpoint, so that a resumed run
+        # logs the same figures.
+        counts = torch.zeros(self.num_classes + 1, dtype=torch.int64)
+        self.register_buffer('pseudo_counts', counts)
+        self.register_buffer('label_counts', counts[:-1].clone())
 
     def _build_threshold(self, given: dict) -> Threshold:
         """Build the rule that ``threshold`` or ``conf_thresh`` names."""
@@ -188,12 +191,14 @@ class FixMatch(SemiBaseSegmentor):
         since = self.schedule.since_burn_in()
         self.update_teacher(since)
         labels = stacked_labels(data_samples['sup'])
+        self.label_counts += count_labels(labels, self.num_classes)
         if self.alignment is not None:
             self.alignment.observe_labels(labels)
         if self.mixing is not None:
             self.mixing.observe_labels(labels)
         if since < 0:
-            return super().loss(inputs, data_samples)
+            return self._hand_over(super().loss(inputs, data_samples))
+        self.threshold.progress = self.schedule.progress(since)
         pseudo = self.pseudo_labels(inputs['unsup_weak'], mix, learn=True)
         strong, mixed = self.mixed_views(inputs, data_samples, pseudo)
         images = inputs['sup']
@@ -203,7 +208,7 @@ class FixMatch(SemiBaseSegmentor):
             )
         weight = self.train_cfg['unsup_weight'] * self.schedule.weight(since)
         losses = dict(
-            **losses_sup,
+            **self._hand_over(losses_sup),
             **self.auxiliary_losses(features, labels),
             loss_unsup=weight * loss_unsup,
         )
@@ -213,7 +218,33 @@ class FixMatch(SemiBaseSegmentor):
                 for key, value in losses.items()
             }
         losses['mask_ratio'] = self.normalize(pseudo.weight.sum(), pseudo.valid)
-        self._count(pseudo)
+        self.pseudo_counts += count_pseudo_labels(pseudo, self.num_classes)
+        return losses
+
+    def labelled_losses(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """L_s, and what the rule learns from labelled images, if anything.
+
+        Args:
+            logits: Of the labelled images, at the head's size, (B_l, K, h, w).
+            labels: Class ids, long, (B_l, H, W).
+
+        Returns:
+            See :meth:`SemiBaseSegmentor.labelled_losses`; and ``confidence``, see
+            :meth:`Threshold.observe_labelled`, which :meth:`loss` takes out again.
+        """
+        losses = super().labelled_losses(logits, labels)
+        if self.threshold.needs_labelled:
+            p_l = self.upsample(logits.detach(), labels.shape[-2:]).softmax(dim=1)
+            confidence = p_l.amax(dim=1)
+            counted = (labels != self.ignore_index) & confidence.isfinite()
+            total = confidence.where(counted, 0).sum()
+            losses['confidence'] = torch.stack([total, counted.sum().to(total.dtype)])
+        return losses
+
+    def _hand_over(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Give the rule the labelled confidence, which is no loss."""
+        if self.threshold.needs_labelled:
+            self.threshold.observe_labelled(losses.pop('confidence'))
         return losses
 
     def student_step(
@@ -412,35 +443,19 @@ class FixMatch(SemiBaseSegmentor):
         elif not any(key.startswith(teacher) for key in state_dict):
             for key in [key for key in state_dict if key.startswith(student)]:
                 state_dict[teacher + key[len(student) :]] = state_dict[key]
-        state_dict.setdefault(f'{prefix}pseudo_counts', self.pseudo_counts)
-        # A checkpoint of another rule.
-        for name in ('threshold', 'alignment', 'mixing'):
-            rule, own = getattr(self, name), f'{prefix}{name}.'
-            state = {} if rule is None else rule.state_dict(prefix=own)
-            for key in [key for key in state_dict if key.startswith(own)]:
-                if key not in state or state[key].shape != state_dict[key].shape:
-                    del state_dict[key]
-            for key, value in state.items():
-                state_dict.setdefault(key, value)
+        for name in ('pseudo_counts', 'label_counts'):
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        adopt_rule(state_dict, self.threshold, f'{prefix}threshold.')
+        adopt_rule(state_dict, self.alignment, f'{prefix}alignment.')
+        adopt_rule(state_dict, self.mixing, f'{prefix}mixing.')
 
     # -- what is watched ---------------------------------------------------------
-    @torch.no_grad()
-    def _count(self, pseudo: PseudoLabels) -> None:
-        """Add the pixels of this iteration to ``pseudo_counts``, without a sync."""
-        counts = torch.zeros_like(self.pseudo_counts)
-        counted = pseudo.weight.flatten() > 0
-        counts.scatter_add_(0, pseudo.labels.flatten(), counted.long())
-        counts[-1] = pseudo.valid.sum()
-        # Every process holds the sum of all, so a checkpoint of one is enough.
-        all_reduce(counts)
-        self.pseudo_counts += counts
-
     def read_pseudo_counts(self) -> Tensor:
         """Read the counts of all processes and start anew.
 
         Returns:
-            Confident pixels of each class and, last, all valid pixels since the last
-            reading, int64, (K + 1,), on CPU.
+            Confident pixels of each class (their weights, summed up) and, last, all
+            valid pixels since the last reading, int64, (K + 1,), on CPU.
         """
         counts = self.pseudo_counts.cpu().clone()
         self.pseudo_counts.zero_()
