@@ -21,8 +21,8 @@ param_scheduler = [
 train_cfg = dict(
     type='s5_mm.ResumableIterLoop', max_iters=max_iters, val_interval=max_iters // 2
 )
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+val_cfg = dict(type='s5_mm.StudentTeacherValLoop')
+test_cfg = dict(type='s5_mm.StudentTeacherTestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 default_hooks = dict(
     logger=dict(interval=25),
