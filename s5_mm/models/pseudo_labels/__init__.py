@@ -9,6 +9,7 @@ from .flexmatch import FlexMatchThreshold
 from .freematch import FreeMatchThreshold
 from .moving_average import MovingAverage
 from .pixel_counts import count_labels, count_pseudo_labels
+from .pixel_sums import confidence_sum
 from .predictions import Predictions, PseudoLabels
 from .rank_weight import RankWeight
 from .softmatch import SoftMatchWeight
@@ -35,4 +36,5 @@ __all__ = [
     'check_share',
     'count_labels',
     'count_pseudo_labels',
+    'confidence_sum',
 ]

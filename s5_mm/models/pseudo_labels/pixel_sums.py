@@ -78,3 +78,20 @@ def mean_probabilities(probabilities: Tensor, counted: Tensor) -> tuple[Tensor, 
     total = torch.cat([sums, counted.sum(dtype=torch.float64).unsqueeze(0)])
     all_reduce(total)
     return total[:-1] / total[-1].clamp(min=1), total[-1] > 0
+
+
+def confidence_sum(probabilities: Tensor, counted: Tensor) -> Tensor:
+    """Add up the confidences of this process; goes into a compiled step.
+
+    Args:
+        probabilities: p, (B, K, H, W).
+        counted: Pixels that count, bool, (B, H, W).
+
+    Returns:
+        Sum of max p over the pixels that count and are finite, and their number, type
+        of p, (2,).
+    """
+    confidence = probabilities.amax(dim=1)
+    counted = counted & confidence.isfinite()
+    total = confidence.where(counted, 0).sum()
+    return torch.stack([total, counted.sum().to(total.dtype)])

@@ -23,6 +23,7 @@ from ..pseudo_labels import (
     Threshold,
     adopt_rule,
     check_share,
+    confidence_sum,
     count_labels,
     count_pseudo_labels,
 )
@@ -235,10 +236,7 @@ class FixMatch(SemiBaseSegmentor):
         losses = super().labelled_losses(logits, labels)
         if self.threshold.needs_labelled:
             p_l = self.upsample(logits.detach(), labels.shape[-2:]).softmax(dim=1)
-            confidence = p_l.amax(dim=1)
-            counted = (labels != self.ignore_index) & confidence.isfinite()
-            total = confidence.where(counted, 0).sum()
-            losses['confidence'] = torch.stack([total, counted.sum().to(total.dtype)])
+            losses['confidence'] = confidence_sum(p_l, labels != self.ignore_index)
         return losses
 
     def _hand_over(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -171,6 +171,7 @@ def test_progress_is_the_share_since_the_burn_in(hub, burn_in, length, expected)
 # -- compiled ------------------------------------------------------------------------
 def train(model, steps, length=8):
     """Real training steps; yields what is logged after each."""
+    torch.manual_seed(1)  # of dropout and drop path
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-2))
     hub = MessageHub.get_current_instance()
     hub.update_info('max_iters', length)
@@ -179,28 +180,29 @@ def train(model, steps, length=8):
         yield model.train_step(crops(step), wrapper)
 
 
-@pytest.mark.parametrize('alignment', [None, ALIGNMENT])
-@pytest.mark.parametrize('name', ['adamatch', 'freematch', 'rank'])
+@pytest.mark.parametrize(
+    ('name', 'alignment'), [('adamatch', None), ('freematch', ALIGNMENT)]
+)
 def test_each_step_is_compiled_once_and_is_the_eager_step(hub, name, alignment):
     settings = dict(threshold=RULES[name], alignment=alignment, burn_in=2)
     eager, compiled = (fixmatch(conf_thresh=None, **settings) for _ in range(2))
     graphs = Graphs()
     compiled.compile_steps(backend=graphs.backend, dynamic=False)
     seen, logs = [], ([], [])
-    for logged in train(compiled, 7):
+    for logged in train(compiled, 5):
         seen.append(graphs.count)
         logs[0].append(logged)
     # The labelled step, then the teacher's and the student's; none again.
-    assert seen == [1, 1, 3, 3, 3, 3, 3]
+    assert seen == [1, 1, 3, 3, 3]
     assert not graphs.breaks
-    logs[1].extend(train(eager, 7))
+    logs[1].extend(train(eager, 5))
     for own, want in zip(*logs, strict=True):
         torch.testing.assert_close(own, want, rtol=1e-5, atol=1e-6)
     own, want = (m.threshold.state_dict() for m in (compiled, eager))
     torch.testing.assert_close(own, want, rtol=1e-5, atol=1e-6)
 
 
-def _compiled_step(rank, world, backend):
+def _steps(rank, world, backend):
     settings = dict(threshold=RULES['adamatch'], alignment=ALIGNMENT)
     model = build('sync', **settings)
     model.student.double()
@@ -226,8 +228,8 @@ def _compiled_step(rank, world, backend):
 
 @pytest.mark.parametrize('backend', [None, 'aot_eager'])
 def test_two_processes_equal_one(tmp_path, backend):
-    alone = _compiled_step(0, 1, None)
-    both = run_ranks(_compiled_step, 2, tmp_path, backend)
+    alone = _steps(0, 1, None)
+    both = run_ranks(_steps, 2, tmp_path, backend)
     for rank in both:
         torch.testing.assert_close(rank['state'], alone['state'], rtol=1e-9, atol=0)
         torch.testing.assert_close(rank['ratios'], alone['ratios'], rtol=1e-6, atol=0)
