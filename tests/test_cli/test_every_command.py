@@ -69,7 +69,7 @@ REFUSED = {
     'tools/misc/model_zoo.py': ['everything'],
     'tools/misc/s4_splits.py': [
         NOWHERE,
-        *'--classes a b --labelled 1 --out WORK'.split(),
+        *['--classes', 'a', 'b', '--labelled', '1', '--out', 'WORK'],
     ],
     'tools/misc/verify_dataset.py': [CONFIG],
     'tools/misc/wheelhouse.py': ['--glibc', 'old'],

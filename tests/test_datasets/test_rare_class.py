@@ -155,6 +155,34 @@ def test_resumed_stream_is_the_rest_of_the_stream(dataset: MultiSourceDataset) -
     assert [(int(i), i.key, i.wanted) for i in islice(iter(rest), 60)] == whole[30:]
 
 
+def test_sources_draw_for_themselves(tmp_path: Path) -> None:
+    config = labelled(tmp_path)
+    both = MultiSourceDataset({'a': config, 'b': dict(config)})
+    made = sampler(both, (1, 1), sampling={'a': rare(), 'b': rare(temperature=0.5)})
+    indices = list(islice(iter(made), 200))
+    first, second = ([int(i) for i in indices[n::2]] for n in (0, 1))
+    assert second != [index + 6 for index in first]
+    draw = RareClassSampling(temperature=0.5, min_pixels=20)
+    draw.open(both.datasets[1])
+    wanted = [draw.draw(SampleKey(3, 1, position))[0] + 6 for position in range(100)]
+    assert second == wanted
+
+
+def test_wanted_class_reaches_the_crop(tmp_path: Path) -> None:
+    """Twelve pixels of class 2 in a corner of image 3: few crops show eight."""
+    dataset = MultiSourceDataset({'sup': labelled(tmp_path)})
+    shown = []
+    for wanted in (None, (2, 8)):
+        samples = [
+            dataset[StreamIndex(3, SampleKey(0, 0, position), wanted)]
+            for position in range(60)
+        ]
+        masks = [sample['data_samples'].gt_sem_seg.data for sample in samples]
+        shown.append(sum(int((mask == 2).sum()) >= 8 for mask in masks))
+    assert shown[0] < 4
+    assert shown[1] > 8
+
+
 def test_followers_draw_the_same_images(tmp_path: Path) -> None:
     both = MultiSourceDataset({'sup': labelled(tmp_path), 'again': 'sup'})
     made = sampler(both, (3, 3), follows=[None, 0])
