@@ -156,8 +156,8 @@ def _usable(
             left_out.append(f'{run.arm}, seed {run.seed}: {problem} ({run.path})')
         elif run.pair in found:
             raise ValueError(
-                f'{run.path} and {found[run.pair].path} of the arm {run.arm!r} have the '
-                f'same seed {run.seed} and split; expected one run of each'
+                f'{run.path} and {found[run.pair].path} of the arm {run.arm!r} have '
+                f'the same seed {run.seed} and split; expected one run of each'
             )
         else:
             found[run.pair] = run

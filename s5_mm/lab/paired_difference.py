@@ -98,8 +98,8 @@ def t_quantile(probability: float, degrees: int) -> float:
 def _central_probability(theta: float, degrees: int) -> float:
     """Compute P(|T| <= t) of theta = atan(t / sqrt(degrees)).
 
-    Finite sums of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3 (odd
-    degrees) and 26.7.4 (even ones).
+    Finite sums of Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.3
+    (odd degrees) and 26.7.4 (even ones).
     """
     sine, cosine = math.sin(theta), math.cos(theta)
     odd = degrees % 2

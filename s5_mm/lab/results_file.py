@@ -11,7 +11,7 @@ from s5_mm.curation.work_dir import write_json
 
 from .run_figures import RunFigures
 
-NAME = 'results.json'
+RESULTS = 'results.json'
 _KEYS = {'grid', 'baseline', 'runs'}
 
 
@@ -38,7 +38,7 @@ class Results:
         Returns:
             Its path.
         """
-        path = Path(folder) / NAME
+        path = Path(folder) / RESULTS
         runs = [run.to_dict() for group in self.arms.values() for run in group]
         write_json(path, dict(grid=self.grid, baseline=self.baseline, runs=runs))
         return path
@@ -58,11 +58,11 @@ def read_results(path: str | Path) -> Results:
         ValueError: If it is none.
     """
     path = Path(path)
-    file = path / NAME if path.is_dir() else path
+    file = path / RESULTS if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(
             f'{file}: no such file; expected the work directory of s4_lab.py or the '
-            f'{NAME} in it (--runs takes work directories of single runs)'
+            f'{RESULTS} in it (--runs takes work directories of single runs)'
         )
     try:
         record = json.loads(file.read_text(encoding='utf-8'))
@@ -74,7 +74,7 @@ def read_results(path: str | Path) -> Results:
             arms.setdefault(run.arm, []).append(run)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f'{file}: {type(error).__name__}: {error}; expected is the {NAME} that '
+            f'{file}: {type(error).__name__}: {error}; expected is the {RESULTS} that '
             's4_lab.py writes'
         ) from error
     return Results(record['grid'], record['baseline'], arms)

@@ -120,7 +120,7 @@ def read_run(path: str | Path, arm: str, metric: str = 'mIoU') -> RunFigures:
     Raises:
         FileNotFoundError: If the folder has no scalars or no config of a run.
     """
-    series = read_scalars(path)
+    values = read_values(path, metric)
     files = sorted(Path(path).rglob('vis_data/config.py'))
     if not files:
         raise FileNotFoundError(
@@ -128,17 +128,29 @@ def read_run(path: str | Path, arm: str, metric: str = 'mIoU') -> RunFigures:
             'expected is the work directory of a run'
         )
     cfg = Config.fromfile(files[-1])
+    return RunFigures(arm, str(path), values=values, **identity(cfg))
+
+
+def read_values(path: str | Path, metric: str = 'mIoU') -> dict[str, dict[int, float]]:
+    """Read what every validation of a run has logged.
+
+    Args:
+        path: As of :func:`read_run`.
+        metric: As of :func:`read_run`.
+
+    Returns:
+        Figures by key and iteration.
+
+    Raises:
+        FileNotFoundError: If the folder has no scalars.
+    """
+    series = read_scalars(path)
     steps = set(series.get(metric, ()))
-    return RunFigures(
-        arm=arm,
-        path=str(path),
-        values={
-            key: values
-            for key, values in series.items()
-            if steps and set(values) == steps and key not in ('time', 'data_time')
-        },
-        **identity(cfg),
-    )
+    return {
+        key: values
+        for key, values in series.items()
+        if steps and set(values) == steps and key not in ('time', 'data_time')
+    }
 
 
 def identity(cfg: Config) -> dict[str, Any]:
@@ -173,6 +185,8 @@ def _images(dataset: Mapping[str, Any]) -> Iterator[str]:
             continue
         if key == 'data_root':
             value = Path(value).name
+        elif key == 'ann_file' and Path(value).is_absolute():
+            value = Path(*Path(value).parts[-3:])  # DATA_SET/SEED/LIST
         elif isinstance(value, dict):
             value = ' '.join(map(str, value.values()))
         words.append(f'{key} {value}' if key == 'indices' else str(value))

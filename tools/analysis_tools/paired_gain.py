@@ -7,10 +7,10 @@ Example::
         labels_only=sup_0,sup_1,sup_2 recipe=fm_0,fm_1,fm_2 --per-class
 
 Runs are paired by the seed and the labelled images of their configs.  Reported is the
-last checkpoint, the best one stands beside it; the interval is Student's t on the paired
-differences.  Where runs report student and teacher, both are compared with the baseline.
-Runs without a figure of their last iteration are named and left out, runs that differ in
-test images or length are refused.
+last checkpoint, with the best one beside it; the interval is Student's t on the paired
+differences.  Where runs report student and teacher, both are compared with the
+baseline.  Runs without a figure of their last iteration are named and left out, runs
+that differ in test images or length are refused.
 """
 
 from __future__ import annotations
