@@ -106,13 +106,13 @@ class BdistWheelWithMim(bdist_wheel):
 
 EXTRAS = {
     name: read_requirements(name)
-    for name in ('det', 'curation', 'geo', 'gpu', 'mminstall', 'tests', 'docs')
+    for name in ('det', 'curation', 'geo', 'timm', 'gpu', 'mminstall', 'tests', 'docs')
 }
 # `gpu` stays out of `all`: faiss-cpu and faiss-gpu write the same folder.
 EXTRAS['all'] = sorted(
     {
         line
-        for name in ('det', 'curation', 'geo', 'tests', 'docs')
+        for name in ('det', 'curation', 'geo', 'timm', 'tests', 'docs')
         for line in EXTRAS[name]
     }
 )

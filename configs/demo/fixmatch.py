@@ -108,8 +108,8 @@ param_scheduler = [
     ),
 ]
 train_cfg = dict(type='s5_mm.ResumableIterLoop', max_iters=max_iters, val_interval=125)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+val_cfg = dict(type='s5_mm.StudentTeacherValLoop')
+test_cfg = dict(type='s5_mm.StudentTeacherTestLoop')
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(vis_backends=vis_backends)
 default_hooks = dict(

@@ -14,7 +14,7 @@ model = dict(
         decode_head=dict(channels=64, num_classes=5),
         test_cfg=dict(mode='slide', crop_size=(128, 128), stride=(128, 128)),
     ),
-    semi_train_cfg=dict(burn_in=200),  # from a random start labels come first
+    semi_train_cfg=dict(burn_in=1 / 3),  # from a random start labels come first
 )
 optim_wrapper = dict(
     type='s5_mm.AmpOptimWrapper',
@@ -32,8 +32,8 @@ param_scheduler = [
     ),
 ]
 train_cfg = dict(type='s5_mm.ResumableIterLoop', max_iters=max_iters, val_interval=300)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+val_cfg = dict(type='s5_mm.StudentTeacherValLoop')
+test_cfg = dict(type='s5_mm.StudentTeacherTestLoop')
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 default_hooks = dict(
     logger=dict(interval=25), checkpoint=dict(interval=300, max_keep_ckpts=1)

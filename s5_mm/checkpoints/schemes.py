@@ -13,16 +13,18 @@ from mmengine.dist import barrier, get_local_rank
 from mmengine.runner import CheckpointLoader
 
 from .hugging_face import SCHEME, load_hugging_face
+from .packages import PACKAGE_SCHEME, load_packaged
 from .safe_load import MapLocation, load_data_only
 
-_OURS = ('', 'local', 'http://', 'https://', SCHEME)
+_OURS = ('', 'local', 'http://', 'https://', SCHEME, PACKAGE_SCHEME)
 
 
 def load_address(address: str, map_location: MapLocation = 'cpu') -> dict[str, Any]:
     """Load a checkpoint from anywhere, without executing anything in it.
 
     Args:
-        address: Path, ``http(s)://`` or ``hf://OWNER/REPO/PATH``.
+        address: Path, ``http(s)://``, ``hf://OWNER/REPO/PATH``, or ``package://NAME``
+            for the weights inside an installed package.
         map_location: Where the tensors go, as in ``torch.load``.
 
     Returns:
@@ -32,6 +34,8 @@ def load_address(address: str, map_location: MapLocation = 'cpu') -> dict[str, A
         return load_http(address, map_location)
     if address.startswith(SCHEME):
         return load_hugging_face(address, map_location)
+    if address.startswith(PACKAGE_SCHEME):
+        return load_packaged(address, map_location)
     return load_local(address, map_location)
 
 
@@ -72,8 +76,8 @@ def install_safe_loader() -> None:
     """Make every checkpoint that mmengine opens go through this module.
 
     Covers ``load_from``, ``resume``, ``init_cfg=dict(type='Pretrained')`` and
-    mmengine's ``load_checkpoint``, for files, web addresses and ``hf://``; the host's
-    other schemes (``torchvision://``, ``s3://``, ...) are refused, because they would
+    mmengine's ``load_checkpoint``, for files, web addresses, ``hf://`` and ``package://``;
+    the host's other schemes (``torchvision://``, ``s3://``, ...) are refused, because they would
     execute pickles.  Called by the commands, not on import, because it changes the
     host for the whole process.
     """
@@ -83,6 +87,7 @@ def install_safe_loader() -> None:
         (('', 'local'), load_local),
         (('http://', 'https://'), load_http),
         (SCHEME, load_hugging_face),
+        (PACKAGE_SCHEME, load_packaged),
     ):
         CheckpointLoader.register_scheme(schemes, _without_program(load), force=True)
 
@@ -112,5 +117,5 @@ def load_unsupported(filename: str, map_location: MapLocation = None) -> None:
     """
     raise ValueError(
         f'{filename}: this scheme is not loaded as data; expected a path, an '
-        'http(s):// or an hf:// address. Download the file and give its path'
+        'http(s)://, hf:// or package:// address. Download the file and give its path'
     )

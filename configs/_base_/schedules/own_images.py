@@ -26,8 +26,8 @@ train_cfg = dict(
     val_interval=max(1, max_iters // 4),
 )
 auto_scale_lr = dict(enable=False, base_batch_size=8)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+val_cfg = dict(type='s5_mm.StudentTeacherValLoop')
+test_cfg = dict(type='s5_mm.StudentTeacherTestLoop')
 default_hooks = dict(
     logger=dict(interval=20),
     checkpoint=dict(interval=max(1, max_iters // 4), max_keep_ckpts=1),

@@ -21,7 +21,7 @@ param_scheduler = [
     )
 ]
 train_cfg = dict(type='s5_mm.ResumableIterLoop', max_iters=max_iters, val_interval=2000)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
+val_cfg = dict(type='s5_mm.StudentTeacherValLoop')
+test_cfg = dict(type='s5_mm.StudentTeacherTestLoop')
 # 8 GPUs x (12 labelled + 12 unlabelled).
 auto_scale_lr = dict(enable=False, base_batch_size=192)

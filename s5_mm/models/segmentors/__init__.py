@@ -1,7 +1,7 @@
 """Segmentors: semi-supervised wrappers, models of several data sets."""
 
 from .encoder_decoder import EncoderDecoder
-from .fixmatch import FixMatch, PseudoLabels
+from .fixmatch import FixMatch
 from .multi_dataset_segmentor import MultiDatasetSegmentor
 from .patch_scorer import PatchScorer
 from .semi_base import SemiBaseSegmentor
@@ -11,6 +11,5 @@ __all__ = [
     'FixMatch',
     'MultiDatasetSegmentor',
     'PatchScorer',
-    'PseudoLabels',
     'SemiBaseSegmentor',
 ]

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
-from mmengine.logging import MessageHub
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -17,22 +16,17 @@ from torch import Tensor, nn
 from s5_mm.registry import MODELS
 
 from ..data_preprocessors import MixPlan
+from ..pseudo_labels import (
+    FixedThreshold,
+    Predictions,
+    PseudoLabels,
+    Threshold,
+    check_share,
+)
+from .ema_teacher import BUFFERS, ramped_momentum, update_ema
 from .semi_base import SemiBaseSegmentor, stacked_labels
 from .step_errors import explain_step_errors
-
-
-class PseudoLabels(NamedTuple):
-    """What the teacher says about the strong views.
-
-    Attributes:
-        labels: y-hat, class ids, long, (B_u, H, W).
-        confidence: max p, in [0, 1], (B_u, H, W).
-        valid: Pixels that are no padding, bool, (B_u, H, W).
-    """
-
-    labels: Tensor
-    confidence: Tensor
-    valid: Tensor
+from .unlabelled_schedule import UnlabelledSchedule
 
 
 @MODELS.register_module()
@@ -54,6 +48,12 @@ class FixMatch(SemiBaseSegmentor):
         semi_train_cfg: Keys, with their defaults:
 
             * ``conf_thresh`` (0.95): tau of Eq. 7, pixels with max p >= tau count.
+            * ``threshold`` (None): config of another rule of
+              :mod:`s5_mm.models.pseudo_labels` instead of ``conf_thresh``, such as
+              ``dict(type='s5_mm.NoThreshold')``; a ``conf_thresh`` of the base
+              config is then set to None.
+            * ``alignment`` (None): config of a distribution alignment, which corrects
+              the teacher's predictions before the rule sees them.
             * ``unsup_weight`` (1.0): lambda of Eq. 5.
             * ``normalization`` ('valid'): what the sum of Eq. 7 is divided by:
               'valid', all pixels that are no padding (the release); 'confident',
@@ -61,11 +61,16 @@ class FixMatch(SemiBaseSegmentor):
               then the mean over the B_u images (Eq. 7 to the letter).
             * ``average_losses`` (False): (L_s + lambda L_u) / 2, the release, instead
               of Eq. 5.
-            * ``burn_in`` (0): first iterations in which only L_s counts, a warm start
-              in the same run: from random weights hardly a prediction reaches 0.95
-              and the branch can stay idle.
+            * ``burn_in`` (0): first iterations in which only L_s counts, or their share
+              of the training (0.5): a teacher that starts too early has lost the rare
+              classes, and the student follows.
+            * ``ramp`` (0): iterations, or a share, in which lambda then grows to its
+              full value.
             * ``ema_momentum`` (None): the teacher is an exponential moving average of
-              the student with this momentum.
+              the student with the momentum min(1 - 1/(t + 1), m), where t counts the
+              iterations since the burn-in, at whose end it is the student.
+            * ``ema_buffers`` ('average'): batch statistics of the teacher are averaged
+              as its weights are; 'copy' takes the student's.
             * ``sync_normalizer`` (True): see :class:`SemiBaseSegmentor`.
         **kwargs: See :class:`SemiBaseSegmentor`.
 
@@ -76,40 +81,62 @@ class FixMatch(SemiBaseSegmentor):
     TRAIN_DEFAULTS = dict(
         SemiBaseSegmentor.TRAIN_DEFAULTS,
         conf_thresh=0.95,
+        threshold=None,
+        alignment=None,
         unsup_weight=1.0,
         normalization='valid',
         average_losses=False,
         burn_in=0,
+        ramp=0,
         ema_momentum=None,
+        ema_buffers='average',
     )
-    compiled_steps = ('labelled_step', 'student_step', 'teacher_step')
+    compiled_steps = (
+        'labelled_step',
+        'student_step',
+        'teacher_step',
+        'probabilities_step',
+    )
 
     def __init__(
         self, segmentor: dict, semi_train_cfg: dict | None = None, **kwargs: Any
     ) -> None:
         super().__init__(segmentor, semi_train_cfg, **kwargs)
         cfg = self.train_cfg
-        for key, top in (('conf_thresh', 1.0), ('ema_momentum', 1.0)):
-            value = cfg[key]
-            if value is not None and not 0 <= value <= top:
-                raise ValueError(f'semi_train_cfg.{key} must be in [0, 1], got {value}')
-        if not isinstance(cfg['burn_in'], int) or cfg['burn_in'] < 0:
-            raise ValueError(
-                'semi_train_cfg.burn_in must be a number of iterations >= 0, got '
-                f'{cfg["burn_in"]!r}'
-            )
-        if cfg['normalization'] not in ('valid', 'confident', 'image'):
-            raise ValueError(
-                "semi_train_cfg.normalization must be 'valid', 'confident' or "
-                f"'image', got {cfg['normalization']!r}"
-            )
+        self.schedule = UnlabelledSchedule(cfg['burn_in'], cfg['ramp'])
+        for key, allowed in (
+            ('normalization', ('valid', 'confident', 'image')),
+            ('ema_buffers', BUFFERS),
+        ):
+            if cfg[key] not in allowed:
+                raise ValueError(
+                    f'semi_train_cfg.{key} must be one of {allowed}, got {cfg[key]!r}'
+                )
+        self.threshold = self._build_threshold(semi_train_cfg or {})
+        self.alignment = cfg['alignment'] and MODELS.build(
+            dict(cfg['alignment'], num_classes=self.num_classes)
+        )
         if cfg['ema_momentum'] is not None:
+            check_share('ema_momentum', cfg['ema_momentum'])
             self.teacher = deepcopy(self.student).eval().requires_grad_(False)
         # Confident pixels by class, and all valid pixels, since the last reading;
         # in the checkpoint, so that a resumed run logs the same figures.
         self.register_buffer(
             'pseudo_counts', torch.zeros(self.num_classes + 1, dtype=torch.int64)
         )
+
+    def _build_threshold(self, given: dict) -> Threshold:
+        """Build the rule that ``threshold`` or ``conf_thresh`` names."""
+        config = self.train_cfg['threshold']
+        if config is None:
+            value = check_share('conf_thresh', self.train_cfg['conf_thresh'])
+            return FixedThreshold(self.num_classes, value)
+        if given.get('conf_thresh') is not None:
+            raise ValueError(
+                f'semi_train_cfg has conf_thresh={given["conf_thresh"]} and threshold='
+                f'{dict(config)}: set conf_thresh=None, or leave threshold out'
+            )
+        return MODELS.build(dict(config, num_classes=self.num_classes))
 
     def loss(
         self,
@@ -132,31 +159,32 @@ class FixMatch(SemiBaseSegmentor):
         Raises:
             ValueError: See :meth:`SemiBaseSegmentor.loss`.
         """
-        self.update_teacher()
-        if self._burning_in():
-            return super().loss(inputs, data_samples)
+        since = self.schedule.since_burn_in()
+        self.update_teacher(since)
         labels = stacked_labels(data_samples['sup'])
-        pseudo = self.pseudo_labels(inputs['unsup_weak'], mix)
+        if self.alignment is not None:
+            self.alignment.observe_labels(labels)
+        if since < 0:
+            return super().loss(inputs, data_samples)
+        pseudo = self.pseudo_labels(inputs['unsup_weak'], mix, learn=True)
         images = inputs['sup']
         with explain_step_errors(type(self).__name__, images.shape, self.num_classes):
             losses_sup, loss_unsup, features = self.student_step(
                 images, inputs['unsup_strong'], labels, pseudo
             )
+        weight = self.train_cfg['unsup_weight'] * self.schedule.weight(since)
         losses = dict(
             **losses_sup,
             **self.auxiliary_losses(features, labels),
-            loss_unsup=self.train_cfg['unsup_weight'] * loss_unsup,
+            loss_unsup=weight * loss_unsup,
         )
         if self.train_cfg['average_losses']:
             losses = {
                 key: value / 2 if 'loss' in key else value
                 for key, value in losses.items()
             }
-        confident = self.confident(pseudo)
-        losses['mask_ratio'] = self.normalize(
-            confident.sum().to(pseudo.confidence.dtype), pseudo.valid
-        )
-        self._count(pseudo, confident)
+        losses['mask_ratio'] = self.normalize(pseudo.weight.sum(), pseudo.valid)
+        self._count(pseudo)
         return losses
 
     def student_step(
@@ -185,30 +213,43 @@ class FixMatch(SemiBaseSegmentor):
             self.auxiliary_inputs(labelled),
         )
 
-    def _burning_in(self) -> bool:
-        """Whether this iteration still trains on labels alone."""
-        if not self.train_cfg['burn_in']:
-            return False
-        hub = MessageHub.get_current_instance()
-        return hub.get_info('iter', 0) < self.train_cfg['burn_in']
-
     @torch.no_grad()
-    def pseudo_labels(self, x_weak: Tensor, mix: MixPlan) -> PseudoLabels:
-        """y-hat = argmax p^uw with its confidence (Eq. 7), mixed as the images are.
+    def pseudo_labels(
+        self, x_weak: Tensor, mix: MixPlan, learn: bool = False
+    ) -> PseudoLabels:
+        """y-hat = argmax p^uw with its weight (Eq. 7), mixed as the images are.
 
         Args:
             x_weak: Weak views, own and partners', (M, 3, H, W).
             mix: Plan of the mixture of the B_u images.
+            learn: Whether threshold and alignment learn from these images, as they do
+                once per iteration of a training.
 
         Returns:
             Pseudo-labels of the B_u strong views.
         """
         teacher = self.student if self.teacher is None else self.teacher
         with _evaluating(teacher):
-            confidence, labels = self.teacher_step(x_weak)
+            predictions = self._predictions(x_weak, mix.valid, learn)
+        if learn:
+            self.threshold.update(predictions)
+        weight = self.threshold(predictions) * mix.valid
+        parts = (*predictions[:3], weight)
         count = len(mix.partner)
-        mixed = (mix.mix(own[:count], own) for own in (labels, confidence, mix.valid))
-        return PseudoLabels(*mixed)
+        return PseudoLabels(*(mix.mix(own[:count], own) for own in parts))
+
+    def _predictions(self, x_weak: Tensor, valid: Tensor, learn: bool) -> Predictions:
+        """Predict the weak views, with the whole distribution only if it is needed."""
+        if self.alignment is None and not self.threshold.needs_probabilities:
+            confidence, labels = self.teacher_step(x_weak)
+            return Predictions(labels, confidence, valid)
+        p_weak = self.probabilities_step(x_weak)
+        if self.alignment is not None:
+            if learn:
+                self.alignment.update(p_weak, valid)
+            p_weak = self.alignment(p_weak)
+        confidence, labels = p_weak.max(dim=1)
+        return Predictions(labels, confidence, valid, p_weak)
 
     def teacher_step(self, x_weak: Tensor) -> tuple[Tensor, Tensor]:
         """Call of the teacher, which is in eval mode.
@@ -219,14 +260,20 @@ class FixMatch(SemiBaseSegmentor):
         Returns:
             max p^uw and argmax p^uw, (M, H, W) each.
         """
+        return tuple(self.probabilities_step(x_weak).max(dim=1))
+
+    def probabilities_step(self, x_weak: Tensor) -> Tensor:
+        """Call of the teacher, which is in eval mode.
+
+        Args:
+            x_weak: Weak views, (M, 3, H, W).
+
+        Returns:
+            p^uw, fp32, (M, K, H, W).
+        """
         teacher = self.student if self.teacher is None else self.teacher
         logits = teacher.decode_head(teacher.extract_feat(x_weak))
-        p_weak = self.upsample(logits, x_weak.shape[-2:]).softmax(dim=1)
-        return tuple(p_weak.max(dim=1))
-
-    def confident(self, pseudo: PseudoLabels) -> Tensor:
-        """1(max p >= tau) on pixels that are no padding, bool, (B_u, H, W)."""
-        return (pseudo.confidence >= self.train_cfg['conf_thresh']) & pseudo.valid
+        return self.upsample(logits, x_weak.shape[-2:]).softmax(dim=1)
 
     def unsupervised_loss(self, logits_strong: Tensor, pseudo: PseudoLabels) -> Tensor:
         """L_us of Eq. 7: plain cross entropy, whatever the head's losses are.
@@ -238,12 +285,12 @@ class FixMatch(SemiBaseSegmentor):
         Returns:
             Scalar, not yet weighted by lambda.
         """
-        confident = self.confident(pseudo)
-        entropy = self.pixel_cross_entropy(logits_strong, pseudo.labels) * confident
+        entropy = self.pixel_cross_entropy(logits_strong, pseudo.labels)
+        entropy = entropy * pseudo.weight
         if self.train_cfg['normalization'] == 'image':
             pixels = pseudo.valid.sum(dim=(1, 2)).clamp(min=1)
             return (entropy.sum(dim=(1, 2)) / pixels).mean()
-        chosen = dict(valid=pseudo.valid, confident=confident)
+        chosen = dict(valid=pseudo.valid, confident=pseudo.weight)
         return self.normalize(entropy.sum(), chosen[self.train_cfg['normalization']])
 
     @torch.no_grad()
@@ -265,24 +312,20 @@ class FixMatch(SemiBaseSegmentor):
         return logits.argmax(dim=1)
 
     # -- the teacher -------------------------------------------------------------
-    @torch.no_grad()
-    def update_teacher(self) -> None:
+    def update_teacher(self, since_burn_in: int) -> None:
         """Move the EMA teacher towards the student.
 
         Runs at the start of an iteration, so the teacher of iteration t has seen the
         student after step t - 1; no hook can be forgotten, and DDP needs no change.
-        Buffers (batch statistics) are copied.
+
+        Args:
+            since_burn_in: Iterations since the burn-in, t of the momentum; up to 0 the
+                teacher is the student.
         """
         if self.teacher is None:
             return
-        torch._foreach_lerp_(
-            list(self.teacher.parameters()),
-            list(self.student.parameters()),
-            1 - self.train_cfg['ema_momentum'],
-        )
-        pairs = zip(self.teacher.buffers(), self.student.buffers(), strict=True)
-        for own, new in pairs:
-            own.copy_(new)
+        momentum = ramped_momentum(self.train_cfg['ema_momentum'], since_burn_in)
+        update_ema(self.teacher, self.student, momentum, self.train_cfg['ema_buffers'])
 
     def train(self, mode: bool = True) -> FixMatch:
         """Set the mode; the EMA teacher always stays in eval mode."""
@@ -317,13 +360,22 @@ class FixMatch(SemiBaseSegmentor):
             for key in [key for key in state_dict if key.startswith(student)]:
                 state_dict[teacher + key[len(student) :]] = state_dict[key]
         state_dict.setdefault(f'{prefix}pseudo_counts', self.pseudo_counts)
+        for name in ('threshold', 'alignment'):  # a checkpoint of another rule
+            rule, own = getattr(self, name), f'{prefix}{name}.'
+            state = {} if rule is None else rule.state_dict(prefix=own)
+            for key in [key for key in state_dict if key.startswith(own)]:
+                if key not in state or state[key].shape != state_dict[key].shape:
+                    del state_dict[key]
+            for key, value in state.items():
+                state_dict.setdefault(key, value)
 
     # -- what is watched ---------------------------------------------------------
     @torch.no_grad()
-    def _count(self, pseudo: PseudoLabels, confident: Tensor) -> None:
+    def _count(self, pseudo: PseudoLabels) -> None:
         """Add the pixels of this iteration to ``pseudo_counts``, without a sync."""
         counts = torch.zeros_like(self.pseudo_counts)
-        counts.scatter_add_(0, pseudo.labels.flatten(), confident.flatten().long())
+        counted = pseudo.weight.flatten() > 0
+        counts.scatter_add_(0, pseudo.labels.flatten(), counted.long())
         counts[-1] = pseudo.valid.sum()
         # Every process holds the sum of all, so a checkpoint of one is enough.
         all_reduce(counts)

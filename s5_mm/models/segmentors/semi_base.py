@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -337,6 +338,28 @@ class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
                 'semi_train_cfg.ema_momentum'
             )
         return self.teacher
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the networks that can predict; the one that does comes first."""
+        if self.teacher is None:
+            return ('student',)
+        predicting = self.test_cfg['predict_on']
+        return (predicting, 'student' if predicting == 'teacher' else 'teacher')
+
+    @contextmanager
+    def predicting_on(self, network: str) -> Iterator[None]:
+        """Let another network predict for a while.
+
+        Args:
+            network: One of :attr:`networks`.
+        """
+        configured = self.test_cfg['predict_on']
+        self.test_cfg['predict_on'] = network
+        try:
+            yield
+        finally:
+            self.test_cfg['predict_on'] = configured
 
     @property
     def decode_head(self) -> torch.nn.Module:

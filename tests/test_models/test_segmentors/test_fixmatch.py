@@ -2,10 +2,12 @@
 
 import copy
 import math
+import re
 
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch.nn import functional as F
@@ -170,33 +172,99 @@ def test_unsupervised_gradient_vanishes_above_every_confidence():
     assert not any(gradient.any() for gradient in gradients)
 
 
-def test_ema_teacher_follows_the_recurrence():
-    model = _model(ema_momentum=0.9, conf_thresh=0.5)
+@pytest.fixture
+def hub():
+    """The hub that says which iteration of how many it is."""
+    MessageHub._instance_dict.clear()
+    yield MessageHub.get_current_instance()
+    MessageHub._instance_dict.clear()
+
+
+@pytest.mark.parametrize('buffers', ['average', 'copy'])
+def test_ema_teacher_follows_the_recurrence(hub, buffers):
+    """A copy until the burn-in ends, then the mean of all, then a moving average."""
+    model = _model(ema_momentum=0.6, conf_thresh=0.5, burn_in=2, ema_buffers=buffers)
     optimizer = torch.optim.SGD(model.student.parameters(), lr=0.1)
     teacher = copy.deepcopy(model.student)
-    for step in range(3):
-        with torch.no_grad():
-            for own, new in zip(
-                teacher.parameters(), model.student.parameters(), strict=True
-            ):
-                own.copy_(0.9 * own + 0.1 * new)
-            for own, new in zip(
-                teacher.buffers(), model.student.buffers(), strict=True
-            ):
-                own.copy_(new)
+    momenta = [0, 0, 0, 1 / 2, 0.6, 0.6]
+    for step, m in enumerate(momenta):
+        hub.update_info('iter', step)
+        state, new = teacher.state_dict(), model.student.state_dict()
+        statistics = {name for name, _ in teacher.named_buffers()}
+        for key, value in state.items():
+            mean = m * value + (1 - m) * new[key]
+            copied = key in statistics and buffers == 'copy'
+            counter = not value.is_floating_point()
+            value.copy_(new[key] if copied or counter else mean)
         inputs, samples, mix = _batch(step)
-        want = _expected(model, inputs, samples, mix, teacher)
         losses = model(inputs, samples, mode='loss', mix=mix)
-        assert losses['loss_unsup'].item() == pytest.approx(
-            want['loss_unsup'], rel=1e-11
-        )
+        assert ('loss_unsup' in losses) == (step >= 2)
+        if step >= 2:
+            want = _expected(model, inputs, samples, mix, teacher)
+            assert losses['loss_unsup'].item() == pytest.approx(
+                want['loss_unsup'], rel=1e-11
+            )
         optimizer.zero_grad()
         model.parse_losses(losses)[0].backward()
         optimizer.step()
-    for own, want in zip(model.teacher.parameters(), teacher.parameters(), strict=True):
+    for key, want in teacher.state_dict().items():
+        own = model.teacher.state_dict()[key]
         torch.testing.assert_close(own, want, atol=1e-12, rtol=0)
-        assert own.grad is None
+    assert all(own.grad is None for own in model.teacher.parameters())
     assert not any(part.training for part in model.teacher.modules())
+
+
+@pytest.mark.parametrize(
+    ('settings', 'factors'),
+    [
+        (dict(burn_in=0.5, ramp=0.25), [0] * 4 + [1 / 2, 1, 1, 1]),
+        (dict(burn_in=3, ramp=4), [0] * 3 + [1 / 4, 1 / 2, 3 / 4, 1, 1]),
+        (dict(ramp=2), [1 / 2] + [1] * 7),
+        (dict(burn_in=6), [0] * 6 + [1, 1]),
+    ],
+)
+def test_burn_in_and_ramp_of_eight_iterations(hub, settings, factors):
+    hub.update_info('max_iters', 8)
+    inputs, samples, mix = _batch()
+    whole = _model(conf_thresh=0.6, norm='none')
+    want = whole(inputs, samples, mode='loss', mix=mix)['loss_unsup'].item()
+    model = _model(conf_thresh=0.6, norm='none', **settings)
+    for step, factor in enumerate(factors):
+        hub.update_info('iter', step)
+        losses = model(inputs, samples, mode='loss', mix=mix)
+        assert ('loss_unsup' in losses) == (factor > 0)
+        if factor:
+            assert losses['loss_unsup'].item() == pytest.approx(factor * want)
+
+
+@pytest.mark.parametrize(
+    ('settings', 'length', 'message'),
+    [
+        (dict(burn_in=8), 8, 'burn_in=8 and ramp=0 take 8 iterations, the training ha'),
+        (dict(burn_in=0.9, ramp=2), 10, 'burn_in=0.9 and ramp=2 take 11 iterations, t'),
+        (
+            dict(burn_in=0.5),
+            None,
+            'has the share 0.5 of a training whose length is not',
+        ),
+    ],
+)
+def test_schedules_that_do_not_fit_are_refused(hub, settings, length, message):
+    if length:
+        hub.update_info('max_iters', length)
+    inputs, samples, mix = _batch()
+    with pytest.raises(ValueError, match=re.escape(message)):
+        _model(**settings)(inputs, samples, mode='loss', mix=mix)
+
+
+def test_without_a_threshold_every_valid_pixel_counts():
+    inputs, samples, mix = _batch()
+    none = _model(threshold=dict(type='s5_mm.NoThreshold'))
+    zero = _model(conf_thresh=0.0)
+    got = none(inputs, samples, mode='loss', mix=mix)
+    want = zero(inputs, samples, mode='loss', mix=mix)
+    assert got['loss_unsup'] == want['loss_unsup']
+    assert got['mask_ratio'] == 1
 
 
 def test_supervised_twin_has_the_same_supervised_loss():
@@ -277,6 +345,36 @@ def test_prediction_comes_from_the_network_that_was_asked_for(network):
         (dict(semi_train_cfg=dict(conf_tresh=0.9)), r"unknown keys \['conf_tresh'\]"),
         (dict(semi_train_cfg=dict(conf_thresh=1.2)), 'conf_thresh must be in'),
         (dict(semi_train_cfg=dict(normalization='sum')), 'normalization must be'),
+        (dict(semi_train_cfg=dict(ema_buffers='mean')), 'ema_buffers must be one of'),
+        (
+            dict(semi_train_cfg=dict(ema_momentum=-0.1)),
+            r'ema_momentum must be in \[0, 1',
+        ),
+        (
+            dict(semi_train_cfg=dict(burn_in=-1)),
+            'burn_in must be a number of iteration',
+        ),
+        (
+            dict(semi_train_cfg=dict(burn_in=1.0)),
+            'burn_in must be a number of iteratio',
+        ),
+        (dict(semi_train_cfg=dict(ramp='0.1')), 'ramp must be a number of iterations'),
+        (
+            dict(
+                semi_train_cfg=dict(
+                    conf_thresh=0.5, threshold=dict(type='s5_mm.NoThreshold')
+                )
+            ),
+            'has conf_thresh=0.5 and threshold=',
+        ),
+        (
+            dict(
+                semi_train_cfg=dict(
+                    threshold=dict(type='s5_mm.FixedThreshold', value=-1)
+                )
+            ),
+            r'threshold.value must be in \[0, 1\], got -1',
+        ),
         (dict(semi_test_cfg=dict(predict_on='both')), 'predict_on must be'),
         (dict(init_cfg=dict(type='Pretrained')), 'takes no init_cfg'),
     ],

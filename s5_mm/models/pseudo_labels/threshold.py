@@ -1,0 +1,99 @@
+"""Which pseudo-labels count: the two rules without a state, and their interface."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from s5_mm.registry import MODELS
+
+from .predictions import Predictions
+
+
+class Threshold(nn.Module):
+    """Turn the teacher's predictions into weights of the pseudo-labels.
+
+    A rule sees the weak views as they are, before anything is pasted.  What it learns
+    from them is kept in buffers, equal on all processes, so that it is in the
+    checkpoint and a resumed run continues to the bit.
+
+    Args:
+        num_classes: K.
+    """
+
+    #: Whether the rule reads ``predictions.probabilities``.
+    needs_probabilities = False
+    #: Whether the rule reads the student's confidence on labelled images.
+    needs_labelled = False
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+
+    def update(self, predictions: Predictions) -> None:
+        """Learn from the predictions of this iteration, before they are weighted.
+
+        Args:
+            predictions: Of this process's M weak views.
+        """
+
+    def forward(self, predictions: Predictions) -> Tensor:
+        """Weigh each pixel; padding is taken out by the caller.
+
+        Args:
+            predictions: Of M weak views.
+
+        Returns:
+            In [0, 1], type of ``predictions.confidence``, (M, H, W).
+        """
+        raise NotImplementedError
+
+
+@MODELS.register_module()
+class FixedThreshold(Threshold):
+    """Count the pixels whose confidence reaches tau (Eq. 7; FixMatch).
+
+    Args:
+        num_classes: K.
+        value: tau, in [0, 1].
+
+    Raises:
+        ValueError: If tau is not in [0, 1].
+    """
+
+    def __init__(self, num_classes: int, value: float = 0.95) -> None:
+        super().__init__(num_classes)
+        self.value = check_share('threshold.value', value)
+
+    def forward(self, predictions: Predictions) -> Tensor:
+        """1(max p >= tau), see :meth:`Threshold.forward`."""
+        confidence = predictions.confidence
+        return (confidence >= self.value).to(confidence.dtype)
+
+
+@MODELS.register_module()
+class NoThreshold(Threshold):
+    """Count every pixel, as UniMatch does on Cityscapes (tau = 0)."""
+
+    def forward(self, predictions: Predictions) -> Tensor:
+        """All ones, see :meth:`Threshold.forward`."""
+        return torch.ones_like(predictions.confidence)
+
+
+def check_share(name: str, value: float) -> float:
+    """Refuse a setting that is no share.
+
+    Args:
+        name: Key of ``semi_train_cfg``, for the message.
+        value: Its value.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: If it is not a number in [0, 1].
+    """
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:
+        raise ValueError(f'semi_train_cfg.{name} must be in [0, 1], got {value!r}')
+    return value
