@@ -24,17 +24,23 @@ def gain_table(found: Comparison, metric: str, markdown: bool = False) -> str:
         of positive differences, and the difference of each pair by its seed.
     """
     gains = [gain for gain in found.gains if gain.metric == metric]
-    named = any(gain.network for gain in gains)
-    head = ['arm', *(['network'] if named else []), 'n', f'last {metric}', 'best']
-    head += ['gain', f'{100 * found.level:g} % interval', 'sd', 'positive']
-    head += ['gain by seed']
-    rows = [_row(gain, named) for gain in gains]
-    return layout([head, *rows], markdown)
+    optional = [
+        name
+        for name, shown in (
+            ('network', any(gain.network for gain in gains)),
+            ('against', len({gain.against for gain in gains if gain.against}) > 1),
+        )
+        if shown
+    ]
+    head = ['arm', *optional, 'n', f'last {metric}', 'best', 'gain']
+    head += [f'{100 * found.level:g} % interval', 'sd', 'positive', 'gain by seed']
+    return layout([head, *(_row(gain, optional) for gain in gains)], markdown)
 
 
-def _row(gain: Gain, named: bool) -> list[str]:
+def _row(gain: Gain, optional: Sequence[str]) -> list[str]:
     """Cells of a gain."""
-    row = [gain.arm, *([gain.network or _NONE] if named else []), str(len(gain.ours))]
+    row = [gain.arm, *(getattr(gain, name) or _NONE for name in optional)]
+    row.append(str(len(gain.ours)))
     row += [f'{fmean(v):.2f}' if v else _NONE for v in (gain.ours, gain.best)]
     found = gain.difference
     if found is None:
@@ -94,13 +100,12 @@ def notes(found: Comparison) -> list[str]:
     """
     lines = [f'left out: {line}' for line in found.left_out]
     for gain in found.gains:
-        if gain.metric != found.metrics[0] or gain.arm == found.baseline:
-            continue
-        if len(gain.ours) < 2:
+        count = len(gain.ours)
+        if gain.metric == found.metrics[0] and gain.against and count < 2:
             name = ' '.join(filter(None, [gain.arm, gain.network]))
             lines.append(
-                f'{name}: {len(gain.ours)} pair{"s" * (not gain.ours)} with '
-                f'{found.baseline}, an interval needs at least 2'
+                f'{name}: {count} pair{"s" * (count != 1)} with {gain.against}, an '
+                'interval needs at least 2'
             )
     return lines
 

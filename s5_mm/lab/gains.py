@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,26 +11,30 @@ from .paired_difference import PairedDifference, paired_difference
 from .run_figures import NETWORKS, RunFigures
 
 Arms = Mapping[str, Sequence[RunFigures]]
+_Runs = dict[tuple[int | None, str], RunFigures]
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Figures of one network of one arm, paired with those of the baseline.
+    """Figures of one network of one arm, paired with those of a baseline.
 
     Attributes:
         arm: Name of the method.
         network: 'student' or 'teacher' where the runs report both, else ''.
         metric: Metric.
+        against: Arm that it is compared with, '' of a baseline.
         seeds: Seed of every pair.
         ours: Last figures of the arm, one per pair.
         best: Best figures of the arm, one per pair.
-        theirs: Last figures of the baseline, one per pair.
-        difference: Ours minus theirs; None for the baseline itself.
+        theirs: Last figures of ``against``, one per pair.
+        difference: Ours minus theirs; None of a baseline, without a pair, and where a
+            figure is not finite.
     """
 
     arm: str
     network: str
     metric: str
+    against: str
     seeds: tuple[int | None, ...]
     ours: tuple[float, ...]
     best: tuple[float, ...]
@@ -37,25 +42,27 @@ class Gain:
     difference: PairedDifference | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as values of JSON."""
+        """Return it as values of JSON, None for figures that are not finite."""
         found = self.difference
-        paired = None if found is None else {**found._asdict(), 'n': len(self.ours)}
-        return {**vars(self), 'difference': paired}
+        record = {**vars(self), 'n': len(self.ours)}
+        for name in ('ours', 'best', 'theirs'):
+            record[name] = [v if math.isfinite(v) else None for v in record[name]]
+        if found is not None:
+            record['difference'] = {**found._asdict(), 'positive': found.positive}
+        return record
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Gains of all arms over a baseline.
+    """Gains of all arms over their baselines.
 
     Attributes:
-        baseline: Name of the baseline.
         level: Probability that an interval covers the true mean.
         metrics: The metrics, the headline first.
-        gains: By metric in the order of the arms, the baseline first.
+        gains: By metric in the order of the arms.
         left_out: One line for each run that counts in no pair.
     """
 
-    baseline: str
     level: float
     metrics: tuple[str, ...]
     gains: tuple[Gain, ...]
@@ -64,19 +71,19 @@ class Comparison:
 
 def compare(
     arms: Arms,
-    baseline: str,
+    against: Mapping[str, str],
     metric: str = 'mIoU',
     per_class: bool = False,
     level: float = 0.95,
 ) -> Comparison:
-    """Pair the runs of every arm with those of a baseline.
+    """Pair the runs of every arm with those of its baseline.
 
     A run without a figure of its last iteration is left out, and so is the one that it
     is paired with; both are named.
 
     Args:
         arms: Runs by name of the arm.
-        baseline: One of the names.
+        against: Baseline by name of the arm; arms that are no key have none.
         metric: Headline figure; higher is better.
         per_class: Compare ``IoU/<class>`` as well.
         level: Of the intervals.
@@ -86,30 +93,30 @@ def compare(
 
     Raises:
         ValueError: If there is no such baseline, runs differ in test set or length, two
-            runs of an arm have the same seed and split, or no run has the metric.
+            runs of an arm have the same seed and split, no run has the metric, or
+            ``level`` is out of its range.
     """
-    if baseline not in arms:
-        raise ValueError(f'no arm {baseline!r} to compare with, found {list(arms)}')
+    if unknown := sorted({*against, *against.values()} - arms.keys()):
+        raise ValueError(f'no arms {unknown} to compare with, found {list(arms)}')
     runs = [run for group in arms.values() for run in group]
     _check_alike(runs)
     metrics = _metrics(runs, metric, per_class)
     left_out: list[str] = []
     usable = {name: _usable(group, metric, left_out) for name, group in arms.items()}
-    theirs = usable.pop(baseline)
-    gains = []
-    for key in metrics:
-        gains += _gains_of(baseline, list(theirs.values()), theirs, key, None)
-        for name, ours in usable.items():
-            pairs = [run for pair, run in ours.items() if pair in theirs]
-            gains += _gains_of(name, pairs, theirs, key, level)
-    for name, ours in usable.items():
+    for name, other in against.items():
         left_out += [
-            f'{name}, seed {seed}: no finished run of {baseline} with this seed and '
-            f'split ({split or "all images"})'
-            for seed, split in ours
-            if (seed, split) not in theirs
+            f'{name}, seed {seed}: no finished run of {other} with this seed and split '
+            f'({split or "all images"})'
+            for seed, split in usable[name]
+            if (seed, split) not in usable[other]
         ]
-    return Comparison(baseline, level, metrics, tuple(gains), tuple(left_out))
+    gains = [
+        gain
+        for key in metrics
+        for name in arms
+        for gain in _gains_of(name, usable, against.get(name, ''), key, level)
+    ]
+    return Comparison(level, metrics, tuple(gains), tuple(left_out))
 
 
 def _check_alike(runs: Sequence[RunFigures]) -> None:
@@ -120,7 +127,7 @@ def _check_alike(runs: Sequence[RunFigures]) -> None:
             ours, theirs = getattr(run, name), getattr(first, name)
             if ours != theirs:
                 raise ValueError(
-                    f'{run.path} has the {name} {ours}, {first.path} has {theirs}; '
+                    f'{run.path} has {name}={ours}, {first.path} has {theirs}; '
                     'expected runs of one test set and length'
                 )
 
@@ -135,21 +142,18 @@ def _metrics(
         raise ValueError(f'no run has the metric {metric!r}; {allowed}')
     if not per_class:
         return (metric,)
-    # In the order of the classes, which the log keeps.
-    classes = [key for run in runs for key in run.values if key.startswith('IoU/')]
+    classes = sorted(key for key in known if key.startswith('IoU/'))
     if not classes:
         raise ValueError(
             'no run has figures per class; expected runs with '
             "val_evaluator=dict(type='s5_mm.SegmentationMetric', per_class=True)"
         )
-    return (metric, *dict.fromkeys(classes))
+    return (metric, *classes)
 
 
-def _usable(
-    group: Sequence[RunFigures], metric: str, left_out: list[str]
-) -> dict[tuple, RunFigures]:
+def _usable(group: Sequence[RunFigures], metric: str, left_out: list[str]) -> _Runs:
     """Runs with a figure of their last iteration, by seed and split."""
-    found: dict[tuple, RunFigures] = {}
+    found: _Runs = {}
     for run in group:
         problem = run.problem(metric)
         if problem:
@@ -165,29 +169,32 @@ def _usable(
 
 
 def _gains_of(
-    arm: str,
-    runs: Sequence[RunFigures],
-    theirs: Mapping[tuple, RunFigures],
-    metric: str,
-    level: float | None,
+    arm: str, usable: Mapping[str, _Runs], against: str, metric: str, level: float
 ) -> list[Gain]:
-    """Gains of the networks that all runs report; without a level no difference."""
+    """Gains of the networks that all runs of an arm report."""
+    theirs = usable[against] if against else usable[arm]
+    runs = [run for pair, run in usable[arm].items() if pair in theirs]
     gains = []
     for network, key in _networks(runs, metric):
         ours = tuple(run.last(key) for run in runs)
-        others = tuple(theirs[run.pair].last(metric) for run in runs)
+        others = tuple(
+            theirs[run.pair].last(metric)
+            if metric in theirs[run.pair].values
+            else math.nan
+            for run in runs
+        )
+        known = against and ours and all(map(math.isfinite, [*ours, *others]))
         gains.append(
             Gain(
                 arm=arm,
                 network=network,
                 metric=metric,
+                against=against,
                 seeds=tuple(run.seed for run in runs),
                 ours=ours,
                 best=tuple(run.best(key)[0] for run in runs),
-                theirs=others,
-                difference=(
-                    paired_difference(ours, others, level) if level and ours else None
-                ),
+                theirs=others if against else (),
+                difference=paired_difference(ours, others, level) if known else None,
             )
         )
     return gains

@@ -27,7 +27,8 @@ class Grid:
         path: The grid's file.
         seeds: Seed of every run of an arm.
         baseline: Arm that the others are compared with.
-        arms: By name its ``config`` and the ``options`` that it changes.
+        arms: By name its ``config``, the ``options`` that it changes, and where it is
+            not ``baseline`` the arm ``against`` which it is compared.
     """
 
     path: Path
@@ -61,6 +62,14 @@ class Grid:
             text = error.args[0] if isinstance(error, KeyError) else error
             raise ValueError(f'{self.path}: arm {arm!r}: {text}') from error
 
+    @property
+    def against(self) -> dict[str, str]:
+        """Baseline by name of the arm; the baselines themselves are no keys."""
+        found = {
+            name: arm.get('against', self.baseline) for name, arm in self.arms.items()
+        }
+        return {name: other for name, other in found.items() if name != other}
+
     def runs(self) -> Iterator[tuple[str, int]]:
         """Yield arm and seed of every run; the arms of a seed follow each other."""
         for seed in self.seeds:
@@ -71,7 +80,7 @@ class Grid:
         """Return a part of the grid.
 
         Args:
-            arms: Names of arms, all of them if empty; the baseline always stays.
+            arms: Names of arms, all of them if empty; their baselines stay.
             seeds: Seeds in place of the grid's own, which stay if it is empty.
 
         Raises:
@@ -81,11 +90,9 @@ class Grid:
             raise ValueError(
                 f'{self.path}: no arms {unknown}; it has {list(self.arms)}'
             )
-        kept = {
-            name: arm
-            for name, arm in self.arms.items()
-            if not arms or name in arms or name == self.baseline
-        }
+        wanted = {self.baseline, *(arms or self.arms)}
+        wanted |= {self.against[name] for name in wanted & self.against.keys()}
+        kept = {name: arm for name, arm in self.arms.items() if name in wanted}
         _check_seeds(self.path, seeds or self.seeds)
         return Grid(self.path, tuple(seeds or self.seeds), self.baseline, kept)
 
@@ -95,8 +102,9 @@ def read_grid(path: str | Path) -> Grid:
 
     Args:
         path: A config file with ``seeds``, ``baseline`` and ``arms``: by name a
-            ``config``, from the grid's folder or the package's configs, and
-            ``options``, settings with dotted keys.  In their values ``{seed}``,
+            ``config``, from the grid's folder or the package's configs, ``options``,
+            settings with dotted keys, and ``against``, another baseline (its own name:
+            none, it is one).  In the values of options ``{seed}``,
             ``{data}`` and ``{configs}`` stand for the seed, the folder of the data and
             that of the package's configs.
 
@@ -122,12 +130,13 @@ def read_grid(path: str | Path) -> Grid:
         if (
             not isinstance(arm, dict)
             or not isinstance(arm.get('config'), str)
-            or arm.keys() - {'config', 'options'}
+            or arm.keys() - {'config', 'options', 'against'}
             or not isinstance(arm.get('options', {}), dict)
+            or arm.get('against', name) not in arms
         ):
             raise ValueError(
                 f'{path}: arm {name!r} is {arm!r}, expected '
-                "dict(config='PATH', options={'dotted.key': value})"
+                "dict(config='PATH', options={'dotted.key': value}, against='ARM')"
             )
     if cfg.baseline not in arms:
         raise ValueError(

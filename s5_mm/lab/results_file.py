@@ -12,7 +12,7 @@ from s5_mm.curation.work_dir import write_json
 from .run_figures import RunFigures
 
 RESULTS = 'results.json'
-_KEYS = {'grid', 'baseline', 'runs'}
+_KEYS = {'grid', 'against', 'runs'}
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Results:
 
     Attributes:
         grid: Name of the grid.
-        baseline: Arm that the others are compared with.
+        against: Baseline by name of the arm; the baselines themselves are no keys.
         arms: Runs by name of the arm.
     """
 
     grid: str
-    baseline: str
+    against: Mapping[str, str]
     arms: Mapping[str, Sequence[RunFigures]]
 
     def write(self, folder: str | Path) -> Path:
@@ -40,7 +40,7 @@ class Results:
         """
         path = Path(folder) / RESULTS
         runs = [run.to_dict() for group in self.arms.values() for run in group]
-        write_json(path, dict(grid=self.grid, baseline=self.baseline, runs=runs))
+        write_json(path, dict(grid=self.grid, against=dict(self.against), runs=runs))
         return path
 
 
@@ -77,4 +77,4 @@ def read_results(path: str | Path) -> Results:
             f'{file}: {type(error).__name__}: {error}; expected is the {RESULTS} that '
             's4_lab.py writes'
         ) from error
-    return Results(record['grid'], record['baseline'], arms)
+    return Results(record['grid'], record['against'], arms)

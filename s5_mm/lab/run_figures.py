@@ -56,13 +56,15 @@ class RunFigures:
         return max(self.values.get(key) or [None])
 
     def last(self, key: str) -> float:
-        """Figure of the last checkpoint."""
-        return self.values[key][self.last_step(key)]
+        """Figure of the last checkpoint, NaN if there is none."""
+        return self.values.get(key, {}).get(self.last_step(key), math.nan)
 
     def best(self, key: str) -> tuple[float, int]:
         """Highest figure of the run, and the first iteration that has it."""
-        steps = self.values[key]
-        step = max(sorted(steps), key=steps.__getitem__)
+        steps = self.values.get(key) or {0: math.nan}
+        step = max(
+            steps, key=lambda one: (not math.isnan(steps[one]), steps[one], -one)
+        )
         return steps[step], step
 
     def problem(self, key: str) -> str:
@@ -86,8 +88,12 @@ class RunFigures:
         return ''
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as values of JSON."""
-        return dataclasses.asdict(self)
+        """Return it as values of JSON, None for figures that are not finite."""
+        record = dataclasses.asdict(self)
+        for steps in record['values'].values():
+            for step, value in steps.items():
+                steps[step] = value if math.isfinite(value) else None
+        return record
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> RunFigures:
@@ -100,7 +106,10 @@ class RunFigures:
             TypeError: If a key is missing or unknown.
         """
         values = {
-            key: {int(step): float(value) for step, value in steps.items()}
+            key: {
+                int(step): math.nan if value is None else float(value)
+                for step, value in steps.items()
+            }
             for key, steps in record['values'].items()
         }
         return cls(**{**record, 'values': values})

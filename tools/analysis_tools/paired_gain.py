@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from plot_runs import named_run
 
@@ -46,8 +46,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--baseline',
         metavar='NAME',
-        help='arm that the others are compared with; by default the one that the lab '
-        'names, of --runs the first',
+        help='arm that all others are compared with; by default as the grid says, of '
+        '--runs the first',
     )
     parser.add_argument('--metric', default='mIoU', help='(%(default)s)')
     parser.add_argument(
@@ -70,13 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     labs = [read_results(path) for path in args.labs] or [_of_runs(args)]
     found = [
-        compare(
-            lab.arms,
-            args.baseline or lab.baseline,
-            args.metric,
-            args.per_class,
-            args.level,
-        )
+        compare(lab.arms, _against(lab, args), args.metric, args.per_class, args.level)
         for lab in labs
     ]
     if args.json:
@@ -92,7 +86,15 @@ def _of_runs(args: argparse.Namespace) -> Results:
         name: [read_run(path, name, args.metric) for path in paths]
         for name, paths in args.runs
     }
-    return Results('runs', args.runs[0][0], arms)
+    return Results('runs', dict.fromkeys([*arms][1:], [*arms][0]), arms)
+
+
+def _against(lab: Results, args: argparse.Namespace) -> Mapping[str, str]:
+    """Baseline of every arm."""
+    if args.baseline is None:
+        return lab.against
+    others = [name for name in lab.arms if name != args.baseline]
+    return dict.fromkeys(others, args.baseline)
 
 
 def _record(lab: Results, found: Comparison) -> dict:

@@ -77,6 +77,7 @@ class Lab:
 
     Args:
         grid: Arms and seeds.
+        part: Those of them that are trained now.
         data: Folder of the data.
         folder: Work directory.
 
@@ -85,12 +86,12 @@ class Lab:
             other settings.
     """
 
-    def __init__(self, grid: Grid, data: Path, folder: Path) -> None:
+    def __init__(self, grid: Grid, part: Grid, data: Path, folder: Path) -> None:
         self.grid, self.folder = grid, folder
         root = str(data.resolve())
         self.runs = [
             LabRun(arm, seed, grid.config(arm, seed, root), folder, root)
-            for arm, seed in grid.runs()
+            for arm, seed in part.runs()
         ]
         if changes := [change for run in self.runs if (change := run.change())]:
             raise ValueError(
@@ -171,10 +172,19 @@ class Lab:
 
     def results(self) -> Results:
         """Return the figures of all runs in the folder."""
-        arms: dict[str, list[RunFigures]] = {name: [] for name in self.grid.arms}
-        for _, run in sorted(self._figures.items()):
-            arms.setdefault(run.arm, []).append(run)
-        return Results(self.grid.path.stem, self.grid.baseline, arms)
+        arms = {
+            name: [
+                run for (arm, _), run in sorted(self._figures.items()) if arm == name
+            ]
+            for name in self.grid.arms
+        }
+        arms = {name: runs for name, runs in arms.items() if runs}
+        against = {
+            name: other
+            for name, other in self.grid.against.items()
+            if name in arms and other in arms
+        }
+        return Results(self.grid.path.stem, against, arms)
 
 
 def _stop(number: int, frame: object) -> None:
@@ -185,11 +195,12 @@ def _stop(number: int, frame: object) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the grid."""
     args = parse_args(argv)
-    grid = read_grid(args.grid).restrict(args.arms, args.seeds)
+    grid = read_grid(args.grid)
+    part = grid.restrict(args.arms, args.seeds)
     folder = args.work_dir or Path('work_dirs/lab', grid.path.stem)
     signal.signal(signal.SIGTERM, _stop)
     with WorkDir(folder).lock():
-        lab = Lab(grid, Path(args.data), folder.resolve())
+        lab = Lab(grid, part, Path(args.data), folder.resolve())
         try:
             lab.train(args.jobs)
         except KeyboardInterrupt:
@@ -198,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = [run for run in lab.runs if not run.finished]
     print(f'\n{run_table(results.arms, "mIoU")}\n')
     if len(failed) < len(lab.runs):
-        found = compare(results.arms, results.baseline)
+        found = compare(results.arms, results.against)
         print('\n'.join([gain_table(found, 'mIoU'), '', *notes(found)]))
     print(f'written to {folder / RESULTS}')
     if failed:
