@@ -6,7 +6,11 @@ split = {'split_seed': '{seed}', 'num_labelled': 5}
 # What of the gain comes from the other images: the labelled ones are the unlabelled.
 lists = '{configs}/_base_/splits/hrsc_ships/seed{seed}'
 own_images_only = dict(
-    config='', options={'unlabelled_list': f'{lists}/labelled_5.txt'}
+    config='',
+    options={
+        'unlabelled_list': f'{lists}/labelled_5.txt',
+        'train_dataloader.dataset.sources.unsup.separator': '\t',  # then the mask
+    },
 )
 arms = {
     name: dict(

@@ -169,15 +169,17 @@ def fill_keys(node: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, An
 
 
 def _lists(node: Any, key: str = '') -> Iterator[str]:
-    """Yield the files that list the images of data sets."""
+    """Yield the files that list the images of data sets, or hash those of shards."""
     if isinstance(node, dict):
         for name, child in node.items():
             yield from _lists(child, name)
     elif isinstance(node, (list, tuple)):
         for child in node:
             yield from _lists(child, key)
-    elif key in ('ann_file', 'manifest') and node and os.path.isfile(node):
-        yield node
+    elif key in ('ann_file', 'manifest', 'shards') and node:
+        file = os.path.join(node, 'index.parquet') if key == 'shards' else node
+        if os.path.isfile(file):
+            yield file
 
 
 def _at(tree: Any, key: str) -> Any:

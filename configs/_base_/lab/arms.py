@@ -1,6 +1,6 @@
 # Arms of the labs (docs/lab/s4_protocol.md): labels alone, FixMatch as in the paper,
-# and the recipe of configs/s4p/eff-lite0_* with one part removed at a time.  `config` is
-# what follows the name of the data set.
+# and the recipe of configs/s4p/eff-lite0_* with one part removed at a time.  `config`
+# is what follows the name of the data set.
 seeds = [0, 1, 2, 3, 4]
 baseline = 'labels_only'
 # The last checkpoint counts; none is chosen by the test images.
