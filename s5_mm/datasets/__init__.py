@@ -6,7 +6,7 @@ from .collate import branch_collate
 from .image_io import ImageError, read_image, read_mask
 from .multi_source import MultiSourceDataset
 from .path_table import PathTable
-from .samplers import MultiSourceSampler
+from .samplers import MultiSourceSampler, RareClassSampling
 from .transforms import (
     LoadImage,
     LoadMask,
@@ -40,6 +40,7 @@ __all__ = [
     'PathTable',
     'RandomGeometry',
     'RandomRotate90',
+    'RareClassSampling',
     'Rotate90',
     'UnlabelledDataset',
     'branch_collate',

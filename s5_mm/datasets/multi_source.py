@@ -120,6 +120,9 @@ class MultiSourceDataset(Dataset):
         key = getattr(index, 'key', None) or SampleKey(0, source, local)
         name = self.source_names[source]
         extra = {'sample_key': key, 'source': name, 'dataset_name': name}
+        wanted = getattr(index, 'wanted', None)
+        if wanted is not None:
+            extra['wanted_class'] = wanted
         dataset, local = _part(self.datasets[source], local)
         if isinstance(dataset, UnlabelledDataset):
             return dataset.prepare(local, extra)

@@ -19,6 +19,7 @@ __getattr__, __dir__, LATE = lazy_exports(
         ],
         'decode_heads': ['UPerHead'],
         'losses': ['PixelCrossEntropy'],
+        'mixing': ['ClassMix', 'LabelledCopyPaste'],
         'pseudo_labels': ['FixedThreshold', 'NoThreshold'],
         'segmentors': [
             'EncoderDecoder',

@@ -30,6 +30,8 @@ class View(IntEnum):
     CUTMIX = 2
     REPLACEMENT = 3
     ORDER = 4
+    CLASS = 5
+    MIXING = 6
 
 
 class SampleKey(NamedTuple):
@@ -56,27 +58,33 @@ class StreamIndex(int):
     Args:
         index: Index into the data set.
         key: Place of the sample in the stream.
+        wanted: Class that the crop of the sample should show, and how many pixels of
+            it; None where any crop will do.
     """
 
     key: SampleKey
+    wanted: tuple[int, int] | None
 
-    def __new__(cls, index: int, key: SampleKey) -> StreamIndex:
+    def __new__(
+        cls, index: int, key: SampleKey, wanted: tuple[int, int] | None = None
+    ) -> StreamIndex:
         """Build the index.
 
         Args:
             index: Index into the data set.
             key: Place of the sample in the stream.
+            wanted: Class that the crop should show, and how many pixels of it.
 
         Returns:
             The index with its key.
         """
         self = super().__new__(cls, index)
-        self.key = key
+        self.key, self.wanted = key, wanted
         return self
 
     def __reduce__(self) -> tuple[type[StreamIndex], tuple[Any, ...]]:
         """Pickle as a call of the class."""
-        return StreamIndex, (int(self), self.key)
+        return StreamIndex, (int(self), self.key, self.wanted)
 
 
 def sample_generator(key: SampleKey, view: int) -> np.random.Generator:

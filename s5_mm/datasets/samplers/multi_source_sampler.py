@@ -14,6 +14,7 @@ from torch.utils.data import Sampler
 from s5_mm.registry import DATA_SAMPLERS
 from s5_mm.utils.randomness import SampleKey, StreamIndex, View, sample_generator
 
+from .rare_class import RareClassSampling
 from .shares import resolve_shares
 
 
@@ -45,10 +46,14 @@ class MultiSourceSampler(Sampler):
         follows: For each source None, or the number of a source whose order it takes
             over, with other draws.  ``[None, None, 1]`` pairs each image of source 1
             with another view of itself, the CutMix partner of the release.
+        sampling: Name of a labelled source -> config of how its images are drawn
+            instead of by permutations, such as
+            ``dict(sup=dict(type='s5_mm.RareClassSampling'))``; its followers draw the
+            same images.
 
     Raises:
         TypeError: If the data set has no sources.
-        ValueError: If shares or follows do not fit the sources.
+        ValueError: If shares, follows or sampling do not fit the sources.
     """
 
     def __init__(
@@ -58,6 +63,7 @@ class MultiSourceSampler(Sampler):
         seed: int | None = None,
         follows: Sequence[int | None] | None = None,
         batch_size: int | None = None,
+        sampling: Mapping[str, Any] | None = None,
     ) -> None:
         lengths = getattr(dataset, 'source_lengths', None)
         if lengths is None:
@@ -70,6 +76,7 @@ class MultiSourceSampler(Sampler):
             shares, dataset.source_names, self.lengths, batch_size
         )
         self.leaders = _check(dataset.source_names, self.lengths, self.shares, follows)
+        self.sampling = _open_sampling(dataset, self.leaders, sampling or {})
         self.rank, self.world_size = get_dist_info()
         self.seed = sync_random_seed() if seed is None else seed
         self.batch_size = sum(self.shares)
@@ -113,15 +120,18 @@ class MultiSourceSampler(Sampler):
     def _stream(self, step: int) -> Iterator[StreamIndex]:
         """Yield the samples of this rank from a step on."""
         orders = [
-            _Order(self.seed, leader, self.lengths[leader]) for leader in self.leaders
+            _Order(self.seed, leader, self.lengths[leader], self.sampling.get(leader))
+            for leader in self.leaders
         ]
         while True:
             for source, share in enumerate(self.shares):
                 first = (step * self.world_size + self.rank) * share
                 for position in range(first, first + share):
+                    image, wanted = orders[source][position]
                     yield StreamIndex(
-                        self._starts[source] + orders[source][position],
+                        self._starts[source] + image,
                         SampleKey(self.seed, source, position),
+                        wanted,
                     )
             step += 1
 
@@ -133,13 +143,25 @@ class _Order:
         seed: Seed of the run.
         source: Number of the source.
         length: Images in it.
+        sampling: Draws the images instead, if there is one.
     """
 
-    def __init__(self, seed: int, source: int, length: int) -> None:
+    def __init__(
+        self,
+        seed: int,
+        source: int,
+        length: int,
+        sampling: RareClassSampling | None = None,
+    ) -> None:
         self.seed, self.source, self.length = seed, source, length
+        self.sampling = sampling
         self._epoch, self._permutation = -1, np.empty(0, np.int32)
 
-    def __getitem__(self, position: int) -> int:
+    def __getitem__(self, position: int) -> tuple[int, tuple[int, int] | None]:
+        if self.sampling is not None:
+            key = SampleKey(self.seed, self.source, position)
+            image, label = self.sampling.draw(key)
+            return image, (label, self.sampling.crop_pixels)
         epoch, place = divmod(position, self.length)
         if epoch != self._epoch:
             key = SampleKey(self.seed, self.source, epoch)
@@ -148,7 +170,28 @@ class _Order:
             )
             sample_generator(key, View.ORDER).shuffle(images)
             self._epoch, self._permutation = epoch, images
-        return int(self._permutation[place])
+        return int(self._permutation[place]), None
+
+
+def _open_sampling(
+    dataset: Any, leaders: Sequence[int], sampling: Mapping[str, Any]
+) -> dict[int, RareClassSampling]:
+    """Build what draws the images of some sources, by the number of the source."""
+    names = dataset.source_names
+    opened = {}
+    for name, config in sampling.items():
+        source = names.index(name) if name in names else None
+        if source is None or leaders[source] != source:
+            raise ValueError(
+                f'sampling={{{name!r}: ...}}: expected a source of {list(names)} that '
+                'follows no other'
+            )
+        opened[source] = DATA_SAMPLERS.build(config)
+        try:
+            opened[source].open(dataset.datasets[source])
+        except ValueError as error:
+            raise ValueError(f'sampling of source {name!r}: {error}') from error
+    return opened
 
 
 def _check(

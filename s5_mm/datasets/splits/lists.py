@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from s5_mm.checkpoints.atomic_io import write_whole
-from s5_mm.utils.progress import ProgressLine
 
+from ..class_pixels import class_pixels
 from ..path_table import IMAGE_SUFFIXES
 from ..segmentation import SegDataset
-from ..verification import scan
 from .drawing import Size, draw_order
 
 RECORD = 'split.json'
@@ -128,18 +127,12 @@ def read_pool(root: str, jobs: int = 1, **settings: Any) -> Pool:
         ValueError: If a file is bad, or a list cannot hold its name.
     """
     dataset = SegDataset(data_root=root, **settings)
-    classes = tuple(dataset.metainfo['classes'])
-    names, pixels = [], []
-    progress = ProgressLine('masks', 'images')
-    for index, report in enumerate(scan(dataset, 'masks', jobs)):
-        for path, reason in report.problems:
-            raise ValueError(f'{path}: {reason}')
-        info = dataset.get_data_info(index)
-        pair = (_listed(info['img_path'], root), _listed(info['seg_map_path'], root))
-        names.append(pair)
-        pixels.append(report.histogram[: len(classes)])
-        progress(index + 1, len(dataset))
-    return Pool(names, np.stack(pixels), classes)
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    names = [
+        (_listed(info['img_path'], root), _listed(info['seg_map_path'], root))
+        for info in infos
+    ]
+    return Pool(names, class_pixels(dataset, jobs), tuple(dataset.metainfo['classes']))
 
 
 def write_splits(

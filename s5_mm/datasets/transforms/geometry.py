@@ -14,6 +14,7 @@ from s5_mm.utils.randomness import keyed
 from .draws import transform_generator
 
 _SEARCH = 8
+_TRIES = 10  # DAFormer's
 
 
 class Window(NamedTuple):
@@ -32,6 +33,10 @@ class Window(NamedTuple):
     skip: int
     length: int
     ratio: float
+
+
+Geometry = tuple[Window, Window, bool, bool, int]
+"""Windows of rows and columns, horizontal and vertical flip, quarter turns."""
 
 
 def source_window(size: int, resized: int, offset: int, length: int) -> Window:
@@ -86,7 +91,10 @@ class RandomGeometry(BaseTransform):
 
     Reads and changes ``img`` (uint8, shape (H, W, C)) and what ``seg_fields`` names
     (uint8, shape (H, W)); updates ``img_shape``; adds ``valid_rect``, the rectangle
-    (x0, y0, x1, y1), half-open, that is not padding.
+    (x0, y0, x1, y1), half-open, that is not padding.  With ``wanted_class``, a class
+    and a number of pixels, as :class:`s5_mm.RareClassSampling` asks for, draws up to
+    ten times until the crop of ``gt_seg_map`` has that many pixels of the class, and
+    keeps the crop with most of them if none has.
 
     Args:
         crop_size: Side of the square that comes out, or its (height, width).
@@ -132,9 +140,7 @@ class RandomGeometry(BaseTransform):
         self.flip_prob, self.rotate90 = flip_prob, rotate90
         self.img_pad, self.seg_pad, self.stream = img_pad, seg_pad, stream
 
-    def draw(
-        self, height: int, width: int, generator: np.random.Generator
-    ) -> tuple[Window, Window, bool, bool, int]:
+    def draw(self, height: int, width: int, generator: np.random.Generator) -> Geometry:
         """Draw the geometry of one sample.
 
         Args:
@@ -164,7 +170,10 @@ class RandomGeometry(BaseTransform):
         """Draw and apply the geometry."""
         image = results['img']
         generator = transform_generator(results, self.stream)
-        rows, columns, flip_h, flip_v, turns = self.draw(*image.shape[:2], generator)
+        geometry = self.draw(*image.shape[:2], generator)
+        if 'wanted_class' in results:
+            geometry = self._keep_class(results, geometry, generator)
+        rows, columns, flip_h, flip_v, turns = geometry
 
         patch = self._pad(_bilinear(image, rows, columns), self.img_pad)
         results['img'] = _turn(patch, flip_h, flip_v, turns)
@@ -176,6 +185,22 @@ class RandomGeometry(BaseTransform):
             (columns.length, rows.length), self.crop_size, flip_h, flip_v, turns
         )
         return results
+
+    def _keep_class(
+        self, results: dict, geometry: Geometry, generator: np.random.Generator
+    ) -> Geometry:
+        """Draw again until the crop shows enough of a class."""
+        label, pixels = results['wanted_class']
+        mask = results['gt_seg_map'] == label
+        best, most = geometry, -1
+        for _ in range(_TRIES):
+            found = int(np.count_nonzero(_nearest(mask, geometry[0], geometry[1])))
+            if found > most:
+                best, most = geometry, found
+            if found >= pixels:
+                break
+            geometry = self.draw(*mask.shape, generator)
+        return best
 
     def _pad(self, patch: np.ndarray, value: int) -> np.ndarray:
         """Pad a patch on the right and the bottom to the size of the crop."""

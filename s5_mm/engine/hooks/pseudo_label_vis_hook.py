@@ -24,9 +24,10 @@ class PseudoLabelVisHook(Hook):
     """Draws image | pseudo-label | confidence | strong view | prediction.
 
     The views are made anew from the batch (their draws are functions of the samples)
-    and both networks run in eval mode, so training does not notice.  Pictures go to
-    the visualizer's backends as ``pseudo_labels``: ``vis_data/vis_image/`` of the
-    work directory, and TensorBoard.
+    and both networks run in eval mode, so training does not notice.  Pseudo-labels,
+    confidence and strong views are shown as the student gets them, after CutMix and
+    ``semi_train_cfg.mixing``.  Pictures go to the visualizer's backends as
+    ``pseudo_labels``: ``vis_data/vis_image/`` of the work directory, and TensorBoard.
 
     Args:
         interval: Iterations between two pictures.
@@ -76,18 +77,14 @@ class PseudoLabelVisHook(Hook):
 
     def _views(self, model: FixMatch, data_batch: dict) -> list[PseudoLabelView]:
         """Run both networks on the unlabelled part of a batch."""
-        unlabelled = {
-            part: {name: value for name, value in sources.items() if name != 'sup'}
-            for part, sources in data_batch.items()
-        }
         preprocessor = model.data_preprocessor
-        data = preprocessor(unlabelled, True)
+        data = preprocessor(data_batch, True)
         pseudo = model.pseudo_labels(data['inputs']['unsup_weak'], data['mix'])
-        strong = data['inputs']['unsup_strong']
+        strong, pseudo = model.mixed_views(data['inputs'], data['data_samples'], pseudo)
         prediction = model.predict_labels(strong)
         pictures = (strong * preprocessor.std + preprocessor.mean).round().clamp(0, 255)
         columns = (
-            unlabelled['inputs']['unsup'].permute(0, 2, 3, 1),
+            data_batch['inputs']['unsup'].permute(0, 2, 3, 1),
             pseudo.labels,
             pseudo.confidence.float(),
             pictures.to(torch.uint8).permute(0, 2, 3, 1),
@@ -95,7 +92,7 @@ class PseudoLabelVisHook(Hook):
             pseudo.valid,
         )
         arrays = [column[: self.num_samples].cpu().numpy() for column in columns]
-        samples = unlabelled['data_samples']['unsup'][: self.num_samples]
+        samples = data_batch['data_samples']['unsup'][: self.num_samples]
         names = [osp.basename(sample.img_path) for sample in samples]
         return [
             PseudoLabelView(*(np.ascontiguousarray(part) for part in parts), name)

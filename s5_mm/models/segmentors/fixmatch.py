@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from s5_mm.registry import MODELS
 
 from ..data_preprocessors import MixPlan
+from ..mixing import Mixing
 from ..pseudo_labels import (
     FixedThreshold,
     Predictions,
@@ -71,6 +72,9 @@ class FixMatch(SemiBaseSegmentor):
               iterations since the burn-in, at whose end it is the student.
             * ``ema_buffers`` ('average'): batch statistics of the teacher are averaged
               as its weights are; 'copy' takes the student's.
+            * ``mixing`` (None): config of a mixture that is made of the pseudo-labels,
+              :class:`s5_mm.ClassMix` or :class:`s5_mm.LabelledCopyPaste`; only the
+              latter goes together with CutMix, and comes after it.
             * ``sync_normalizer`` (True): see :class:`SemiBaseSegmentor`.
         **kwargs: See :class:`SemiBaseSegmentor`.
 
@@ -90,6 +94,7 @@ class FixMatch(SemiBaseSegmentor):
         ramp=0,
         ema_momentum=None,
         ema_buffers='average',
+        mixing=None,
     )
     compiled_steps = (
         'labelled_step',
@@ -116,6 +121,7 @@ class FixMatch(SemiBaseSegmentor):
         self.alignment = cfg['alignment'] and MODELS.build(
             dict(cfg['alignment'], num_classes=self.num_classes)
         )
+        self.mixing = self._build_mixing()
         if cfg['ema_momentum'] is not None:
             check_share('ema_momentum', cfg['ema_momentum'])
             self.teacher = deepcopy(self.student).eval().requires_grad_(False)
@@ -138,6 +144,25 @@ class FixMatch(SemiBaseSegmentor):
             )
         return MODELS.build(dict(config, num_classes=self.num_classes))
 
+    def _build_mixing(self) -> Mixing | None:
+        """Build the mixture that ``mixing`` names."""
+        config = self.train_cfg['mixing']
+        if config is None:
+            return None
+        mixing = MODELS.build(dict(config, num_classes=self.num_classes))
+        if not isinstance(mixing, Mixing):
+            raise ValueError(
+                f'semi_train_cfg.mixing is a {type(mixing).__name__}, expected '
+                's5_mm.ClassMix or s5_mm.LabelledCopyPaste'
+            )
+        cutmix = getattr(self.data_preprocessor, 'cutmix', None)
+        if cutmix is not None and not mixing.follows_cutmix:
+            raise ValueError(
+                f'semi_train_cfg.mixing is {type(mixing).__name__}, which takes the '
+                'place of data_preprocessor.cutmix; set data_preprocessor.cutmix=None'
+            )
+        return mixing
+
     def loss(
         self,
         inputs: dict[str, Tensor],
@@ -149,7 +174,8 @@ class FixMatch(SemiBaseSegmentor):
         Args:
             inputs: ``sup`` x^l (B_l, 3, H, W); ``unsup_weak`` x^uw, (M, 3, H, W);
                 ``unsup_strong`` x^us with the partners pasted in, (B_u, 3, H, W).
-            data_samples: ``sup``, samples with ``gt_sem_seg`` uint8 (1, H, W).
+            data_samples: ``sup``, samples with ``gt_sem_seg`` uint8 (1, H, W);
+                ``unsup``, samples with ``sample_key``, read by ``mixing`` alone.
             mix: The CutMix of ``unsup_strong``, to be done to the pseudo-labels too.
 
         Returns:
@@ -164,13 +190,16 @@ class FixMatch(SemiBaseSegmentor):
         labels = stacked_labels(data_samples['sup'])
         if self.alignment is not None:
             self.alignment.observe_labels(labels)
+        if self.mixing is not None:
+            self.mixing.observe_labels(labels)
         if since < 0:
             return super().loss(inputs, data_samples)
         pseudo = self.pseudo_labels(inputs['unsup_weak'], mix, learn=True)
+        strong, mixed = self.mixed_views(inputs, data_samples, pseudo)
         images = inputs['sup']
         with explain_step_errors(type(self).__name__, images.shape, self.num_classes):
             losses_sup, loss_unsup, features = self.student_step(
-                images, inputs['unsup_strong'], labels, pseudo
+                images, strong, labels, mixed
             )
         weight = self.train_cfg['unsup_weight'] * self.schedule.weight(since)
         losses = dict(
@@ -237,6 +266,30 @@ class FixMatch(SemiBaseSegmentor):
         parts = (*predictions[:3], weight)
         count = len(mix.partner)
         return PseudoLabels(*(mix.mix(own[:count], own) for own in parts))
+
+    @torch.no_grad()
+    def mixed_views(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: dict[str, Sequence[SegDataSample]],
+        pseudo: PseudoLabels,
+    ) -> tuple[Tensor, PseudoLabels]:
+        """Strong views and pseudo-labels after ``mixing``.
+
+        Args:
+            inputs: See :meth:`loss`.
+            data_samples: See :meth:`loss`.
+            pseudo: Pseudo-labels of ``unsup_strong``.
+
+        Returns:
+            What the student is trained on: (B_u, 3, H, W) and its pseudo-labels.
+        """
+        strong = inputs['unsup_strong']
+        if self.mixing is None:
+            return strong, pseudo
+        labels = stacked_labels(data_samples['sup'])
+        keys = [sample.sample_key for sample in data_samples['unsup']]
+        return self.mixing(strong, pseudo, inputs['sup'], labels, keys)
 
     def _predictions(self, x_weak: Tensor, valid: Tensor, learn: bool) -> Predictions:
         """Predict the weak views, with the whole distribution only if it is needed."""
@@ -360,7 +413,8 @@ class FixMatch(SemiBaseSegmentor):
             for key in [key for key in state_dict if key.startswith(student)]:
                 state_dict[teacher + key[len(student) :]] = state_dict[key]
         state_dict.setdefault(f'{prefix}pseudo_counts', self.pseudo_counts)
-        for name in ('threshold', 'alignment'):  # a checkpoint of another rule
+        # A checkpoint of another rule.
+        for name in ('threshold', 'alignment', 'mixing'):
             rule, own = getattr(self, name), f'{prefix}{name}.'
             state = {} if rule is None else rule.state_dict(prefix=own)
             for key in [key for key in state_dict if key.startswith(own)]:

@@ -1,0 +1,32 @@
+# A short schedule for few labels and a pre-trained start, minutes on a laptop CPU.
+_base_ = ['../default_runtime_seg.py']
+max_iters = 200
+warm_up = min(30, max_iters // 2)
+optim_wrapper = dict(
+    type='s5_mm.AmpOptimWrapper',
+    dtype='auto',  # bf16 where the device has it, else fp32
+    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01, fused=True),
+    clip_grad=dict(max_norm=5.0),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=warm_up, by_epoch=False),
+    dict(
+        type='CosineAnnealingLR',
+        T_max=max_iters - warm_up,
+        begin=warm_up,
+        end=max_iters,
+        by_epoch=False,
+    ),
+]
+train_cfg = dict(
+    type='s5_mm.ResumableIterLoop', max_iters=max_iters, val_interval=max_iters // 2
+)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+auto_scale_lr = dict(enable=False, base_batch_size=16)
+default_hooks = dict(
+    logger=dict(interval=25),
+    checkpoint=dict(interval=max_iters // 2, max_keep_ckpts=1),
+)
+# Of the FPN only the finest map is used.
+model_wrapper_cfg = dict(find_unused_parameters=True)
