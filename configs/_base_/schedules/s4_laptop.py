@@ -1,6 +1,6 @@
 # A short schedule for few labels and a pre-trained start, minutes on a laptop CPU.
 _base_ = ['../default_runtime_seg.py']
-max_iters = 200
+max_iters = 400
 warm_up = min(30, max_iters // 2)
 optim_wrapper = dict(
     type='s5_mm.AmpOptimWrapper',
@@ -30,3 +30,7 @@ default_hooks = dict(
 )
 # Of the FPN only the finest map is used.
 model_wrapper_cfg = dict(find_unused_parameters=True)
+custom_hooks = [
+    dict(type='s5_mm.PseudoLabelStatsHook', interval=25),
+    dict(type='s5_mm.PseudoLabelVisHook', interval=max_iters // 4),
+]
