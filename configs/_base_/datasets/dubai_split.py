@@ -30,7 +30,7 @@ val_dataloader = dict(
         data_root=data_root + 'dubai',
         ann_file=splits + '/test.txt',
         metainfo=metainfo,
-        pipeline=_base_.test_pipeline,
+        pipeline=_base_.val_pipeline,
     )
 )
 test_dataloader = val_dataloader

@@ -20,7 +20,7 @@ unlabelled_pipeline = [
     weak,
     dict(type='s5_mm.PackSample'),
 ]
-test_pipeline = [
+val_pipeline = [
     dict(type='s5_mm.LoadImage'),
     dict(type='s5_mm.LoadMask'),
     dict(type='PackSegInputs'),
