@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -12,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s5_mm.utils.heartbeat import Heartbeat
-from s5_mm.utils.processes import die_with_parent
+from s5_mm.utils.processes import command_environment, die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
 LINE = re.compile(r'Iter\((train|val|test)\) \[ *(\d+)/(\d+)\]\s*(.*)')
@@ -31,22 +30,13 @@ def call(command: Sequence[str | Path], shown: bool = True) -> None:
         SystemExit: If it fails; its last lines are printed.
         KeyboardInterrupt: If the user interrupts; it has saved its state then.
     """
-    environment = {
-        **os.environ,
-        'PYTHONUNBUFFERED': '1',
-        # Threads that spin while they wait are slow when other work runs.
-        'OMP_WAIT_POLICY': 'PASSIVE',
-        'PYTHONPATH': os.pathsep.join(
-            [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])]
-        ),
-    }
     script, *rest = map(str, command)
     process = subprocess.Popen(
         [sys.executable, str(ROOT / script), *rest],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment,
+        env=command_environment(ROOT),
         # Ctrl-C reaches this process alone, which then asks for a checkpoint.
         start_new_session=True,
         preexec_fn=die_with_parent,

@@ -47,6 +47,12 @@ class StatusLine:
         sys.stderr.write(text)
         sys.stderr.flush()
 
+    def clear(self) -> None:
+        """Make room for a line of something else."""
+        if sys.stderr.isatty():
+            sys.stderr.write('\r\033[K')
+            sys.stderr.flush()
+
 
 class ProgressLine:
     """What is done, the speed, the time that is left, as a :class:`StatusLine`.

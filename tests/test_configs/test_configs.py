@@ -20,11 +20,11 @@ from tests.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2] / 'configs'
 # Configs of detection need the compiled ops: see test_detection_configs.py; those of
-# curation train nothing: see test_curation_configs.py.
+# curation and of labs train nothing: test_curation_configs.py, test_lab_configs.py.
 LEAVES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in package_configs()
-    if not {'_base_', 'finetune_det', 'curation'} & set(path.parts)
+    if not {'_base_', 'finetune_det', 'curation', 'lab'} & set(path.parts)
 )
 # Vanishing encoders would make the tests below pass on nothing.
 MINIMUM = 10
@@ -90,7 +90,7 @@ def _pipelines(node):
     [
         path
         for path in sorted(package_configs())
-        if not {'_base_', 'curation'} & set(path.parts)
+        if not {'_base_', 'curation', 'lab'} & set(path.parts)
     ],
     ids=lambda path: path.stem,
 )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 from mmengine.config import Config
 
+from s5_mm.utils.commit import checkout_commit
 from s5_mm.version import __version__
 
 from ..hashing import file_sha256
@@ -37,7 +35,7 @@ def _write_run_record(run: CurationRun) -> None:
         work.path / 'run.json',
         {
             'version': __version__,
-            'commit': _commit(),
+            'commit': checkout_commit(),
             'config': settings.text,
             'hashes': {
                 'manifest': file_sha256(work.path / MANIFEST_FILE),
@@ -55,17 +53,3 @@ def _write_run_record(run: CurationRun) -> None:
         work.path / 'stages.json',
         [{key: record[key] for key in keys} for record in records],
     )
-
-
-def _commit() -> str | None:
-    """Commit of the checkout that this code is in, None outside of one."""
-    try:
-        done = subprocess.run(
-            ['git', 'rev-parse', 'HEAD'],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-        )
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() or None

@@ -41,9 +41,11 @@ class PseudoLabels(NamedTuple):
         valid: Pixels that are no padding, bool, (B_u, H, W).
         weight: How much each pixel counts in L_us, in [0, 1], 0 on padding, floating
             type, (B_u, H, W).
+        probabilities: p, the soft targets, (B_u, K, H, W); None if y-hat is the target.
     """
 
     labels: Tensor
     confidence: Tensor
     valid: Tensor
     weight: Tensor
+    probabilities: Tensor | None = None

@@ -12,6 +12,7 @@ import torch
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from s5_mm.registry import MODELS
 
@@ -59,6 +60,10 @@ class FixMatch(SemiBaseSegmentor):
               config is then set to None.
             * ``alignment`` (None): config of a distribution alignment, which corrects
               the teacher's predictions before the rule sees them.
+            * ``soft_targets`` (False): the target of a pixel is p^uw instead of its
+              argmax (Mean Teacher with cross entropy): what the teacher half sees of a
+              rare class is not turned into another one.  Takes B_u x K x H x W x 4
+              bytes.
             * ``unsup_weight`` (1.0): lambda of Eq. 5.
             * ``normalization`` ('valid'): what the sum of Eq. 7 is divided by:
               'valid', all pixels that are no padding (the release); 'confident',
@@ -91,6 +96,7 @@ class FixMatch(SemiBaseSegmentor):
         conf_thresh=0.95,
         threshold=None,
         alignment=None,
+        soft_targets=False,
         unsup_weight=1.0,
         normalization='valid',
         average_losses=False,
@@ -116,6 +122,7 @@ class FixMatch(SemiBaseSegmentor):
         for key, allowed in (
             ('normalization', ('valid', 'confident', 'image')),
             ('ema_buffers', BUFFERS),
+            ('soft_targets', (False, True)),
         ):
             if cfg[key] not in allowed:
                 raise ValueError(
@@ -301,7 +308,9 @@ class FixMatch(SemiBaseSegmentor):
         if learn:
             self.threshold.update(predictions)
         weight = self.threshold(predictions) * mix.valid
-        parts = (*predictions[:3], weight)
+        parts = [*predictions[:3], weight]
+        if self.train_cfg['soft_targets']:
+            parts.append(predictions.probabilities)
         count = len(mix.partner)
         return PseudoLabels(*(mix.mix(own[:count], own) for own in parts))
 
@@ -329,9 +338,18 @@ class FixMatch(SemiBaseSegmentor):
         keys = [sample.sample_key for sample in data_samples['unsup']]
         return self.mixing(strong, pseudo, inputs['sup'], labels, keys)
 
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether more than the maximum of p^uw leaves the teacher's step."""
+        return (
+            self.train_cfg['soft_targets']
+            or self.alignment is not None
+            or self.threshold.needs_probabilities
+        )
+
     def _predictions(self, x_weak: Tensor, valid: Tensor, learn: bool) -> Predictions:
         """Predict the weak views, with the whole distribution only if it is needed."""
-        if self.alignment is None and not self.threshold.needs_probabilities:
+        if not self.needs_probabilities:
             confidence, labels = self.teacher_step(x_weak)
             return Predictions(labels, confidence, valid)
         p_weak = self.probabilities_step(x_weak)
@@ -369,6 +387,8 @@ class FixMatch(SemiBaseSegmentor):
     def unsupervised_loss(self, logits_strong: Tensor, pseudo: PseudoLabels) -> Tensor:
         """L_us of Eq. 7: plain cross entropy, whatever the head's losses are.
 
+        With soft targets -log p^us of the label becomes -sum_k p_k^uw log p_k^us.
+
         Args:
             logits_strong: Student's logits of the strong views, (B_u, K, h, w).
             pseudo: The teacher's pseudo-labels.
@@ -376,7 +396,11 @@ class FixMatch(SemiBaseSegmentor):
         Returns:
             Scalar, not yet weighted by lambda.
         """
-        entropy = self.pixel_cross_entropy(logits_strong, pseudo.labels)
+        if pseudo.probabilities is None:
+            entropy = self.pixel_cross_entropy(logits_strong, pseudo.labels)
+        else:
+            logits = self.upsample(logits_strong, pseudo.labels.shape[-2:])
+            entropy = cross_entropy(logits, pseudo.probabilities, reduction='none')
         entropy = entropy * pseudo.weight
         if self.train_cfg['normalization'] == 'image':
             pixels = pseudo.valid.sum(dim=(1, 2)).clamp(min=1)

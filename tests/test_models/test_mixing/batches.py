@@ -25,6 +25,7 @@ def batch(count=4, seed=0, labelled=3):
         confidence=noise(count, H, W) * 0.9,
         valid=valid,
         weight=noise(count, H, W) * 0.9 * valid,
+        probabilities=noise(count, K, H, W),
     )
     # The first image shows two classes, the second one.
     pseudo.labels[0] %= 2

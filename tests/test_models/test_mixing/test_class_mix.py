@@ -29,7 +29,7 @@ def _expected(strong, pseudo, sample_keys, prob):
                 if applied and valid[y, x] and labels[y, x] in chosen:
                     images[i, :, y, x] = strong[partner, :, y, x]
                     for part, source in zip(parts, pseudo, strict=True):
-                        part[i, y, x] = source[partner, y, x]
+                        part[i, ..., y, x] = source[partner, ..., y, x]
     return images, PseudoLabels(*parts)
 
 
@@ -112,6 +112,16 @@ def test_a_single_image_stays_as_it_is():
     got, mixed = ClassMix(K, 1.0)(strong, pseudo, images, labels, keys(1))
     assert torch.equal(got, strong)
     assert all(torch.equal(a, b) for a, b in zip(mixed, pseudo, strict=True))
+
+
+def test_without_soft_targets_the_other_maps_are_the_same():
+    strong, pseudo, images, labels = batch()
+    hard = pseudo._replace(probabilities=None)
+    want = ClassMix(K, 1.0)(strong, pseudo, images, labels, keys(4))
+    got = ClassMix(K, 1.0)(strong, hard, images, labels, keys(4))
+    assert torch.equal(got[0], want[0])
+    assert got[1].probabilities is None
+    assert all(torch.equal(a, b) for a, b in zip(got[1][:4], want[1][:4], strict=True))
 
 
 def test_types_of_a_training_in_bf16_are_kept():

@@ -50,11 +50,14 @@ def test_all_pixels_of_one_class_with_their_truth():
             assert (mixed.confidence[i][region] == 1).all()
             assert (mixed.weight[i][region] == 1).all()
             assert mixed.valid[i][region].all()
+            certain = mixed.probabilities[i][:, region]
+            assert (certain[label] == 1).all()
+            assert (certain.sum(0) == 1).all()
             rest, applied = ~region, applied + 1
         assert torch.equal(got[i, :, rest], strong[i, :, rest])
         for part, own in zip(mixed, pseudo, strict=True):
             assert part.dtype == own.dtype
-            assert torch.equal(part[i][rest], own[i][rest])
+            assert torch.equal(part[i][..., rest], own[i][..., rest])
     assert abs(applied - 100) < 4 * math.sqrt(50)
 
 
@@ -63,6 +66,15 @@ def test_nothing_is_pasted_at_probability_zero():
     got, mixed = LabelledCopyPaste(K, 0.0)(strong, pseudo, images, labels, keys(4))
     assert torch.equal(got, strong)
     assert all(torch.equal(a, b) for a, b in zip(mixed, pseudo, strict=True))
+
+
+def test_without_soft_targets_there_are_none_afterwards():
+    strong, pseudo, images, labels = batch()
+    mixing = LabelledCopyPaste(K, 0.5)
+    mixing.observe_labels(labels)
+    hard = pseudo._replace(probabilities=None)
+    _, mixed = mixing(strong, hard, images, labels, keys(4))
+    assert mixed.probabilities is None
 
 
 @pytest.mark.parametrize('classes', [None, (1, 3), (2,)])

@@ -1,0 +1,43 @@
+# Arms of the labs (docs/lab/s4_protocol.md): labels alone, FixMatch as in the paper,
+# and the recipe of configs/s4p/eff-lite0_* with one part removed at a time.  `config`
+# is what follows the name of the data set.
+seeds = [0, 1, 2, 3, 4]
+baseline = 'labels_only'
+# The last checkpoint counts; none is chosen by the test images.
+common = {'default_hooks.checkpoint.save_best': None}
+semi = 'model.semi_train_cfg.'
+paper = {
+    semi + 'conf_thresh': 0.95,
+    semi + 'threshold': None,
+    semi + 'burn_in': 0,
+    semi + 'ramp': 0,
+    semi + 'ema_momentum': None,
+}
+unfrozen = {'model.segmentor.backbone.frozen_stages': -1}
+method_arms = dict(
+    labels_only=dict(config='_supervised', options={}),
+    paper=dict(config='', options=paper),
+    recipe=dict(config='', options={}),
+    no_burn_in=dict(config='', options={semi + 'burn_in': 0}),
+    no_ramp=dict(config='', options={semi + 'ramp': 0}),
+    no_ema=dict(config='', options={semi + 'ema_momentum': None}),
+    copied_statistics=dict(config='', options={semi + 'ema_buffers': 'copy'}),
+    threshold_95=dict(
+        config='', options={semi + 'conf_thresh': 0.95, semi + 'threshold': None}
+    ),
+    # Trained to the stem, and compared with labels alone trained like this.
+    labels_only_unfrozen=dict(
+        config='_supervised', options=unfrozen, against='labels_only_unfrozen'
+    ),
+    no_freezing=dict(config='', options=unfrozen, against='labels_only_unfrozen'),
+)
+random_start = {**unfrozen, 'model.segmentor.backbone.init_cfg': None}
+random_arms = dict(
+    labels_only_random=dict(
+        config='_supervised', options=random_start, against='labels_only_random'
+    ),
+    paper_random=dict(
+        config='', options={**paper, **random_start}, against='labels_only_random'
+    ),
+    recipe_random=dict(config='', options=random_start, against='labels_only_random'),
+)

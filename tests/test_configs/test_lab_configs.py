@@ -1,0 +1,96 @@
+"""The grids of the lab: every arm builds, and differs from the recipe as it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from s5_mm.cli.config_text import differences
+from s5_mm.lab import identity, read_grid
+from s5_mm.registry import MODELS
+from tests.package_configs import package_configs
+
+ROOT = Path(__file__).parents[2] / 'configs'
+GRIDS = sorted(path for path in package_configs() if path.parent == ROOT / 'lab')
+#: Settings of the model that an arm removes from the recipe.
+REMOVED = {
+    'no_burn_in': {'semi_train_cfg.burn_in'},
+    'no_ramp': {'semi_train_cfg.ramp'},
+    'no_ema': {'semi_train_cfg.ema_momentum'},
+    'copied_statistics': {'semi_train_cfg.ema_buffers'},
+    'threshold_95': {'semi_train_cfg.conf_thresh', 'semi_train_cfg.threshold'},
+    'no_freezing': {'segmentor.backbone.frozen_stages'},
+    'own_images_only': set(),
+}
+
+
+@pytest.fixture(scope='module')
+def configs() -> dict[str, dict[tuple[str, int], Config]]:
+    """Configs of the runs of two seeds, by grid."""
+    found = {}
+    for path in GRIDS:
+        grid = read_grid(path).restrict([], [1, 4])
+        found[path.stem] = {run: grid.config(*run, '/data') for run in grid.runs()}
+    return found
+
+
+def test_grids_are_there() -> None:
+    names = {path.stem for path in GRIDS}
+    assert names == {
+        *('harbours_5', 'harbours_10', 'harbours_20'),
+        *('dubai_1-8', 'dubai_1-4', 'korea_3'),
+    }
+    for path in GRIDS:
+        grid = read_grid(path)
+        assert (len(grid.seeds), grid.baseline) == (5, 'labels_only')
+        assert {'paper', 'recipe', *REMOVED} - grid.arms.keys() <= {'own_images_only'}
+
+
+@pytest.mark.parametrize('name', [path.stem for path in GRIDS])
+def test_runs_can_be_paired(name, configs) -> None:
+    """Seeds have splits of their own; arms share images, test images and length."""
+    size = name.rpartition('_')[2]
+    for (_, seed), cfg in configs[name].items():
+        found = identity(cfg)
+        assert found['seed'] == seed
+        assert f'seed{seed}/labelled_{size}.txt' in found['split']
+        assert Path(cfg.train_dataloader.dataset.sources.sup.ann_file).is_file()
+        first = identity(next(iter(configs[name].values())))
+        assert found['test_set'] == first['test_set']
+        assert found['max_iters'] == first['max_iters']
+        assert cfg.default_hooks.checkpoint.save_best is None
+
+
+@pytest.mark.parametrize('name', [path.stem for path in GRIDS])
+def test_arms_differ_from_the_recipe_in_one_part(name, configs) -> None:
+    runs = {arm: cfg for (arm, seed), cfg in configs[name].items() if seed == 4}
+    recipe = runs['recipe'].model.to_dict()
+    for arm, keys in REMOVED.items():
+        if arm in runs:
+            assert set(differences(recipe, runs[arm].model.to_dict())) == keys, arm
+    paper = runs['paper'].model.semi_train_cfg
+    assert (paper.conf_thresh, paper.threshold, paper.burn_in) == (0.95, None, 0)
+    assert (paper.ramp, paper.ema_momentum) == (0, None)
+    for arm, cfg in runs.items():
+        supervised = cfg.model.type == 's5_mm.SemiBaseSegmentor'
+        assert supervised == arm.startswith('labels_only')
+        random = cfg.model.segmentor.backbone.init_cfg is None
+        assert random == arm.endswith('_random')
+        if not supervised:
+            sources = cfg.train_dataloader.dataset.sources
+            own = arm == 'own_images_only'
+            assert (sources.sup.ann_file == sources.unsup.ann_file) == own
+
+
+@pytest.mark.parametrize('name', [path.stem for path in GRIDS])
+def test_models_build(name, configs) -> None:
+    pytest.importorskip('timm')
+    for (_, seed), cfg in configs[name].items():
+        if seed == 1:
+            init_default_scope(cfg.default_scope)
+            with torch.device('meta'):
+                MODELS.build(cfg.model)
