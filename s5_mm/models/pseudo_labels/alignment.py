@@ -6,18 +6,16 @@ from collections.abc import Sequence
 from math import isfinite
 
 import torch
-from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 from s5_mm.registry import MODELS
 
 from .moving_average import MovingAverage
-from .pixel_sums import class_sums, mean_probabilities
+from .pixel_counts import count_labels
+from .pixel_sums import mean_probabilities
 from .threshold import check_share
 
 TARGETS = ('labels', 'uniform')
-#: Values of a label in uint8, ids of classes and 255.
-_LABELS = 256
 
 
 @MODELS.register_module()
@@ -91,14 +89,12 @@ class DistributionAlignment(nn.Module):
         """Average the classes' shares of the labelled pixels, in the burn-in too.
 
         Args:
-            labels: Class ids, long, (B_l, H, W); 255 does not count.
+            labels: Class ids, long, (B_l, H, W); what is no class, such as
+                255, does not count.
         """
         if not self.from_labels:
             return
-        # Room for every value of uint8: what is no class falls out.
-        counts = class_sums(labels, torch.ones_like(labels), _LABELS)
-        counts = counts[: self.num_classes].contiguous()
-        all_reduce(counts)
+        counts = count_labels(labels, self.num_classes)
         total = counts.sum()
         self.labels.update(counts.double() / total.clamp(min=1), total > 0)
 
