@@ -247,14 +247,28 @@ def test_crop_keeps_the_class() -> None:
 
 
 def test_a_crop_that_shows_the_class_is_left_as_it_is() -> None:
-    for position in range(300):
-        first = crop(position)
-        if (first['gt_seg_map'] == 1).sum() >= 5:
-            again = crop(position, wanted_class=(1, 5))
-            assert np.array_equal(again['img'], first['img'])
-            assert np.array_equal(again['gt_seg_map'], first['gt_seg_map'])
-    zero = crop(7, wanted_class=(1, 0))
-    assert np.array_equal(zero['img'], crop(7)['img'])
+    """Even if another draw had more of it."""
+    for position in range(20):
+        results = [
+            {**mask_of_corner(70), 'sample_key': SampleKey(0, 0, position), **wanted}
+            for wanted in ({}, {'wanted_class': (1, 300)})
+        ]
+        first, again = (RandomGeometry(32, (1, 1)).transform(one) for one in results)
+        shown = int((first['gt_seg_map'] == 1).sum())
+        assert np.array_equal(again['img'], first['img']) == (shown >= 300)
+        assert (again['gt_seg_map'] == 1).sum() >= min(shown, 300)
+
+
+def test_ten_draws_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    draw = RandomGeometry.draw
+    monkeypatch.setattr(
+        RandomGeometry, 'draw', lambda *args: calls.append(0) or draw(*args)
+    )
+    for pixels, number in ((37, 10), (0, 1)):
+        calls.clear()
+        crop(0, wanted_class=(1, pixels))
+        assert len(calls) == number
 
 
 def test_image_and_mask_of_a_kept_crop_fit() -> None:

@@ -192,15 +192,15 @@ class RandomGeometry(BaseTransform):
         """Draw again until the crop shows enough of a class."""
         label, pixels = results['wanted_class']
         mask = results['gt_seg_map'] == label
-        best, most = geometry, -1
-        for _ in range(_TRIES):
-            found = int(np.count_nonzero(_nearest(mask, geometry[0], geometry[1])))
-            if found > most:
-                best, most = geometry, found
-            if found >= pixels:
+        most = np.count_nonzero(_nearest(mask, *geometry[:2]))
+        for _ in range(_TRIES - 1):
+            if most >= pixels:
                 break
-            geometry = self.draw(*mask.shape, generator)
-        return best
+            other = self.draw(*mask.shape, generator)
+            found = np.count_nonzero(_nearest(mask, *other[:2]))
+            if found > most:
+                geometry, most = other, found
+        return geometry
 
     def _pad(self, patch: np.ndarray, value: int) -> np.ndarray:
         """Pad a patch on the right and the bottom to the size of the crop."""
