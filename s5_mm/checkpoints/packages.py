@@ -7,6 +7,7 @@ is executed.
 
 from __future__ import annotations
 
+import os
 import re
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -36,8 +37,8 @@ def find_packaged(address: str) -> str:
             exactly one.
     """
     found = _ADDRESS.match(address)
-    parts = (found['path'] or '').split('/') if found else []
-    if not found or {'.', '..'} & {*parts}:
+    parts = found['path'].split('/') if found and found['path'] else []
+    if not found or {'', '.', '..'} & {*parts}:
         raise ValueError(f'{address}: expected package://NAME or package://NAME/PATH')
     name = found['name']
     # Unlike importlib.util.find_spec this never runs a parent package's code.
@@ -54,14 +55,10 @@ def find_packaged(address: str) -> str:
         for path in Path(folder).rglob('*')
         if path.suffix in _WEIGHTS and path.is_file()
     )
-    if found['path']:
-        wanted = [
-            path for folder in folders if (path := Path(folder, *parts)).is_file()
-        ]
-    else:
-        wanted = files
+    named = [path for folder in folders if (path := Path(folder, *parts)).is_file()]
+    wanted = named if parts else files
     if len(wanted) != 1:
-        listed = [str(file.relative_to(folders[0])) for file in files] if files else []
+        listed = [os.path.relpath(file, folders[0]) for file in files]
         raise FileNotFoundError(
             f'{address}: expected one weights file, found {len(wanted)}; '
             f'weights in {folders[0]}: {listed}'

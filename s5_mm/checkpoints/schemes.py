@@ -1,4 +1,4 @@
-"""Where checkpoints come from: paths, web addresses, the Hugging Face Hub."""
+"""Where checkpoints come from: paths, the web, the Hugging Face Hub, packages."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def install_safe_loader() -> None:
     Covers ``load_from``, ``resume``, ``init_cfg=dict(type='Pretrained')`` and
     mmengine's ``load_checkpoint``, for files, web addresses, ``hf://`` and
     ``package://``; the host's other schemes (``torchvision://``, ``s3://``, ...) are
-    refused, because they would execute pickles.  Called by the commands, not on
-    import, because it changes the host for the whole process.
+    refused, because they would execute pickles.  Called by the commands, not on import,
+    because it changes the host for the whole process.
     """
     others = [scheme for scheme in CheckpointLoader._schemes if scheme not in _OURS]
     CheckpointLoader.register_scheme(others, load_unsupported, force=True)

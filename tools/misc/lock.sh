@@ -13,7 +13,7 @@ trap 'rm -f "$resolved"' EXIT
 grep -hvE '^(#|-c)' "$full" "$plain" > "$resolved" 2> /dev/null || true
 uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
  --constraint lock.in --output-file "$resolved" \
-    build.txt runtime.txt det.txt curation.txt geo.txt tests.txt docs.txt
+    build.txt runtime.txt det.txt curation.txt geo.txt timm.txt tests.txt docs.txt
 
 {
     echo '# Tested set without torch, for an environment that brings its own:'

@@ -72,7 +72,7 @@ class TimmBackbone(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.model_name, self.out_indices = model, tuple(out_indices)
-        self.channels_last = channels_last
+        self._memory = torch.channels_last if channels_last else torch.contiguous_format
         self._model_args = dict(model_args or {})
         if drop_path_rate is not None:
             self._model_args['drop_path_rate'] = drop_path_rate
@@ -91,11 +91,12 @@ class TimmBackbone(BaseModule):
         self.frozen_stages = frozen_stages
         self._stages = find_stages(self.timm_model)
         last = len(self._stages) - 1
-        if not isinstance(frozen_stages, int) or not -1 <= frozen_stages <= last:
-            known = f'0 (the stem) to {last} (all stages)' if last >= 0 else 'no other'
+        number = isinstance(frozen_stages, int) and not isinstance(frozen_stages, bool)
+        if not number or not -1 <= frozen_stages <= last:
+            more = f', 0 (the stem) to {last} (all stages)' if last >= 0 else ' alone'
             raise ValueError(
                 f'frozen_stages={frozen_stages!r}, allowed for {self.model_name} are '
-                f'-1 (nothing), {known}'
+                f'-1 (nothing){more}'
             )
         for name, parameter in self.timm_model.named_parameters():
             if stage_of(name, self._stages) <= frozen_stages:
@@ -120,14 +121,10 @@ class TimmBackbone(BaseModule):
             Maps (N, C, H / s, W / s), one per entry of ``out_indices``, with the C of
             ``feature_channels`` and the s of ``strides``.
         """
-        if self.channels_last:
-            x = x.contiguous(memory_format=torch.channels_last)
-        maps = self.timm_model(x)
+        maps = self.timm_model(x.contiguous(memory_format=self._memory))
         if self._nhwc:
             maps = [level.permute(0, 3, 1, 2) for level in maps]
-            if not self.channels_last:
-                maps = [level.contiguous() for level in maps]
-        return tuple(maps)
+        return tuple(level.contiguous(memory_format=self._memory) for level in maps)
 
     def init_weights(self) -> None:
         """Read ``init_cfg``'s checkpoint as data; timm has drawn the weights.

@@ -86,14 +86,11 @@ def build_extractor(
         )
 
     try:
-        net = build(**flexible)
-    except TypeError:
-        if not flexible:
-            raise
-        net = build()  # takes one size of image only
-    except RuntimeError as error:
-        if 'features_only' not in str(error):
-            raise
+        try:
+            net = build(**flexible)
+        except TypeError:
+            net = build()  # takes images of one size only
+    except (AssertionError, RuntimeError, TypeError) as error:
         raise ValueError(f'model={name!r} cannot return maps: {error}') from error
     _drop_unused_blocks(net)
     return net
@@ -121,7 +118,8 @@ def find_stages(net: nn.Module) -> list[list[str]]:
 
     Where the maps are those of the entries of one container (``blocks`` of
     EfficientNet and ViT), each entry is a stage.  Elsewhere a stage ends at a module
-    that timm's ``feature_info`` names, and the stem is what comes before the first.
+    that timm's ``feature_info`` names; the stem is what comes before the first of
+    them, and itself where its stride is 2 or less.
 
     Args:
         net: What :func:`build_extractor` returns.
@@ -144,7 +142,7 @@ def find_stages(net: nn.Module) -> list[list[str]]:
     ends = [end for end in ends if end in order]
     if not ends or ends[0] != taps[0].replace('.', '_', 1):
         return []
-    if ends[0].startswith('stem') or not any(getattr(body, ends[0]).children()):
+    if net.feature_info.info[0]['reduction'] <= 2:
         stem_end, ends = order.index(ends[0]) + 1, ends[1:]
     else:
         stem_end = order.index(ends[0])
@@ -174,7 +172,7 @@ def _check_name(timm: ModuleType, name: str) -> None:
     """Refuse a model that timm does not have."""
     arch, _, tag = name.partition('.')
     if not timm.is_model(arch):
-        close = difflib.get_close_matches(arch, timm.list_models(), n=3)
+        close = difflib.get_close_matches(arch, timm.list_models(), n=5)
         hint = f'close to it: {", ".join(close)}' if close else 'see timm.list_models()'
         raise ValueError(f'model={name!r} is not in timm {timm.__version__}; {hint}')
     if tag:
