@@ -12,6 +12,10 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+# Fake tensors, and so torch.compile, pretend that there are GPUs.  Autograd would start
+# a thread for each of them in its first call, and refuse to work in forked processes.
+torch.ones((), requires_grad=True).backward()
+
 
 def run_ranks(function: Callable[..., Any], world: int, folder: Path, *args) -> list:
     """Call ``function(rank, world, *args)`` in ``world`` processes.

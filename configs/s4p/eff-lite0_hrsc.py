@@ -8,19 +8,4 @@ _base_ = [
     '../_base_/datasets/hrsc_ships_split.py',
     '../_base_/schedules/s4_laptop.py',
 ]
-model = dict(
-    segmentor=dict(decode_head=dict(num_classes=3)),
-    semi_train_cfg=dict(
-        conf_thresh=None,
-        # At 0.95 ships are 13 % of the truth and 0.3 % of the pixels that pass.
-        threshold=dict(type='s5_mm.NoThreshold'),
-        # A teacher that starts earlier has lost the ships.
-        burn_in=0.5,
-        ramp=0.1,
-        ema_momentum=0.98,
-    ),
-)
-custom_hooks = [
-    dict(type='s5_mm.PseudoLabelStatsHook', interval=25),
-    dict(type='s5_mm.PseudoLabelVisHook', interval=50),
-]
+model = dict(segmentor=dict(decode_head=dict(num_classes=3)))

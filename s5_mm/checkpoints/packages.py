@@ -55,7 +55,9 @@ def find_packaged(address: str) -> str:
         if path.suffix in _WEIGHTS and path.is_file()
     )
     if found['path']:
-        wanted = [path for folder in folders if (path := Path(folder, *parts)).is_file()]
+        wanted = [
+            path for folder in folders if (path := Path(folder, *parts)).is_file()
+        ]
     else:
         wanted = files
     if len(wanted) != 1:

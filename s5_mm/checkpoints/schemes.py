@@ -76,10 +76,10 @@ def install_safe_loader() -> None:
     """Make every checkpoint that mmengine opens go through this module.
 
     Covers ``load_from``, ``resume``, ``init_cfg=dict(type='Pretrained')`` and
-    mmengine's ``load_checkpoint``, for files, web addresses, ``hf://`` and ``package://``;
-    the host's other schemes (``torchvision://``, ``s3://``, ...) are refused, because they would
-    execute pickles.  Called by the commands, not on import, because it changes the
-    host for the whole process.
+    mmengine's ``load_checkpoint``, for files, web addresses, ``hf://`` and
+    ``package://``; the host's other schemes (``torchvision://``, ``s3://``, ...) are
+    refused, because they would execute pickles.  Called by the commands, not on
+    import, because it changes the host for the whole process.
     """
     others = [scheme for scheme in CheckpointLoader._schemes if scheme not in _OURS]
     CheckpointLoader.register_scheme(others, load_unsupported, force=True)

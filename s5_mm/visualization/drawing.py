@@ -65,14 +65,14 @@ def hatch(image: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 def heat_map(
     confidence: np.ndarray,
-    threshold: float | None = None,
+    counted: np.ndarray | None = None,
     valid: np.ndarray | None = None,
 ) -> np.ndarray:
     """Paint confidences from dark (0) to bright (1).
 
     Args:
         confidence: Values in [0, 1], float (H, W).
-        threshold: Draws the border of the area that reaches it; None draws none.
+        counted: bool (H, W), an area whose border is drawn; None draws none.
         valid: bool (H, W), False where nothing counts (padding); None for all.
 
     Returns:
@@ -83,9 +83,10 @@ def heat_map(
     image = np.ascontiguousarray(
         cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS)[..., ::-1]
     )
-    if threshold is not None:
-        sure = (values >= threshold).astype(np.uint8)
-        border = cv2.morphologyEx(sure, cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8))
+    if counted is not None:
+        border = cv2.morphologyEx(
+            counted.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((2, 2), np.uint8)
+        )
         image[border > 0] = (235, 60, 50)
     return image if valid is None else hatch(image, ~valid)
 

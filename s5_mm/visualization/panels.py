@@ -17,6 +17,7 @@ class PseudoLabelView(NamedTuple):
         image: Weak view, uint8 (H, W, 3) RGB.
         pseudo_label: What the teacher says of it, class ids, (H, W).
         confidence: How sure it is, float (H, W) in [0, 1].
+        weight: How much it counts, float (H, W) in [0, 1].
         strong: Strong view, uint8 (H, W, 3) RGB.
         prediction: What the student says of the strong view, class ids, (H, W).
         valid: bool (H, W), False on padding; None if there is none.
@@ -26,6 +27,7 @@ class PseudoLabelView(NamedTuple):
     image: np.ndarray
     pseudo_label: np.ndarray
     confidence: np.ndarray
+    weight: np.ndarray
     strong: np.ndarray
     prediction: np.ndarray
     valid: np.ndarray | None = None
@@ -85,19 +87,17 @@ def pseudo_label_panel(
     views: Sequence[PseudoLabelView],
     classes: Sequence[str],
     palette: Sequence[Sequence[int]],
-    conf_thresh: float,
     tile_size: int = 192,
 ) -> np.ndarray:
     """Draw image | pseudo-label | confidence | strong view | prediction, row by row.
 
-    Pseudo-labels below the threshold are faded, since they do not count; padding is
-    hatched; the confidence map is bordered in red where it reaches the threshold.
+    Pseudo-labels are faded where they count less or not at all; padding is hatched; in
+    the confidence map what counts has a red border.
 
     Args:
         views: The samples, a row each.
         classes: Names of the classes.
         palette: RGB of each class, 0-255.
-        conf_thresh: Threshold on the confidence (tau of the paper's Eq. 7).
         tile_size: Side of a cell in pixels.
 
     Returns:
@@ -106,25 +106,25 @@ def pseudo_label_panel(
     rows, captions = [], []
     for view in views:
         valid = _valid(view)
-        sure = (view.confidence >= conf_thresh) & valid
+        weight = np.where(valid, view.weight, 0)
         label = colorize(np.where(valid, view.pseudo_label, 255), palette)
-        faded = (label * 0.3 + 255 * 0.7).astype(np.uint8)
-        label = np.where((sure | ~valid)[..., None], label, faded)
+        shown = np.where(valid, 0.3 + 0.7 * weight, 1)[..., None]
+        label = np.rint(label * shown + 255 * (1 - shown)).astype(np.uint8)
         rows.append(
             [
                 hatch(view.image, ~valid),
                 label,
-                heat_map(view.confidence, conf_thresh, valid),
+                heat_map(view.confidence, weight > 0, valid),
                 hatch(view.strong, ~valid),
                 colorize(np.where(valid, view.prediction, 255), palette),
             ]
         )
-        share = sure.sum() / max(valid.sum(), 1)
+        share = weight.sum() / max(valid.sum(), 1)
         captions.append(f'{view.name}  {share:.0%} of the pixels count'.strip())
     titles = (
         'image',
         'pseudo-label',
-        f'confidence (red: {conf_thresh:g})',
+        'confidence (red: what counts)',
         'strong view',
         'prediction',
     )

@@ -70,6 +70,10 @@ REFUSED = {
     'tools/misc/check_wheel.py': [f'{NOWHERE}.whl'],
     'tools/misc/model_zoo.py': ['everything'],
     'tools/misc/s4_pool.py': ['WORK/pool', '--data', NOWHERE],
+    'tools/misc/s4_splits.py': [
+        NOWHERE,
+        *['--classes', 'a', 'b', '--labelled', '1', '--out', 'WORK'],
+    ],
     'tools/misc/verify_dataset.py': [CONFIG],
     'tools/misc/wheelhouse.py': ['--glibc', 'old'],
     'tools/model_converters/convert_checkpoint.py': [f'{NOWHERE}.pth', 'WORK/a.pth'],

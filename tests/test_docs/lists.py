@@ -43,6 +43,7 @@ RUN = (
     Entry(LAB, ANALYSIS + r'paired_gain\.py .*', 'labs'),
     Entry(RESULTS, ANALYSIS + r'(compare|plot)_runs\.py .*', 'runs'),
     Entry('docs/datasets/README.md', ANALYSIS + r'browse_dataset\.py .*', 'scenes'),
+    Entry('docs/data.md', TOOLS + r'misc/s4_splits\.py .*', 'pairs'),
     Entry(CHECKPOINTS, TOOLS + r'train\.py CONFIG .*', 'scenes'),
     Entry(CHECKPOINTS, TOOLS + r'test\.py CONFIG WEIGHTS', 'scenes'),
     Entry(CHECKPOINTS, TOOLS + r'model_converters/convert_checkpoint\.py .*', 'files'),

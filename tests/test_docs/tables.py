@@ -24,6 +24,7 @@ from s5_mm.lab import Results, RunFigures
 from s5_mm.registry import MODELS
 from tests.test_checkpoints.test_formats import release
 from tests.test_curation import pipeline
+from tests.test_datasets.files import ids, picture, write
 from tests.test_datasets.own_folders import scene
 from tests.test_end_to_end import boxes as drawn_boxes
 from tests.test_end_to_end import toy_mdf, toy_s4p
@@ -137,6 +138,16 @@ def scenes(folder: Path) -> dict[str, str]:
     return dict(
         CONFIG='mine.py', WEIGHTS='trained/iter_2.pth', FOLDER='scenes', DIR='pictures'
     )
+
+
+def pairs(folder: Path) -> dict[str, str]:
+    """A few pairs with masks of three classes, in two sub-folders."""
+    home = folder / 'data/hrsc_ships'
+    for index in range(22):
+        name = f'{"train" if index < 20 else "val"}/{index}.png'
+        write(home / 'img_dir' / name, picture(index))
+        write(home / 'ann_dir' / name, ids(index))
+    return {}
 
 
 def several(folder: Path) -> dict[str, str]:

@@ -36,7 +36,7 @@ class _NaNImages(Hook):
         self.states[runner.iter + 1] = {
             name: value.clone()
             for name, value in state.items()
-            if 'num_batches' not in name and 'pseudo_counts' not in name
+            if 'num_batches' not in name and not name.endswith('_counts')
         }
         self.loss = outputs['loss'].item() if self.armed else getattr(self, 'loss', 0)
 

@@ -10,7 +10,11 @@ from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from s5_mm.engine.hooks import PseudoLabelStatsHook, PseudoLabelVisHook
+from s5_mm.engine.hooks import (
+    PseudoLabelStatsHook,
+    PseudoLabelVisHook,
+    pseudo_label_vis_hook,
+)
 from s5_mm.models.data_preprocessors import MultiBranchDataPreprocessor
 from s5_mm.models.segmentors import FixMatch
 from s5_mm.testing.toy import toy_segmentor
@@ -46,12 +50,12 @@ def _runner(model, iteration=9):
     )
 
 
-def _model(**train_cfg):
+def _model(cutmix=dict(type='s5_mm.CutMix'), **train_cfg):  # noqa: B006
     preprocessor = MultiBranchDataPreprocessor(
         mean=[120.0] * 3,
         std=[60.0] * 3,
         strong=dict(type='s5_mm.StrongAugment'),
-        cutmix=dict(type='s5_mm.CutMix'),
+        cutmix=cutmix,
     )
     torch.manual_seed(0)
     segmentor = ConfigDict(toy_segmentor())
@@ -87,14 +91,16 @@ def test_shares_of_the_classes_are_logged(caplog):
     assert not model.pseudo_counts.any()
 
 
-def test_warns_when_the_branch_stays_dead_and_only_then(caplog):
-    model = _model(conf_thresh=0.9)
-    hook = PseudoLabelStatsHook(interval=10, patience=3)
-    for confident in (0, 0, 5, 0, 0, 0):
-        assert 'learns nothing' not in caplog.text
-        model.pseudo_counts[0], model.pseudo_counts[-1] = confident, 100
-        hook.after_train_iter(_runner(model), 9)
-    assert 'conf_thresh=0.9 in the last 30 iterations' in caplog.text
+@pytest.mark.parametrize('rule', [dict(), dict(type='s5_mm.SoftMatchWeight')])
+def test_picture_shows_what_counts_under_any_rule(rule):
+    changes = dict(conf_thresh=None, threshold=rule) if rule else {}
+    model, batch = _model(**changes), _batch()
+    views = PseudoLabelVisHook()._views(model, batch)
+    data = model.data_preprocessor(batch, True)
+    pseudo = model.pseudo_labels(data['inputs']['unsup_weak'], data['mix'])
+    assert len(views) == len(pseudo.weight)
+    for view, weight in zip(views, pseudo.weight, strict=True):
+        assert np.array_equal(view.weight, weight.numpy())
 
 
 def test_burn_in_is_no_reason_to_warn(caplog):
@@ -121,6 +127,34 @@ def test_picture_is_drawn_without_training_noticing():
     assert torch.equal(torch.rand(3), expected), 'a draw was taken from training'
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert all(part.training for part in model.modules())
+
+
+def test_picture_shows_what_the_student_is_trained_on(monkeypatch):
+    """ClassMix as it is done in the iteration, strong views and labels."""
+    mixing = dict(type='s5_mm.ClassMix', prob=1.0)
+    model, batch = _model(cutmix=None, conf_thresh=0.0, mixing=mixing), _batch()
+    model.student.decode_head.conv_seg.weight.data.mul_(300)
+    drawn = []
+    monkeypatch.setattr(
+        pseudo_label_vis_hook,
+        'pseudo_label_panel',
+        lambda views, *args, **kwargs: drawn.extend(views),
+    )
+    seen = []
+    step = model.student_step
+    model.student_step = lambda *args: seen.append(args) or step(*args)
+    # Before the iteration, whose batch statistics the teacher then has.
+    PseudoLabelVisHook(interval=10).after_train_iter(_runner(model), 9, batch)
+    with torch.autocast('cpu', torch.bfloat16):
+        model(**model.data_preprocessor(batch, True), mode='loss')
+    ((_, strong, _, pseudo),) = seen
+    unmixed = model.data_preprocessor(batch, True)['inputs']['unsup_strong']
+    assert not torch.equal(strong, unmixed)
+    assert len(drawn) == 4
+    for i, view in enumerate(drawn):
+        assert np.array_equal(view.pseudo_label, pseudo.labels[i].numpy())
+        want = (strong[i] * 60 + 120).permute(1, 2, 0).numpy()
+        assert np.abs(view.strong - want).max() <= 0.51
 
 
 def test_nothing_is_drawn_between_intervals():

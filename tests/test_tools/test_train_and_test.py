@@ -17,7 +17,11 @@ from ..signals import listen_to_ctrl_c
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes
 
 ROOT = Path(__file__).parents[2]
-SUMMARY = re.compile(r'Iter\((?:val|test)\).*?mIoU: ([\d.]+).*?mF1: ([\d.]+)')
+# Of the student, and of its teacher.
+SUMMARY = re.compile(
+    r'Iter\((?:val|test)\).*? mIoU: ([\d.]+).*? mF1: ([\d.]+)'
+    r'.*? teacher/mIoU: ([\d.]+).*? teacher/mF1: ([\d.]+)'
+)
 
 
 def _command(tool, *arguments):
@@ -98,8 +102,9 @@ def test_tta_averages_the_flips(trained, tmp_path):
     checkpoint = (work_dir / 'last_checkpoint').read_text()
     tested = _run('test.py', config, checkpoint, '--work-dir', tmp_path, '--tta')
     plain, flipped = (SUMMARY.findall(text)[-1] for text in (output, tested))
-    assert plain != flipped
-    assert abs(float(plain[0]) - float(flipped[0])) < 10
+    for own in (0, 2):  # mIoU of both networks
+        assert plain[own] != flipped[own]
+        assert abs(float(plain[own]) - float(flipped[own])) < 10
 
 
 def test_two_processes_evaluate_to_the_same_figures(trained, tmp_path):

@@ -25,6 +25,7 @@ def _view(height, width, valid=None, seed=0):
         image=rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
         pseudo_label=rng.integers(0, 3, (height, width)),
         confidence=rng.random((height, width), dtype=np.float32),
+        weight=rng.integers(0, 2, (height, width)).astype(np.float32),
         strong=rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
         prediction=rng.integers(0, 3, (height, width)),
         valid=valid,
@@ -67,14 +68,14 @@ def test_heat_map():
     plain = heat_map(confidence)
     light = plain.astype(float).sum(axis=2)[0]
     assert light[-1] > light[32] > light[0]  # brighter means surer
-    marked = heat_map(confidence, threshold=0.5)
+    marked = heat_map(confidence, confidence >= 0.5)
     changed = (marked != plain).any(axis=2)
     # The contour runs where 0.5 is crossed and nowhere else.
     assert changed.any(axis=1).all()
     assert set(np.nonzero(changed[1])[0]) <= {31, 32, 33}
     valid = np.ones((32, 64), dtype=bool)
     valid[:, 50:] = False
-    assert _is_hatched(heat_map(confidence, 0.5, valid)[:, 50:]).all()
+    assert _is_hatched(heat_map(confidence, confidence >= 0.5, valid)[:, 50:]).all()
     bad = confidence.copy()
     bad[0, 0] = np.nan
     assert heat_map(bad).shape == (32, 64, 3)
@@ -162,26 +163,27 @@ def test_pseudo_label_panel(shape, tile_size):
     valid = np.ones(shape, dtype=bool)
     valid[:, shape[1] // 2 :] = False
     views = [_view(*shape), _view(*shape, valid, seed=1)]
-    image = pseudo_label_panel(views, CLASSES, PALETTE, 0.5, tile_size)
+    image = pseudo_label_panel(views, CLASSES, PALETTE, tile_size)
     assert image.dtype == np.uint8
     assert image.shape[1] == 8 + 5 * (tile_size + 8)
     assert image.shape[0] > 2 * tile_size
     assert _is_hatched(image).any()
 
 
-def test_panel_fades_what_does_not_count():
+def test_panel_fades_by_weight():
     view = _view(32, 32)
     view = view._replace(
         pseudo_label=np.ones((32, 32), dtype=int),
         prediction=np.zeros((32, 32), dtype=int),
-        confidence=np.tile(np.array([0.9, 0.1], np.float32).repeat(16), (32, 1)),
+        weight=np.tile(np.array([1, 1, 0.5, 0], np.float32).repeat(8), (32, 1)),
     )
-    image = pseudo_label_panel([view], CLASSES, PALETTE, 0.5, 64)
+    image = pseudo_label_panel([view], CLASSES, PALETTE, 64)
     # The sure half of the label, and the small box of the legend.
     strong = (image == PALETTE[1]).all(axis=2).sum()
     assert 64 * 32 <= strong < 64 * 40
-    faded = (np.array(PALETTE[1]) * 0.3 + 255 * 0.7).astype(np.uint8)
-    assert (image == faded).all(axis=2).sum() == 64 * 32
+    for opacity in (0.65, 0.3):
+        faded = np.rint(np.array(PALETTE[1]) * opacity + 255 * (1 - opacity))
+        assert (image == faded.astype(np.uint8)).all(axis=2).sum() == 64 * 16
 
 
 def test_prediction_panel():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -10,19 +10,36 @@ from mmengine.runner import Runner
 
 from s5_mm.registry import HOOKS
 
+from .pseudo_label_warnings import PseudoLabelWarnings, Reading
+
+if TYPE_CHECKING:
+    from s5_mm.models.segmentors import FixMatch
+
+_KEY = 'pseudo_label_warnings'
+
 
 @HOOKS.register_module()
 class PseudoLabelStatsHook(Hook):
-    """Logs the classes of the confident pseudo-labels, and warns when there are none.
+    """Logs the classes of the confident pseudo-labels, and warns of bad ones.
 
     Every ``interval`` iterations it reads the counts that the model kept on its
     device (one synchronisation), prints one line, and sends ``pseudo/mask_ratio``
     and ``pseudo/share_<class>`` to the visualizer's backends (TensorBoard).
 
+    It warns, once per run and also over resumes, of what ``patience`` readings in a row
+    have found:
+
+    * less than 0.1 % of the pixels count;
+    * 99.9 % or more count, although the rule is meant to separate them;
+    * a class has less than 1/20 of the share in them that it has in the labels;
+    * one class has more than 95 % of them, and less than 80 % of the labels.
+
     Args:
         interval: Iterations between two readings.
-        patience: After this many readings in a row without one confident pixel it
-            warns, and again after as many more.
+        patience: Readings in a row after which it warns.
+
+    Raises:
+        ValueError: If one of them is below 1.
     """
 
     priority = 'LOW'
@@ -34,7 +51,29 @@ class PseudoLabelStatsHook(Hook):
             )
         self.interval = interval
         self.patience = patience
-        self._silent = 0
+        self._warnings: PseudoLabelWarnings | None = None
+        self._resumed: dict[str, Any] | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep what a resumed run has been warned of.
+
+        Args:
+            runner: The runner.
+            checkpoint: What was loaded.
+        """
+        if runner._resume:
+            self._resumed = checkpoint.get('meta', {}).get(_KEY)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put what was warned of into the checkpoint.
+
+        Args:
+            runner: The runner.
+            checkpoint: What is going to be saved; changed in place.
+        """
+        state = self._resumed if self._warnings is None else self._warnings.state()
+        if state is not None:
+            checkpoint['meta'][_KEY] = state
 
     def after_train_iter(
         self,
@@ -57,13 +96,23 @@ class PseudoLabelStatsHook(Hook):
         *counts, valid = model.read_pseudo_counts().tolist()
         if not valid:  # the burn-in: nobody has asked for pseudo-labels yet
             return
-        confident = sum(counts)
-        ratio = confident / valid
         names = _class_names(runner, len(counts))
-        shares = {
-            name: count / max(confident, 1)
-            for name, count in zip(names, counts, strict=True)
-        }
+        reading = Reading(
+            dict(zip(names, counts, strict=True)),
+            valid,
+            dict(zip(names, model.label_counts.tolist(), strict=True)),
+        )
+        self._log(runner, reading)
+        if self._warnings is None:
+            self._warnings = self._watch(model)
+        for line in self._warnings.read(reading):
+            runner.logger.warning(line)
+
+    def _log(self, runner: Runner, reading: Reading) -> None:
+        """Log the shares of the classes."""
+        confident = max(sum(reading.passed.values()), 1)
+        shares = {name: count / confident for name, count in reading.passed.items()}
+        ratio = reading.mask_ratio
         scalars = {f'pseudo/share_{name}': share for name, share in shares.items()}
         runner.visualizer.add_scalars(
             {'pseudo/mask_ratio': ratio, **scalars}, step=runner.iter + 1
@@ -74,15 +123,27 @@ class PseudoLabelStatsHook(Hook):
             if share >= 0.005
         )
         runner.logger.info(f'pseudo-labels: {ratio:.1%} of pixels used ({listed})')
-        self._silent = 0 if confident else self._silent + 1
-        if self._silent and self._silent % self.patience == 0:
-            runner.logger.warning(
-                f'no pseudo-label has reached conf_thresh='
-                f'{model.train_cfg["conf_thresh"]} in the last '
-                f'{self._silent * self.interval} iterations: the unlabelled branch '
-                'learns nothing. Start from pre-trained or supervised weights '
-                '(load_from), train longer on labels first, or lower conf_thresh.'
-            )
+
+    def _watch(self, model: FixMatch) -> PseudoLabelWarnings:
+        """Make the warnings of a model, where a resumed run had left them."""
+        warnings = PseudoLabelWarnings(
+            self.patience,
+            self.patience * self.interval,
+            _rule(model),
+            model.threshold.passes_all,
+        )
+        if self._resumed is not None:
+            warnings.resume(self._resumed)
+        return warnings
+
+
+def _rule(model: FixMatch) -> str:
+    """Write the rule as ``semi_train_cfg`` has it."""
+    config = model.train_cfg['threshold']
+    if config is None:
+        return f'conf_thresh={model.train_cfg["conf_thresh"]}'
+    arguments = ', '.join(f'{key}={value!r}' for key, value in config.items())
+    return f'threshold=dict({arguments})'
 
 
 def _class_names(runner: Runner, count: int) -> list[str]:

@@ -70,7 +70,6 @@ class PseudoLabelVisHook(Hook):
             views,
             metainfo['classes'],
             metainfo['palette'],
-            model.train_cfg['conf_thresh'],
             tile_size=self.tile_size,
         )
         runner.visualizer.add_image('pseudo_labels', picture, step=runner.iter + 1)
@@ -87,6 +86,7 @@ class PseudoLabelVisHook(Hook):
             data_batch['inputs']['unsup'].permute(0, 2, 3, 1),
             pseudo.labels,
             pseudo.confidence.float(),
+            pseudo.weight.float(),
             pictures.to(torch.uint8).permute(0, 2, 3, 1),
             prediction,
             pseudo.valid,

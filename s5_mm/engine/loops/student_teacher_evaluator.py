@@ -68,9 +68,7 @@ class StudentTeacherEvaluator(Evaluator):
         """
         logger: MMLogger = MMLogger.get_current_instance()
         own_figures, other_figures = self.own.evaluate(size), self.other.evaluate(size)
-        for name, figures in zip(
-            self.names, (own_figures, other_figures), strict=True
-        ):
+        for name, figures in zip(self.names, (own_figures, other_figures), strict=True):
             logger.info(f'{name}: {_summary(figures)}')
         prefix = self.names[1]
         return own_figures | {

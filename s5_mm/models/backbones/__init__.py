@@ -6,4 +6,12 @@ from .vit_arch import ARCHS, ViTArch, resolve_arch
 from .vit_moe import ViTMoE
 from .vit_rvsa import ViTRVSA
 
-__all__ = ['ARCHS', 'TimmBackbone', 'ViT', 'ViTArch', 'ViTMoE', 'ViTRVSA', 'resolve_arch']
+__all__ = [
+    'ARCHS',
+    'TimmBackbone',
+    'ViT',
+    'ViTArch',
+    'ViTMoE',
+    'ViTRVSA',
+    'resolve_arch',
+]

@@ -71,7 +71,9 @@ def build_extractor(
         )
     _check_indices(name, out_indices, model_args)
     sized = timm.get_pretrained_cfg_value(name, 'fixed_input_size')
-    flexible = {'dynamic_img_size': True} if sized and not _SIZES & set(model_args) else {}
+    flexible = (
+        {'dynamic_img_size': True} if sized and not _SIZES & set(model_args) else {}
+    )
 
     def build(**more: Any) -> nn.Module:
         return timm.create_model(

@@ -48,13 +48,14 @@ class ClassMix(Mixing):
         """Mix each image with its partner, see :meth:`Mixing.forward`."""
         drawn = torch.from_numpy(self.draw(keys)).to(strong.device, non_blocking=True)
         partner, order = drawn[:, 0], drawn[:, 1:]
-        theirs = [part.index_select(0, partner) for part in (strong, *pseudo)]
+        parts = [part for part in (strong, *pseudo) if part is not None]
+        theirs = [part.index_select(0, partner) for part in parts]
         labels, valid = theirs[1], theirs[3]
         chosen = half_of_classes(labels, valid, order)
         region = chosen.gather(1, labels.flatten(1)).view_as(labels) & valid
         mixed = [
             torch.where(region.unsqueeze(1) if own.dim() == 4 else region, new, own)
-            for own, new in zip((strong, *pseudo), theirs, strict=True)
+            for own, new in zip(parts, theirs, strict=True)
         ]
         return mixed[0], PseudoLabels(*mixed[1:])
 

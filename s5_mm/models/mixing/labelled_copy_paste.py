@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmengine.dist import all_reduce
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from s5_mm.registry import MODELS
 from s5_mm.utils import SampleKey, View, sample_generator
@@ -97,14 +98,20 @@ class LabelledCopyPaste(Mixing):
         truth = labels_l.index_select(0, source)
         region = (truth == label.view(-1, 1, 1)) & (applied.view(-1, 1, 1) > 0)
         images = images_l.index_select(0, source).to(strong.dtype)
-        labels, confidence, valid, weight = pseudo
+        soft = pseudo.probabilities
+        if soft is not None:
+            # Where nothing is pasted a label may be 255.
+            ids = truth.clamp(max=self.num_classes - 1)
+            certain = one_hot(ids, self.num_classes).movedim(-1, 1).to(soft.dtype)
+            soft = torch.where(region.unsqueeze(1), certain, soft)
         return (
             torch.where(region.unsqueeze(1), images, strong),
             PseudoLabels(
-                torch.where(region, truth, labels),
-                confidence.masked_fill(region, 1),
-                valid | region,
-                weight.masked_fill(region, 1),
+                torch.where(region, truth, pseudo.labels),
+                pseudo.confidence.masked_fill(region, 1),
+                pseudo.valid | region,
+                pseudo.weight.masked_fill(region, 1),
+                soft,
             ),
         )
 

@@ -22,6 +22,15 @@ class Predictions(NamedTuple):
     valid: Tensor
     probabilities: Tensor | None = None
 
+    @property
+    def counted(self) -> Tensor:
+        """Pixels that a rule may learn from, bool, (M, H, W).
+
+        Those that are no padding, and finite: the update of an iteration that overflows
+        is skipped, but a NaN in a moving average would never leave it.
+        """
+        return self.valid & self.confidence.isfinite()
+
 
 class PseudoLabels(NamedTuple):
     """Pseudo-labels of the B_u strong views, mixed as the images are.
@@ -32,9 +41,11 @@ class PseudoLabels(NamedTuple):
         valid: Pixels that are no padding, bool, (B_u, H, W).
         weight: How much each pixel counts in L_us, in [0, 1], 0 on padding, floating
             type, (B_u, H, W).
+        probabilities: p, the soft targets, (B_u, K, H, W); None if y-hat is the target.
     """
 
     labels: Tensor
     confidence: Tensor
     valid: Tensor
     weight: Tensor
+    probabilities: Tensor | None = None

@@ -19,12 +19,19 @@ class Threshold(nn.Module):
 
     Args:
         num_classes: K.
+
+    Attributes:
+        progress: t/T of rules with a schedule: share of the iterations since the
+            burn-in that are over, in [0, 1); whoever trains sets it in each iteration.
     """
 
     #: Whether the rule reads ``predictions.probabilities``.
     needs_probabilities = False
-    #: Whether the rule reads the student's confidence on labelled images.
+    #: Whether :meth:`observe_labelled` is called in each iteration.
     needs_labelled = False
+    #: Whether it is meant that every pixel may count.
+    passes_all = False
+    progress = 0.0
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -35,6 +42,14 @@ class Threshold(nn.Module):
 
         Args:
             predictions: Of this process's M weak views.
+        """
+
+    def observe_labelled(self, confidence: Tensor) -> None:
+        """Learn from labelled images, in the burn-in too.
+
+        Args:
+            confidence: Sum of max p over the labelled pixels of this process, by the
+                student in train mode, and their number, (2,).
         """
 
     def forward(self, predictions: Predictions) -> Tensor:
@@ -64,6 +79,7 @@ class FixedThreshold(Threshold):
     def __init__(self, num_classes: int, value: float = 0.95) -> None:
         super().__init__(num_classes)
         self.value = check_share('threshold.value', value)
+        self.passes_all = value == 0
 
     def forward(self, predictions: Predictions) -> Tensor:
         """1(max p >= tau), see :meth:`Threshold.forward`."""
@@ -74,6 +90,8 @@ class FixedThreshold(Threshold):
 @MODELS.register_module()
 class NoThreshold(Threshold):
     """Count every pixel, as UniMatch does on Cityscapes (tau = 0)."""
+
+    passes_all = True
 
     def forward(self, predictions: Predictions) -> Tensor:
         """All ones, see :meth:`Threshold.forward`."""
@@ -97,3 +115,21 @@ def check_share(name: str, value: float) -> float:
     if not number or not 0 <= value <= 1:
         raise ValueError(f'semi_train_cfg.{name} must be in [0, 1], got {value!r}')
     return value
+
+
+def check_limits(**limits: float) -> None:
+    """Refuse two settings that are no shares, or in the wrong order.
+
+    Args:
+        **limits: Two settings of a rule, the lower one first.
+
+    Raises:
+        ValueError: If one is not in [0, 1], or the first is above the second.
+    """
+    (low, least), (high, most) = limits.items()
+    for name, value in limits.items():
+        check_share(f'threshold.{name}', value)
+    if least > most:
+        raise ValueError(
+            f'semi_train_cfg.threshold.{low} must be at most {high}={most}, got {least}'
+        )

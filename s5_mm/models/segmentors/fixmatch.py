@@ -8,10 +8,10 @@ from copy import deepcopy
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
 from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from s5_mm.registry import MODELS
 
@@ -22,7 +22,11 @@ from ..pseudo_labels import (
     Predictions,
     PseudoLabels,
     Threshold,
+    adopt_rule,
     check_share,
+    confidence_sum,
+    count_labels,
+    count_pseudo_labels,
 )
 from .ema_teacher import BUFFERS, ramped_momentum, update_ema
 from .semi_base import SemiBaseSegmentor, stacked_labels
@@ -55,6 +59,10 @@ class FixMatch(SemiBaseSegmentor):
               config is then set to None.
             * ``alignment`` (None): config of a distribution alignment, which corrects
               the teacher's predictions before the rule sees them.
+            * ``soft_targets`` (False): the target of a pixel is p^uw instead of its
+              argmax (Mean Teacher with cross entropy): what the teacher half sees of a
+              rare class is not turned into another one.  Takes B_u x K x H x W x 4
+              bytes.
             * ``unsup_weight`` (1.0): lambda of Eq. 5.
             * ``normalization`` ('valid'): what the sum of Eq. 7 is divided by:
               'valid', all pixels that are no padding (the release); 'confident',
@@ -87,6 +95,7 @@ class FixMatch(SemiBaseSegmentor):
         conf_thresh=0.95,
         threshold=None,
         alignment=None,
+        soft_targets=False,
         unsup_weight=1.0,
         normalization='valid',
         average_losses=False,
@@ -112,6 +121,7 @@ class FixMatch(SemiBaseSegmentor):
         for key, allowed in (
             ('normalization', ('valid', 'confident', 'image')),
             ('ema_buffers', BUFFERS),
+            ('soft_targets', (False, True)),
         ):
             if cfg[key] not in allowed:
                 raise ValueError(
@@ -125,11 +135,12 @@ class FixMatch(SemiBaseSegmentor):
         if cfg['ema_momentum'] is not None:
             check_share('ema_momentum', cfg['ema_momentum'])
             self.teacher = deepcopy(self.student).eval().requires_grad_(False)
-        # Confident pixels by class, and all valid pixels, since the last reading;
-        # in the checkpoint, so that a resumed run logs the same figures.
-        self.register_buffer(
-            'pseudo_counts', torch.zeros(self.num_classes + 1, dtype=torch.int64)
-        )
+        # Confident pixels by class, and all valid pixels, since the last reading, and
+        # labelled pixels since the start; in the checkpoint, so that a resumed run
+        # logs the same figures.
+        counts = torch.zeros(self.num_classes + 1, dtype=torch.int64)
+        self.register_buffer('pseudo_counts', counts)
+        self.register_buffer('label_counts', counts[:-1].clone())
 
     def _build_threshold(self, given: dict) -> Threshold:
         """Build the rule that ``threshold`` or ``conf_thresh`` names."""
@@ -188,12 +199,14 @@ class FixMatch(SemiBaseSegmentor):
         since = self.schedule.since_burn_in()
         self.update_teacher(since)
         labels = stacked_labels(data_samples['sup'])
+        self.label_counts += count_labels(labels, self.num_classes)
         if self.alignment is not None:
             self.alignment.observe_labels(labels)
         if self.mixing is not None:
             self.mixing.observe_labels(labels)
         if since < 0:
-            return super().loss(inputs, data_samples)
+            return self._hand_over(super().loss(inputs, data_samples))
+        self.threshold.progress = self.schedule.progress(since)
         pseudo = self.pseudo_labels(inputs['unsup_weak'], mix, learn=True)
         strong, mixed = self.mixed_views(inputs, data_samples, pseudo)
         images = inputs['sup']
@@ -203,7 +216,7 @@ class FixMatch(SemiBaseSegmentor):
             )
         weight = self.train_cfg['unsup_weight'] * self.schedule.weight(since)
         losses = dict(
-            **losses_sup,
+            **self._hand_over(losses_sup),
             **self.auxiliary_losses(features, labels),
             loss_unsup=weight * loss_unsup,
         )
@@ -213,7 +226,30 @@ class FixMatch(SemiBaseSegmentor):
                 for key, value in losses.items()
             }
         losses['mask_ratio'] = self.normalize(pseudo.weight.sum(), pseudo.valid)
-        self._count(pseudo)
+        self.pseudo_counts += count_pseudo_labels(pseudo, self.num_classes)
+        return losses
+
+    def labelled_losses(self, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """L_s, and what the rule learns from labelled images, if anything.
+
+        Args:
+            logits: Of the labelled images, at the head's size, (B_l, K, h, w).
+            labels: Class ids, long, (B_l, H, W).
+
+        Returns:
+            See :meth:`SemiBaseSegmentor.labelled_losses`; and ``confidence``, see
+            :meth:`Threshold.observe_labelled`, which :meth:`loss` takes out again.
+        """
+        losses = super().labelled_losses(logits, labels)
+        if self.threshold.needs_labelled:
+            p_l = self.upsample(logits.detach(), labels.shape[-2:]).softmax(dim=1)
+            losses['confidence'] = confidence_sum(p_l, labels != self.ignore_index)
+        return losses
+
+    def _hand_over(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Give the rule the labelled confidence, which is no loss."""
+        if self.threshold.needs_labelled:
+            self.threshold.observe_labelled(losses.pop('confidence'))
         return losses
 
     def student_step(
@@ -263,7 +299,9 @@ class FixMatch(SemiBaseSegmentor):
         if learn:
             self.threshold.update(predictions)
         weight = self.threshold(predictions) * mix.valid
-        parts = (*predictions[:3], weight)
+        parts = [*predictions[:3], weight]
+        if self.train_cfg['soft_targets']:
+            parts.append(predictions.probabilities)
         count = len(mix.partner)
         return PseudoLabels(*(mix.mix(own[:count], own) for own in parts))
 
@@ -291,9 +329,18 @@ class FixMatch(SemiBaseSegmentor):
         keys = [sample.sample_key for sample in data_samples['unsup']]
         return self.mixing(strong, pseudo, inputs['sup'], labels, keys)
 
+    @property
+    def needs_probabilities(self) -> bool:
+        """Whether more than the maximum of p^uw leaves the teacher's step."""
+        return (
+            self.train_cfg['soft_targets']
+            or self.alignment is not None
+            or self.threshold.needs_probabilities
+        )
+
     def _predictions(self, x_weak: Tensor, valid: Tensor, learn: bool) -> Predictions:
         """Predict the weak views, with the whole distribution only if it is needed."""
-        if self.alignment is None and not self.threshold.needs_probabilities:
+        if not self.needs_probabilities:
             confidence, labels = self.teacher_step(x_weak)
             return Predictions(labels, confidence, valid)
         p_weak = self.probabilities_step(x_weak)
@@ -331,6 +378,8 @@ class FixMatch(SemiBaseSegmentor):
     def unsupervised_loss(self, logits_strong: Tensor, pseudo: PseudoLabels) -> Tensor:
         """L_us of Eq. 7: plain cross entropy, whatever the head's losses are.
 
+        With soft targets -log p^us of the label becomes -sum_k p_k^uw log p_k^us.
+
         Args:
             logits_strong: Student's logits of the strong views, (B_u, K, h, w).
             pseudo: The teacher's pseudo-labels.
@@ -338,7 +387,11 @@ class FixMatch(SemiBaseSegmentor):
         Returns:
             Scalar, not yet weighted by lambda.
         """
-        entropy = self.pixel_cross_entropy(logits_strong, pseudo.labels)
+        if pseudo.probabilities is None:
+            entropy = self.pixel_cross_entropy(logits_strong, pseudo.labels)
+        else:
+            logits = self.upsample(logits_strong, pseudo.labels.shape[-2:])
+            entropy = cross_entropy(logits, pseudo.probabilities, reduction='none')
         entropy = entropy * pseudo.weight
         if self.train_cfg['normalization'] == 'image':
             pixels = pseudo.valid.sum(dim=(1, 2)).clamp(min=1)
@@ -412,35 +465,19 @@ class FixMatch(SemiBaseSegmentor):
         elif not any(key.startswith(teacher) for key in state_dict):
             for key in [key for key in state_dict if key.startswith(student)]:
                 state_dict[teacher + key[len(student) :]] = state_dict[key]
-        state_dict.setdefault(f'{prefix}pseudo_counts', self.pseudo_counts)
-        # A checkpoint of another rule.
-        for name in ('threshold', 'alignment', 'mixing'):
-            rule, own = getattr(self, name), f'{prefix}{name}.'
-            state = {} if rule is None else rule.state_dict(prefix=own)
-            for key in [key for key in state_dict if key.startswith(own)]:
-                if key not in state or state[key].shape != state_dict[key].shape:
-                    del state_dict[key]
-            for key, value in state.items():
-                state_dict.setdefault(key, value)
+        for name in ('pseudo_counts', 'label_counts'):
+            state_dict.setdefault(prefix + name, getattr(self, name))
+        adopt_rule(state_dict, self.threshold, f'{prefix}threshold.')
+        adopt_rule(state_dict, self.alignment, f'{prefix}alignment.')
+        adopt_rule(state_dict, self.mixing, f'{prefix}mixing.')
 
     # -- what is watched ---------------------------------------------------------
-    @torch.no_grad()
-    def _count(self, pseudo: PseudoLabels) -> None:
-        """Add the pixels of this iteration to ``pseudo_counts``, without a sync."""
-        counts = torch.zeros_like(self.pseudo_counts)
-        counted = pseudo.weight.flatten() > 0
-        counts.scatter_add_(0, pseudo.labels.flatten(), counted.long())
-        counts[-1] = pseudo.valid.sum()
-        # Every process holds the sum of all, so a checkpoint of one is enough.
-        all_reduce(counts)
-        self.pseudo_counts += counts
-
     def read_pseudo_counts(self) -> Tensor:
         """Read the counts of all processes and start anew.
 
         Returns:
-            Confident pixels of each class and, last, all valid pixels since the last
-            reading, int64, (K + 1,), on CPU.
+            Confident pixels of each class (their weights, summed up) and, last, all
+            valid pixels since the last reading, int64, (K + 1,), on CPU.
         """
         counts = self.pseudo_counts.cpu().clone()
         self.pseudo_counts.zero_()

@@ -67,6 +67,21 @@ class UnlabelledSchedule:
         length = MessageHub.get_current_instance().get_info('max_iters', None)
         return min(1.0, (since + 1) / max(1, self._iterations(self.ramp, length)))
 
+    def progress(self, since: int) -> float:
+        """Return the share of the iterations with unlabelled images that are over.
+
+        Args:
+            since: What :meth:`since_burn_in` returned, at least 0.
+
+        Returns:
+            t/T, in [0, 1): 0 where the length of the training is not known.
+        """
+        length = MessageHub.get_current_instance().get_info('max_iters', None)
+        if length is None:
+            return 0.0
+        burn_in = self._iteration() - since
+        return since / (length - burn_in)
+
     @staticmethod
     def _iteration() -> int:
         """Return the iteration of the runner."""

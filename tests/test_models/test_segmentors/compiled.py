@@ -62,7 +62,7 @@ def fixmatch(cls=FixMatch, align_corners: bool = False, **train_cfg):
         strong=dict(type='s5_mm.StrongAugment'),
         cutmix=dict(type='s5_mm.CutMix', prob=1.0),
     )
-    config = dict(conf_thresh=0.26, **train_cfg)
+    config = {**dict(conf_thresh=0.26), **train_cfg}
     model = cls(segmentor, config, data_preprocessor=preprocessor)
     model.init_weights()
     return model.train()

@@ -1,0 +1,14 @@
+# The supervised-only twin of eff-lite0_korea.py: same labelled images, same augmentation,
+# same number of iterations.
+_base_ = ['./eff-lite0_korea.py']
+model = dict(
+    type='s5_mm.SemiBaseSegmentor',
+    semi_train_cfg=dict(_delete_=True, sync_normalizer=True),
+)
+train_dataloader = dict(
+    batch_size=8,
+    sampler=dict(shares=[8]),
+    dataset=dict(sources=dict(_delete_=True, sup=_base_.labelled)),
+)
+auto_scale_lr = dict(base_batch_size=8)
+custom_hooks = []  # no pseudo-labels to watch

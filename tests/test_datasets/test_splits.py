@@ -1,0 +1,415 @@
+"""Labelled splits: what is drawn, which lists are written, and those in configs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import runpy
+from fractions import Fraction
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from s5_mm.cli.command import run_command
+from s5_mm.datasets.segmentation import SegDataset
+from s5_mm.datasets.splits import cover, draw_order, parse_size, resolve_sizes
+from s5_mm.datasets.unlabelled import UnlabelledDataset
+
+from .files import META, picture, write
+
+ROOT = Path(__file__).parents[2]
+LISTS = ROOT / 'configs/_base_/splits'
+COMMAND = runpy.run_path(str(ROOT / 'tools/misc/s4_splits.py'))['main']
+SIZES = {
+    'hrsc_ships': {'5': 5, '10': 10, '20': 20},
+    'dubai': {'1-8': 6, '1-4': 12},
+    'korea_s2': {'3': 3},
+}
+
+
+def names(count: int) -> list[str]:
+    return [f'img_dir/{index:04}.png' for index in range(count)]
+
+
+def union(sets: list[frozenset[int]], chosen: list[int]) -> set[int]:
+    return set().union(*(sets[index] for index in chosen))
+
+
+def test_order_is_that_of_sha256() -> None:
+    listed = names(50)
+    wanted = sorted(
+        listed, key=lambda name: hashlib.sha256(f'7/0/{name}'.encode()).hexdigest()
+    )
+    assert [listed[index] for index in draw_order(listed, 7)] == wanted
+    shuffled = random.Random(0).sample(listed, 50)
+    assert [shuffled[index] for index in draw_order(shuffled, 7)] == wanted
+    assert draw_order(listed, 8) != draw_order(listed, 7)
+
+
+def test_every_image_is_drawn_alike() -> None:
+    first = np.bincount([draw_order(names(10), seed)[0] for seed in range(3000)])
+    assert len(first) == 10
+    assert (abs(first - 300) < 5 * np.sqrt(300 * 0.9)).all()
+
+
+def test_stratified_order_starts_with_all_classes() -> None:
+    """Common classes everywhere, class 2 in one image of 200."""
+    sets = [frozenset({0, 1})] * 200
+    sets[123] = frozenset({2})
+    sets[77] = frozenset({0, 3})
+    plain = [draw_order(names(200), seed)[:3] for seed in range(30)]
+    assert not any(union(sets, order) == {0, 1, 2, 3} for order in plain)
+    orders = [draw_order(names(200), seed, sets, 3) for seed in range(30)]
+    for order in orders:
+        assert sorted(order) == list(range(200))
+        assert union(sets, order[:3]) == {0, 1, 2, 3}
+    assert len({tuple(order[:3]) for order in orders}) > 20  # the third differs
+    assert orders[4] == draw_order(names(200), 4, sets, 3)
+
+
+def test_stratified_draw_is_a_plain_one_that_fits() -> None:
+    sets = [frozenset({index % 3}) for index in range(30)]
+    for seed in range(20):
+        order = draw_order(names(30), seed, sets, 3)
+        assert union(sets, order[:3]) == {0, 1, 2}
+        digests = [
+            sorted(
+                range(30),
+                key=lambda i, draw=draw, seed=seed: hashlib.sha256(
+                    f'{seed}/{draw}/{names(30)[i]}'.encode()
+                ).digest(),
+            )
+            for draw in range(64)
+        ]
+        fits = [one for one in digests if union(sets, one[:3]) == {0, 1, 2}]
+        assert order == fits[0]
+
+
+def test_cover_is_found_where_there_is_one() -> None:
+    """Against all choices of so many images."""
+    generator = random.Random(0)
+    possible = 0
+    for _ in range(300):
+        labels = generator.randint(2, 7)
+        sets = [
+            frozenset(
+                generator.sample(range(labels), generator.randint(1, min(3, labels)))
+            )
+            for _ in range(generator.randint(3, 9))
+        ]
+        wanted = set().union(*sets)
+        for most in (1, 2, 3):
+            exists = any(
+                union(sets, choice) == wanted
+                for choice in combinations(range(len(sets)), min(most, len(sets)))
+            )
+            chosen = cover(sets, most)
+            assert len(chosen) <= most
+            assert (union(sets, chosen) == wanted) == exists
+            possible += exists
+    assert possible > 100
+
+
+def test_cover_greedy_fails_at() -> None:
+    """The largest image leaves two classes that no single other one has."""
+    sets = [frozenset(s) for s in ({0, 1, 2, 3}, {0, 1, 4}, {2, 3, 5})]
+    assert sorted(cover(sets, 2)) == [1, 2]
+
+
+def test_cover_that_is_not_there_is_greedy() -> None:
+    sets = [frozenset(s) for s in ({5}, {0, 1, 2}, {2, 3}, {4})]
+    assert cover(sets, 2)[0] == 1
+    assert len(union(sets, cover(sets, 2))) == 4
+
+
+@pytest.mark.parametrize(
+    ('text', 'size'),
+    [('5', 5), ('1/8', Fraction(1, 8)), ('0.05', Fraction(1, 20)), (' 12 ', 12)],
+)
+def test_sizes(text: str, size: object) -> None:
+    assert parse_size(text) == size
+
+
+def test_shares_are_rounded_to_the_nearest_number() -> None:
+    sizes = resolve_sizes([Fraction(1, 4), Fraction(1, 8), 3, Fraction(1, 20)], 49)
+    assert [tuple(size) for size in sizes] == [
+        ('1-20', 2), ('3', 3), ('1-8', 6), ('1-4', 12),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Twelve pairs in two sub-folders, one with a blank in its name; rare class 2."""
+    root = tmp_path / 'data'
+    for index in range(12):
+        name = f'{"train" if index < 9 else "val"}/{index} {index % 2}.png'
+        write(root / 'img_dir' / name, picture(index, 8, 10))
+        mask = np.zeros((8, 10), np.uint8)
+        mask[: index % 4] = 1
+        if index == 5:
+            mask[0, :3] = 2
+        mask[-1] = 255
+        write(root / 'ann_dir' / name, mask)
+    return root
+
+
+def run(*args: object) -> int:
+    return run_command(COMMAND, [str(arg) for arg in args])
+
+
+def drawn(data: Path, out: Path, *args: str) -> int:
+    return run(data, '--classes', 'a', 'b', 'c', '--out', out, *args)
+
+
+def read(file: Path) -> list[list[str]]:
+    return [line.split('\t') for line in file.read_text().splitlines()]
+
+
+def test_lists_are_nested_and_read_by_both_data_sets(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / 'out'
+    args = ['--labelled', '1/3', '2', '--seeds', '3', '4', '--stratify']
+    assert drawn(data, out, *args, '--test', '/val/') == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 4
+    assert printed[0].startswith(f'{out}/seed3/labelled_2.txt: 2 images, a ')
+    train = read(out / 'train.txt')
+    test = read(out / 'test.txt')
+    assert len(train) == 9
+    assert {Path(image).parent.name for image, _ in train} == {'train'}
+    assert {Path(image).parent.name for image, _ in test} == {'val'}
+    folders = [out / 'seed3', out / 'seed4']
+    firsts = []
+    for folder in folders:
+        small, large = (read(folder / f'labelled_{s}.txt') for s in ('2', '1-3'))
+        assert (len(small), len(large)) == (2, 3)
+        assert all(line in large for line in small)
+        assert ['img_dir/train/5 1.png', 'ann_dir/train/5 1.png'] in small
+        for size, lines in (('2', small), ('1-3', large)):
+            rest = [line[0] for line in read(folder / f'unlabelled_{size}.txt')]
+            assert sorted([*rest, *(image for image, _ in lines)]) == sorted(
+                image for image, _ in train
+            )
+            file = str((folder / f'labelled_{size}.txt').resolve())
+            labelled = SegDataset(
+                ann_file=file, data_root=str(data), metainfo=META, img_suffix='.jpg'
+            )
+            assert [
+                (info['img_path'], info['seg_map_path'])
+                for info in map(labelled.get_data_info, range(len(lines)))
+            ] == [(str(data / image), str(data / mask)) for image, mask in lines]
+            again = UnlabelledDataset(str(data), ann_file=file, separator='\t')
+            assert list(again.paths) == [str(data / image) for image, _ in lines]
+            file = str((folder / f'unlabelled_{size}.txt').resolve())
+            unlabelled = UnlabelledDataset(str(data), ann_file=file)
+            assert list(unlabelled.paths) == [str(data / image) for image in rest]
+        firsts.append(small)
+    assert firsts[0] != firsts[1]
+
+    before = {path: path.read_bytes() for path in out.rglob('*.*')}
+    assert drawn(data, out, *args, '--test', '/val/', '--jobs', '2') == 0
+    for path, content in before.items():
+        if path.name != 'split.json':
+            assert path.read_bytes() == content
+
+
+def test_record(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    assert drawn(data, out, '--labelled', '4', '--test', '/val/') == 0
+    record = json.loads((out / 'seed0/split.json').read_text())
+    assert record['seed'] == 0
+    assert record['command'].startswith(
+        'python tools/misc/s4_splits.py data --classes a b c --out '
+    )
+    parts = record['parts']
+    assert set(parts) == {'train', 'test', 'labelled_4', 'unlabelled_4'}
+    for part, file in (
+        ('train', 'train.txt'),
+        ('test', 'test.txt'),
+        ('labelled_4', 'seed0/labelled_4.txt'),
+    ):
+        pixels = np.zeros(3)
+        images = np.zeros(3, int)
+        for line in read(out / file):
+            index = int(Path(line[0]).stem.split()[0])
+            rows = index % 4
+            counted = np.array([70 - 10 * rows, 10 * rows, 0])
+            if index == 5:
+                counted += [0, -3, 3]
+            pixels += counted
+            images += counted > 0
+        shares = list(parts[part]['class_shares'].values())
+        np.testing.assert_allclose(shares, pixels / pixels.sum(), atol=1e-6)
+        assert list(parts[part]['images_with_class'].values()) == images.tolist()
+        assert parts[part]['images'] == len(read(out / file))
+
+
+def test_missing_class_is_named(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    args = ('--labelled', '1', '--stratify', '--seeds')
+    assert drawn(data, tmp_path / 'one', *args, *map(str, range(4))) == 0
+    err = capsys.readouterr().err
+    assert 'labelled_1.txt: no pixel of' not in err  # image 5 has all three
+    write(data / 'ann_dir/train/5 1.png', np.full((8, 10), 2, np.uint8))
+    assert drawn(data, tmp_path / 'two', *args, '0') == 0
+    err = capsys.readouterr().err
+    assert 'labelled_1.txt: no pixel of c; no choice was found that has every' in err
+    assert drawn(data, tmp_path / 'three', '--labelled', '1') == 0
+    assert '--stratify looks for every class' in capsys.readouterr().err
+
+
+def test_pixels_that_a_class_needs(data: Path, tmp_path: Path) -> None:
+    """Class 1 has 30 pixels in images 3, 7 and 11, class 2 so many in none."""
+    args = ('--labelled', '2', '--stratify', '--min-pixels', '30', '--seeds')
+    assert drawn(data, tmp_path / 'o', *args, *map(str, range(9))) == 0
+    for seed in range(9):
+        lines = read(tmp_path / f'o/seed{seed}/labelled_2.txt')
+        ids = {int(Path(image).stem.split()[0]) for image, _ in lines}
+        assert 5 in ids
+        assert ids & {3, 7, 11}
+
+
+def test_values_of_masks(tmp_path: Path) -> None:
+    for index in range(3):
+        write(tmp_path / f'img_dir/{index}.png', picture(index, 4, 4))
+        mask = np.full((4, 4), 9, np.uint8)
+        mask[0], mask[1, :2] = 200, 77
+        write(tmp_path / f'ann_dir/{index}_label.png', mask)
+    args = [tmp_path, '--labelled', '1', '--out', tmp_path / 'out', '--classes']
+    args += ['x=200', 'y=9', '--ignore', '77']
+    assert run(*args, '--mask-suffix', '_label.png') == 0
+    parts = json.loads((tmp_path / 'out/seed0/split.json').read_text())['parts']
+    assert parts['train']['class_shares'] == {
+        'x': pytest.approx(4 / 14, abs=1e-6),
+        'y': pytest.approx(10 / 14, abs=1e-6),
+    }
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        (['--labelled', 'few'], "--labelled: 'few'; expected a number of images"),
+        (['--labelled', '0'], "--labelled: '0'; expected a number of images"),
+        (['--labelled', '1.5'], "--labelled: '1.5'; expected a number of images"),
+        (['--labelled', '-1/8'], 'expected'),
+        (['--labelled', '1/0'], "--labelled: '1/0'; expected a number of images"),
+        (['--labelled', '12'], '--labelled 12: 12 of 12 image(s) to draw from; expe'),
+        (['--labelled', '1/40'], '--labelled 1/40: 0 of 12 image(s) to draw from'),
+        (['--labelled', '1/4', '0.25'], '--labelled: 1-4 occurs twice'),
+        (['--labelled', '2', '--seeds', '-1'], '--seeds -1: expected different whole'),
+        (['--labelled', '2', '--seeds', '1', '1'], '--seeds 1 1: expected different'),
+        (['--labelled', '2', '--test', '('], "--test '(': missing )"),
+        (
+            ['--labelled', '2', '--test', 'img'],
+            "--test 'img' fits 12 of 12 images such",
+        ),
+        (
+            ['--labelled', '2', '--test', 'no'],
+            "--test 'no' fits 0 of 12 images such as",
+        ),
+        (['--labelled', '2', '--min-pixels', '0'], '--min-pixels 0: expected at least'),
+        (['--labelled', '2', '--img-dir', 'none'], 'none: expected a folder of images'),
+        (['--labelled', '2', '--mask-suffix', '.tif'], 'no image in this folder or b'),
+    ],
+)
+def test_refusals(
+    args: list[str],
+    message: str,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    assert drawn(data, tmp_path / 'out', *args) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert len([line for line in err.splitlines() if 's4_splits.py: ' in line]) == 1
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(
+    ('classes', 'message'),
+    [
+        (['a', 'b'], 'mask value(s) 2 (3 px) outside the 2 classes; allowed are'),
+        (['a=0', 'b', 'c'], '--classes a=0 b c: expected names alone, or NAME=VALUE'),
+        (['a=#ff0000', 'b=#00ff00'], 'expected names alone, or NAME=VALUE for each'),
+        (['a=x'], "--classes: 'a=x'; expected NAME, NAME=VALUE"),
+    ],
+)
+def test_refused_classes(
+    classes: list[str],
+    message: str,
+    data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    out = tmp_path / 'out'
+    assert run(data, '--labelled', 2, '--out', out, '--classes', *classes) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_refused_files(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert drawn(data, tmp_path / 'out', '--labelled', '2') == 0
+    assert drawn(data, tmp_path / 'out', '--labelled', '3') == 2
+    assert 'seed0: holds labelled_2.txt of another draw' in capsys.readouterr().err
+    (data / 'img_dir/a\tb.png').write_bytes(b'')
+    (data / 'ann_dir/a\tb.png').write_bytes(b'')
+    assert drawn(data, tmp_path / 'new', '--labelled', '2') == 2
+    assert 'a list cannot hold this name' in capsys.readouterr().err
+    (data / 'img_dir/a\tb.png').unlink()
+    (data / 'ann_dir/a\tb.png').unlink()
+    (data / 'ann_dir/train/3 1.png').write_bytes(b'PNG')
+    assert drawn(data, tmp_path / 'new', '--labelled', '2') == 2
+    assert 'ann_dir/train/3 1.png: ' in capsys.readouterr().err
+    (data / 'ann_dir/train/3 1.png').unlink()
+    assert drawn(data, tmp_path / 'new', '--labelled', '2') == 2
+    assert 'no mask *.png for 1 image(s)' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('dataset', SIZES)
+def test_lists_of_the_configs(dataset: str) -> None:
+    folder = LISTS / dataset
+    train, test = read(folder / 'train.txt'), read(folder / 'test.txt')
+    counts = {'hrsc_ships': (300, 80), 'dubai': (49, 14), 'korea_s2': (15, 5)}
+    assert (len(train), len(test)) == counts[dataset]
+    images = {image for image, _ in train}
+    assert len(images) == len(train)
+    assert not images & {image for image, _ in test}
+    assert sorted(path.name for path in folder.glob('seed*')) == [
+        f'seed{seed}' for seed in range(5)
+    ]
+    smallest = set()
+    for seed in range(5):
+        home, inner = folder / f'seed{seed}', []
+        record = json.loads((home / 'split.json').read_text())
+        assert record['seed'] == seed
+        assert f'--out configs/_base_/splits/{dataset}' in record['command']
+        for size, count in SIZES[dataset].items():
+            labelled = read(home / f'labelled_{size}.txt')
+            rest = [line[0] for line in read(home / f'unlabelled_{size}.txt')]
+            assert len(labelled) == count
+            assert all(line in train for line in labelled)
+            assert all(line in labelled for line in inner)
+            assert sorted([*rest, *(image for image, _ in labelled)]) == sorted(images)
+            shares = record['parts'][f'labelled_{size}']['class_shares']
+            assert min(shares.values()) > 0
+            inner = labelled
+        if dataset == 'hrsc_ships':
+            order = draw_order([image for image, _ in train], seed)
+            assert sorted(inner) == sorted(train[index] for index in order[:20])
+        first = next(iter(SIZES[dataset]))
+        smallest.add((home / f'labelled_{first}.txt').read_text())
+    assert len(smallest) == 5
+
+
+def test_dubai_holds_two_images_of_each_tile_out() -> None:
+    held_out = [Path(image).stem for image, _ in read(LISTS / 'dubai/test.txt')]
+    assert held_out == [
+        f'tile{tile}_00{part}' for tile in range(1, 8) for part in (3, 7)
+    ]

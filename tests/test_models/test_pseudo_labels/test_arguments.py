@@ -1,0 +1,68 @@
+"""Arguments out of range are refused by name."""
+
+import re
+
+import pytest
+
+from s5_mm.models import FixMatch
+
+from ..toys import toy_segmentor
+
+SHARES = dict(
+    FlexMatchThreshold=('value', 'floor', 'momentum'),
+    FreeMatchThreshold=('floor', 'ceiling', 'quantile', 'momentum'),
+    SoftMatchWeight=('momentum',),
+    AdaMatchThreshold=('value', 'momentum'),
+    EntropyPercentile=('start', 'end'),
+    TopShare=('share', 'floor', 'momentum'),
+    RankWeight=('momentum',),
+)
+OTHERS = [
+    ('FlexMatchThreshold', dict(value=0.7, floor=0.8), 'floor must be at most value='),
+    ('FreeMatchThreshold', dict(ceiling=0.4), 'floor must be at most ceiling=0.4, got'),
+    ('SoftMatchWeight', dict(n_sigma=0), 'n_sigma must be above 0, got 0'),
+    ('SoftMatchWeight', dict(n_sigma='2'), "n_sigma must be above 0, got '2'"),
+    ('RankWeight', dict(quantiles=0), 'quantiles must be a whole number of at least 1'),
+    ('RankWeight', dict(quantiles=2.5), 'quantiles must be a whole number of at leas'),
+    ('RankWeight', dict(kappa=(-1, 2)), 'kappa must be two numbers of at least 0, at'),
+    ('RankWeight', dict(kappa=(2,)), 'kappa must be two numbers of at least 0, at th'),
+]
+ALIGNMENTS = [
+    (dict(momentum=1.1), 'momentum must be in [0, 1], got 1.1'),
+    (dict(power=2), 'power must be in [0, 1], got 2'),
+    (dict(eps=0), 'eps must be in (0, 1), got 0'),
+    (
+        dict(target='label'),
+        "target must be one of ('labels', 'uniform') or 4 shares, g",
+    ),
+    (dict(target=[1, 2, 3]), 'target must be 4 numbers of at least 0, one per class'),
+    (dict(target=[1, 2, 3, -1]), 'target must be 4 numbers of at least 0, one per cla'),
+    (dict(target=[0, 0, 0, 0]), 'target must be 4 numbers of at least 0, one per clas'),
+    (dict(target=[1, 1, 1, '1']), 'target must be 4 numbers of at least 0, one per cl'),
+    (dict(target=[1, 1, 1, float('inf')]), 'target must be 4 numbers of at least 0, '),
+]
+
+
+def refused(message, **settings):
+    with pytest.raises(ValueError, match=re.escape(f'semi_train_cfg.{message}')):
+        FixMatch(toy_segmentor(), settings)
+
+
+@pytest.mark.parametrize('value', [-0.1, 1.1, '0.5', True])
+@pytest.mark.parametrize(
+    ('kind', 'name'), [(kind, name) for kind, names in SHARES.items() for name in names]
+)
+def test_shares(kind, name, value):
+    message = f'threshold.{name} must be in [0, 1], got {value!r}'
+    refused(message, threshold={'type': f's5_mm.{kind}', name: value})
+
+
+@pytest.mark.parametrize(('kind', 'settings', 'message'), OTHERS)
+def test_other_arguments(kind, settings, message):
+    refused(f'threshold.{message}', threshold=dict(type=f's5_mm.{kind}', **settings))
+
+
+@pytest.mark.parametrize(('settings', 'message'), ALIGNMENTS)
+def test_arguments_of_the_alignment(settings, message):
+    config = dict(type='s5_mm.DistributionAlignment', **settings)
+    refused(f'alignment.{message}', alignment=config)
