@@ -1,5 +1,5 @@
 # 200 of a pool of unlabelled harbours, tiles of another domain and spoiled tiles, which
-# tools/misc/s4_pool.py writes.  The labelled images are those of a seed, and their model
+# tools/misc/s4_pool.py writes.  The labelled images are those of a seed, whose model
 # scores; docs/lab/s4_protocol.md has the commands.
 data_root = 'POOL/'
 split_seed = 0

@@ -1,5 +1,5 @@
-# Eq. 1 with the supervised model of configs/s4p/eff-lite0_hrsc_supervised.py.  Its three
-# classes cover every pixel: none is a background.
+# Eq. 1 with the supervised model of configs/s4p/eff-lite0_hrsc_supervised.py.  Its
+# three classes cover every pixel: none is a background.
 _base_ = ['../_base_/models/fixmatch_fpn_eff-lite0.py', '../_base_/score_crops.py']
 segmentor = _base_.model.segmentor
 segmentor.backbone.init_cfg = None  # the checkpoint has all weights

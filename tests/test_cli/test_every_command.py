@@ -42,7 +42,9 @@ REFUSED = {
     f'{ANALYSIS}compare_runs.py': ['--runs', f'a={NOWHERE}'],
     f'{ANALYSIS}get_flops.py': [CONFIG],
     f'{ANALYSIS}get_params.py': [CONFIG],
+    f'{ANALYSIS}paired_gain.py': [NOWHERE],
     f'{ANALYSIS}plot_runs.py': ['--runs', f'a={NOWHERE}', '--out', 'WORK/a.png'],
+    f'{ANALYSIS}s4_lab.py': [CONFIG, '--data', 'WORK'],
     f'{ANALYSIS}show_quality.py': [NOWHERE, '--out', 'WORK/a.png'],
     **{
         f'tools/dataset_converters/{name}.py': [NOWHERE, 'WORK']
@@ -67,6 +69,7 @@ REFUSED = {
     'tools/misc/check_resume.py': [CONFIG, '--work-dir', 'WORK'],
     'tools/misc/check_wheel.py': [f'{NOWHERE}.whl'],
     'tools/misc/model_zoo.py': ['everything'],
+    'tools/misc/s4_pool.py': ['WORK/pool', '--data', NOWHERE],
     'tools/misc/s4_splits.py': [
         NOWHERE,
         *['--classes', 'a', 'b', '--labelled', '1', '--out', 'WORK'],

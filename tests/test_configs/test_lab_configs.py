@@ -15,7 +15,11 @@ from s5_mm.registry import MODELS
 from tests.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2] / 'configs'
-GRIDS = sorted(path for path in package_configs() if path.parent == ROOT / 'lab')
+GRIDS = sorted(
+    path
+    for path in package_configs()
+    if path.parent == ROOT / 'lab' and path.stem != 'selection'
+)
 #: Settings of the model that an arm removes from the recipe.
 REMOVED = {
     'no_burn_in': {'semi_train_cfg.burn_in'},
@@ -94,3 +98,16 @@ def test_models_build(name, configs) -> None:
             init_default_scope(cfg.default_scope)
             with torch.device('meta'):
                 MODELS.build(cfg.model)
+
+
+def test_selections_replace_the_unlabelled_images() -> None:
+    grid = read_grid(ROOT / 'lab/selection.py')
+    strategies = ['s5', 'random', 'entropy_only', 'diversity_only']
+    assert list(grid.arms) == ['labels_only', *strategies, 'harbours']
+    for name in strategies:
+        sources = grid.config(name, 2, '/pool').train_dataloader.dataset.sources
+        assert sources.unsup.shards == f'/pool/selected/{name}_2/shards'
+        assert sources.unsup.ann_file is None
+        assert sources.sup.ann_file.endswith('seed2/labelled_5.txt')
+    other = grid.config('harbours', 2, '/pool').train_dataloader.dataset.sources
+    assert other.unsup.ann_file.endswith('seed2/unlabelled_5.txt')

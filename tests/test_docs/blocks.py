@@ -12,6 +12,7 @@ PAGES = (
     ROOT / 'data_curation/README.md',
     *sorted((ROOT / 'docs').glob('*.md')),
     *sorted((ROOT / 'docs/datasets').glob('*.md')),
+    *sorted((ROOT / 'docs/lab').glob('*.md')),
 )
 _FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.M | re.S)
 

@@ -29,6 +29,7 @@ class Entry(NamedTuple):
 DOCS = r'docs/.*'
 CHECKPOINTS, RESULTS, S4P = 'docs/checkpoints.md', 'docs/results.md', 'docs/s4p.md'
 DETECTION, FINETUNE = 'docs/detection.md', 'docs/finetune.md'
+LAB = 'docs/lab/s4_protocol.md'
 TOOLS = 'python tools/'
 ANALYSIS = TOOLS + 'analysis_tools/'
 
@@ -39,6 +40,7 @@ RUN = (
     Entry(DOCS, ANALYSIS + r'get_flops\.py .*', 'plain'),
     Entry(DOCS, ANALYSIS + r'get_params\.py configs/finetune_seg/(?!rsfm).*', 'plain'),
     Entry(DOCS, ANALYSIS + r'get_params\.py .*configs/finetune_det/.*', 'boxes'),
+    Entry(LAB, ANALYSIS + r'paired_gain\.py .*', 'labs'),
     Entry(RESULTS, ANALYSIS + r'(compare|plot)_runs\.py .*', 'runs'),
     Entry('docs/datasets/README.md', ANALYSIS + r'browse_dataset\.py .*', 'scenes'),
     Entry('docs/data.md', TOOLS + r'misc/s4_splits\.py .*', 'pairs'),
@@ -116,9 +118,11 @@ NOT_RUN = (
         TOOLS + r'dataset_converters/\w+\.py DOWNLOADS .*',
         'whole archives, whose numbers it checks; test_conversion has small ones',
     ),
+    Entry(LAB, ANALYSIS + r's4_lab\.py .*', 'hours of training; test_s4_lab trains'),
+    Entry(LAB, TOOLS + r'misc/s4_(splits|pool)\.py .*', 'data of the reader'),
     Entry('docs/datasets/isaid.md', r'(export|sed|sort|diff) .*|sort', 'iSAID'),
     Entry(
-        'docs/curation.md|' + RESULTS,
+        f'docs/curation.md|{RESULTS}|{LAB}',
         r'python data_curation/curate\.py run .*',
         'a pool of thousands of images at least',
     ),

@@ -20,6 +20,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 from s5_mm.cli.config import load_config
+from s5_mm.lab import Results, RunFigures
 from s5_mm.registry import MODELS
 from tests.test_checkpoints.test_formats import release
 from tests.test_curation import pipeline
@@ -95,6 +96,30 @@ def runs(folder: Path) -> dict[str, str]:
         (folder / name).mkdir(parents=True)
         lines = [json.dumps(dict.fromkeys(keys, 1.0) | {'step': i}) for i in (1, 2)]
         (folder / name / 'scalars.json').write_text('\n'.join(lines))
+    return {}
+
+
+def labs(folder: Path) -> dict[str, str]:
+    """Results of two labs, and runs of two arms that no grid names."""
+    values = {'mIoU': {200: 50.0}}
+    for name in ('harbours_5', 'dubai_1-8'):
+        (folder / 'work_dirs/lab' / name).mkdir(parents=True)
+        arms = {
+            arm: [RunFigures(arm, arm, seed, values=values) for seed in range(5)]
+            for arm in ('labels_only', 'recipe')
+        }
+        results = Results(name, {'recipe': 'labels_only'}, arms)
+        results.write(folder / 'work_dirs/lab' / name)
+    (folder / 'docs/lab').mkdir(parents=True)
+    for name in ('sup', 'fm'):
+        for seed in range(2):
+            vis_data = folder / f'work_dirs/{name}_{seed}/1/vis_data'
+            vis_data.mkdir(parents=True)
+            cfg = load_config(str(ROOT / 'configs/s4p/vit-t_dubai.py'))
+            cfg.randomness.seed = seed
+            cfg.dump(vis_data / 'config.py')
+            line = json.dumps(dict(mIoU=1.0, step=600))
+            (vis_data / 'scalars.json').write_text(line)
     return {}
 
 

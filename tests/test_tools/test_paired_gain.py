@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,31 @@ def test_markdown_has_every_run(arms, work, tmp_path, capsys):
     assert f'| recipe | 2 | 50.00 | 50.00 (2) | – | {problem} |' in text
     assert text.count('| recipe |') == 4
     assert '| labels | 0 | 40.00 | 40.00 (4) | – | – |' in text
+
+
+def test_into_a_file(arms, tmp_path, capsys):
+    found = {
+        text.partition('=')[0]: [
+            replace(read_run(path, text.partition('=')[0]), environment={'torch': '9'})
+            for path in text.partition('=')[2].split(',')
+        ]
+        for text in arms
+    }
+    for name in ('one', 'two'):
+        (tmp_path / name).mkdir()
+        Results(name, {'recipe': 'labels'}, found).write(tmp_path / name)
+    file = tmp_path / 'page.md'
+    arguments = [str(tmp_path / name) for name in ('one', 'two')]
+    arguments += ['--markdown', '--out', str(file)]
+    assert run_command(paired_gain.main, arguments) == 0
+    assert capsys.readouterr().out == ''
+    lines = file.read_text().splitlines()
+    assert [line for line in lines if line.startswith('#')] == [
+        '# Gains over paired runs',
+        '## one',
+        '## two',
+    ]
+    assert lines.count('4 runs: torch 9.') == 2
 
 
 def _refused(capsys, *arguments):

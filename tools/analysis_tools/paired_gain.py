@@ -3,6 +3,8 @@
 Example::
 
     python tools/analysis_tools/paired_gain.py work_dirs/lab/harbours_5
+    python tools/analysis_tools/paired_gain.py work_dirs/lab/harbours_5 \
+        work_dirs/lab/dubai_1-8 --markdown --out docs/lab/s4_results.md
     python tools/analysis_tools/paired_gain.py --baseline labels_only --runs \
         labels_only=sup_0,sup_1,sup_2 recipe=fm_0,fm_1,fm_2 --per-class
 
@@ -17,7 +19,9 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from plot_runs import named_run
 
@@ -32,6 +36,12 @@ from s5_mm.lab import (
     read_run,
     run_table,
 )
+
+_HEAD = """# Gains over paired runs
+
+Written by `tools/analysis_tools/paired_gain.py --markdown`; the rules are in
+[s4_protocol.md](s4_protocol.md).
+"""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -59,6 +69,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     form = parser.add_mutually_exclusive_group()
     form.add_argument('--markdown', action='store_true', help='with a row per run')
     form.add_argument('--json', action='store_true', help='all figures')
+    parser.add_argument('--out', type=Path, help='file to write instead of printing')
     args = parser.parse_args(argv)
     if bool(args.labs) == bool(args.runs):
         parser.error('expected either LABs or --runs')
@@ -73,11 +84,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         compare(lab.arms, _against(lab, args), args.metric, args.per_class, args.level)
         for lab in labs
     ]
+    pairs = list(zip(labs, found, strict=True))
     if args.json:
-        print(json.dumps([_record(*pair) for pair in zip(labs, found, strict=True)]))
-        return
-    for lab, comparison in zip(labs, found, strict=True):
-        print(_page(lab, comparison, args.markdown))
+        text = json.dumps([_record(*pair) for pair in pairs], indent=2) + '\n'
+    else:
+        pages = [_page(*pair, args.markdown) for pair in pairs]
+        text = '\n'.join([*([_HEAD] if args.markdown else []), *pages])
+    if args.out:
+        args.out.write_text(text, encoding='utf-8')
+    else:
+        print(text, end='')
 
 
 def _of_runs(args: argparse.Namespace) -> Results:
@@ -111,7 +127,19 @@ def _page(lab: Results, found: Comparison, markdown: bool) -> str:
         parts.append('\n'.join(f'* {line}' if markdown else line for line in lines))
     if markdown:
         parts.append(run_table(lab.arms, found.metrics[0], markdown))
+        parts += _environments(lab)
     return '\n\n'.join(parts) + '\n'
+
+
+def _environments(lab: Results) -> list[str]:
+    """Say what the runs were made with."""
+    runs = [run for group in lab.arms.values() for run in group]
+    found = Counter(
+        ', '.join(f'{key} {value}' for key, value in run.environment.items())
+        for run in runs
+        if run.environment
+    )
+    return [f'{count} runs: {text}.' for text, count in found.items()]
 
 
 if __name__ == '__main__':
