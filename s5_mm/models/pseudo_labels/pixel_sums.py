@@ -1,9 +1,10 @@
-"""Sums over the pixels of each class, the same on every device and process.
+"""Sums over the pixels of all processes, without waiting for a device.
 
-Sums are taken in whole numbers: integers add up to the same in any order, so CUDA's
+Sums by class are taken in whole numbers, which add up to the same in any order: CUDA's
 ``scatter_add_`` is deterministic for them, unlike for floating types, and N processes
-get what one gets from the whole batch, to the bit.  ``bincount``, ``quantile`` and
-boolean indexing would wait for the device.
+get what one gets from the whole batch, to the bit.  Sums of probabilities have a fixed
+order on each process and are float64, so N processes differ from one by rounding.
+``bincount`` and boolean indexing would wait for the device.
 """
 
 from __future__ import annotations
