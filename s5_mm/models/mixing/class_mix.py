@@ -23,8 +23,8 @@ class ClassMix(Mixing):
     Of the K_A classes that are predicted in the valid pixels of the partner A,
     ceil(K_A / 2), all choices equally likely, are pasted where they are; confident or
     not, as in the paper.  Partners are neighbours in the batch, see
-    :meth:`CutMix.partners`; a single image stays as it is.  It takes the place of
-    CutMix: a pasted rectangle would be pasted once more in pieces.
+    :meth:`CutMix.partners`.  It takes the place of CutMix: a pasted rectangle would be
+    pasted once more in pieces.
 
     Args:
         num_classes: K.
@@ -45,7 +45,16 @@ class ClassMix(Mixing):
         labels_l: Tensor,
         keys: Sequence[SampleKey],
     ) -> tuple[Tensor, PseudoLabels]:
-        """Mix each image with its partner, see :meth:`Mixing.forward`."""
+        """Mix each image with its partner, see :meth:`Mixing.forward`.
+
+        Raises:
+            ValueError: If there is a single image, which has no partner.
+        """
+        if len(strong) < 2:
+            raise ValueError(
+                'ClassMix: 1 unlabelled image in the batch of a process, expected at '
+                "least 2; raise the sampler's shares of 'unsup'"
+            )
         drawn = torch.from_numpy(self.draw(keys)).to(strong.device, non_blocking=True)
         partner, order = drawn[:, 0], drawn[:, 1:]
         parts = [part for part in (strong, *pseudo) if part is not None]

@@ -107,11 +107,9 @@ def test_draws_depend_on_the_sample_alone():
             assert torch.equal(part, want[half])
 
 
-def test_a_single_image_stays_as_it_is():
-    strong, pseudo, images, labels = batch(1)
-    got, mixed = ClassMix(K, 1.0)(strong, pseudo, images, labels, keys(1))
-    assert torch.equal(got, strong)
-    assert all(torch.equal(a, b) for a, b in zip(mixed, pseudo, strict=True))
+def test_a_single_image_is_refused():
+    with pytest.raises(ValueError, match='1 unlabelled image .* expected at least 2'):
+        ClassMix(K, 1.0)(*batch(1), keys(1))
 
 
 def test_without_soft_targets_the_other_maps_are_the_same():
