@@ -63,7 +63,7 @@ def _backbone(name, **kwargs):
 
 
 def _whole(name, **kwargs):
-    """timm's classifier, in eval mode, with statistics that are not those of a start."""
+    """timm's classifier in eval mode, its statistics not those of a start."""
     torch.manual_seed(1)
     model = timm.create_model(name, **kwargs).eval()
     state = model.state_dict()
