@@ -1,5 +1,5 @@
-# The supervised-only twin of eff-lite0_korea.py: same labelled images, same augmentation,
-# same number of iterations.
+# The supervised-only twin of eff-lite0_korea.py: same labelled images, same
+# augmentation, same number of iterations.
 _base_ = ['./eff-lite0_korea.py']
 model = dict(
     type='s5_mm.SemiBaseSegmentor',

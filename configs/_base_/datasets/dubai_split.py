@@ -1,6 +1,6 @@
 # Satellite tiles of Dubai, a few images labelled and the rest of the city not, by the
-# lists of ../splits/dubai; two images of each of the seven tiles are the test and choose
-# nothing.  Other lists: labelled_list and unlabelled_list in --cfg-options.
+# lists of ../splits/dubai; two images of each of the seven tiles are the test and
+# choose nothing.  Other lists: labelled_list and unlabelled_list in --cfg-options.
 _base_ = ['./dubai.py', './s4_split.py']
 data_root = 'data/'
 split_seed = 0

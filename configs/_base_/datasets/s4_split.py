@@ -1,5 +1,5 @@
-# Loaders of a semi-supervised split of one data set; {hrsc_ships,dubai,korea_s2}_split.py
-# say which images.
+# Loaders of a semi-supervised split of one data set;
+# {hrsc_ships,dubai,korea_s2}_split.py say which images.
 crop_size = (96, 96)
 scale = (0.5, 2.0)
 weak = dict(

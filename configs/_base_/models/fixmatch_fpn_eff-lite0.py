@@ -50,8 +50,7 @@ model = dict(
     # The recipe for few labels; what each part is worth: docs/lab/s4_results.md.
     semi_train_cfg=dict(
         conf_thresh=None,
-        # The surest half of each class: at 0.95 ships are 0.3 % of the pixels that pass
-        # and 7 % of the truth.
+        # The surest half of each class; a fixed threshold starves the rare ones.
         threshold=dict(type='s5_mm.TopShare', share=0.5),
         # A teacher that starts earlier has lost the rare classes.
         burn_in=0.5,
