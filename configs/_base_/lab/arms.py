@@ -9,6 +9,7 @@ semi = 'model.semi_train_cfg.'
 paper = {
     semi + 'conf_thresh': 0.95,
     semi + 'threshold': None,
+    semi + 'soft_targets': False,
     semi + 'burn_in': 0,
     semi + 'ramp': 0,
     semi + 'ema_momentum': None,
@@ -25,6 +26,7 @@ method_arms = dict(
     threshold_95=dict(
         config='', options={semi + 'conf_thresh': 0.95, semi + 'threshold': None}
     ),
+    hard_targets=dict(config='', options={semi + 'soft_targets': False}),
     # Trained to the stem, and compared with labels alone trained like this.
     labels_only_unfrozen=dict(
         config='_supervised', options=unfrozen, against='labels_only_unfrozen'
