@@ -28,7 +28,12 @@ REMOVED = {
     'no_ema': {'semi_train_cfg.ema_momentum'},
     'copied_statistics': {'semi_train_cfg.ema_buffers'},
     'threshold_95': {'semi_train_cfg.conf_thresh', 'semi_train_cfg.threshold'},
-    'hard_targets': {'semi_train_cfg.soft_targets'},
+    'no_threshold': {'semi_train_cfg.threshold.type', 'semi_train_cfg.threshold.share'},
+    'soft_targets': {
+        'semi_train_cfg.threshold.type',
+        'semi_train_cfg.threshold.share',
+        'semi_train_cfg.soft_targets',
+    },
     'no_freezing': {'segmentor.backbone.frozen_stages'},
     'own_images_only': set(),
 }

@@ -9,11 +9,11 @@ semi = 'model.semi_train_cfg.'
 paper = {
     semi + 'conf_thresh': 0.95,
     semi + 'threshold': None,
-    semi + 'soft_targets': False,
     semi + 'burn_in': 0,
     semi + 'ramp': 0,
     semi + 'ema_momentum': None,
 }
+every_pixel = {semi + 'threshold': dict(_delete_=True, type='s5_mm.NoThreshold')}
 unfrozen = {'model.segmentor.backbone.frozen_stages': -1}
 method_arms = dict(
     labels_only=dict(config='_supervised', options={}),
@@ -26,7 +26,9 @@ method_arms = dict(
     threshold_95=dict(
         config='', options={semi + 'conf_thresh': 0.95, semi + 'threshold': None}
     ),
-    hard_targets=dict(config='', options={semi + 'soft_targets': False}),
+    # Every pixel counts: by its label, and by what the teacher half sees.
+    no_threshold=dict(config='', options=every_pixel),
+    soft_targets=dict(config='', options={**every_pixel, semi + 'soft_targets': True}),
     # Trained to the stem, and compared with labels alone trained like this.
     labels_only_unfrozen=dict(
         config='_supervised', options=unfrozen, against='labels_only_unfrozen'
