@@ -39,7 +39,7 @@ def test_killed_and_resumed_is_never_stopped(scenes, tmp_path, threshold):
     assert len(state) == (6 if 'AdaMatch' in threshold['type'] else 5)
     assert all(value.any() for value in state.values()), 'nothing was learnt'
     ratios = want['message_hub']['log_scalars']['train/mask_ratio'].data[0]
-    assert any(0 < ratio < 1 for ratio in ratios)
+    assert max(ratios) > 0, 'the unlabelled branch is dead'
     report = run_with_kills(tmp_path / 'toy.py', tmp_path, kills=2, max_delay=4.0)
     for work_dir in report.work_dirs:
         assert differences(want, last_checkpoint(work_dir)) == []

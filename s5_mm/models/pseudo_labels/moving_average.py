@@ -43,8 +43,8 @@ class MovingAverage(nn.Module):
                 occurred.
             occurred: Which averages have a new value, bool, broadcast to the shape.
         """
-        ramp = self.updates / (self.updates + 1.0)
-        momentum = ramp.to(self.value.dtype).clamp(max=self.momentum)
+        updates = self.updates.to(self.value.dtype)
+        momentum = (updates / (updates + 1)).clamp(max=self.momentum)
         moved = momentum * self.value + (1 - momentum) * new
         self.value.copy_(torch.where(occurred, moved, self.value))
         self.updates += occurred

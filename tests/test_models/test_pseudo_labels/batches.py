@@ -9,7 +9,7 @@ K, H, W = 4, 12, 20
 RULES = dict(
     flexmatch=dict(type='s5_mm.FlexMatchThreshold', value=0.9, floor=0.6, momentum=0.5),
     flexmatch_cold=dict(
-        type='s5_mm.FlexMatchThreshold', value=0.9, floor=0.6, warm_up=False
+        type='s5_mm.FlexMatchThreshold', value=0.9, floor=0.1, warm_up=False
     ),
     freematch=dict(type='s5_mm.FreeMatchThreshold', floor=0.35, momentum=0.5),
     freematch_quantile=dict(
@@ -21,7 +21,7 @@ RULES = dict(
     ),
     adamatch=dict(type='s5_mm.AdaMatchThreshold', value=0.9, momentum=0.5),
     entropy=dict(type='s5_mm.EntropyPercentile', start=0.4, end=0.1),
-    top_share=dict(type='s5_mm.TopShare', share=0.3, floor=0.7, momentum=0.5),
+    top_share=dict(type='s5_mm.TopShare', share=0.6, floor=0.7, momentum=0.5),
     rank=dict(type='s5_mm.RankWeight', momentum=0.7),
 )
 UPDATES = 5

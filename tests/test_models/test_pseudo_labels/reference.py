@@ -68,6 +68,7 @@ class FlexMatch:
         best = max(sigma) if self.warm_up else max(sigma[:K])
         beta = [s / best for s in sigma[:K]]
         limits = [max(self.floor, self.value * b / (2 - b)) for b in beta]
+        self.limits = limits
         return weigh(batch, lambda label, c, p: c >= limits[label])
 
 
@@ -90,6 +91,7 @@ class FreeMatch:
         limits = np.maximum(
             tau * self.shares.value / max(self.shares.value), self.floor
         )
+        self.limits = limits
         return weigh(batch, lambda label, c, p: c >= limits[label])
 
 
@@ -162,6 +164,7 @@ class TopShare:
                 needed = math.ceil(self.share * len(u) - 1e-9)
                 self.quantiles[k].add(1 - edge_above(u, needed))
         limits = [max(average.value, self.floor) for average in self.quantiles]
+        self.limits = limits
         return weigh(batch, lambda label, c, p: c >= limits[label])
 
 

@@ -39,6 +39,9 @@ def test_weights_are_the_equations(name):
         expected = want.step(predictions(seed), seed / UPDATES)
         assert weight.dtype == torch.float32
         np.testing.assert_allclose(weight.numpy(), expected, rtol=2e-5, atol=1e-6)
+        if hasattr(want, 'limits'):
+            limits = rule.class_thresholds().numpy()
+            np.testing.assert_allclose(limits, want.limits, rtol=1e-12)
         valid = padding().numpy()
         shares.append(expected[valid].mean())
         if hasattr(want, 'observe'):
@@ -124,6 +127,17 @@ def test_a_class_that_is_not_there_is_not_forgotten(name):
     assert last[0].any()
     for value, before in zip(now, last, strict=True):
         assert torch.equal(value, before)
+
+
+def test_one_pixel_of_a_class_has_no_variance():
+    rule = build(RULES['softmatch_classes'])
+    labels = torch.tensor([[[0, 0, 1]]])
+    p = torch.full((1, K, 1, 3), 0.1)
+    confidence = torch.tensor([[[0.7, 0.9, 0.8]]])
+    valid = torch.ones_like(labels, dtype=torch.bool)
+    rule.update(Predictions(labels, confidence, valid, p))
+    assert rule.mean.updates.tolist() == rule.variance.updates.tolist() == [1, 0, 0, 0]
+    assert rule(Predictions(labels, confidence, valid, p))[..., 2] == 0
 
 
 def test_moving_average_is_the_mean_until_its_window_is_full():
