@@ -92,7 +92,7 @@ class S4PCase(Case):
     def ours(self) -> nn.Module:
         """Build this package's model."""
         model = super().ours()
-        model.train_cfg['conf_thresh'] = self.threshold
+        model.threshold.value = self.threshold
         return model
 
     def plain(self, recompute: bool = True) -> PlainSegmentor:

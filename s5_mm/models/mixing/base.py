@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
+from s5_mm.registry import MODELS
 from s5_mm.utils import SampleKey
 
 from ..pseudo_labels import PseudoLabels
@@ -67,3 +69,35 @@ class Mixing(nn.Module):
             Mixed strong views and pseudo-labels, shapes as before.
         """
         raise NotImplementedError
+
+
+def build_mixing(
+    config: Mapping[str, Any] | None, num_classes: int, preprocessor: nn.Module
+) -> Mixing | None:
+    """Build the mixture that ``semi_train_cfg.mixing`` names.
+
+    Args:
+        config: Its config; None for no mixture.
+        num_classes: K.
+        preprocessor: That of the model, which may do CutMix.
+
+    Returns:
+        The mixture, or None.
+
+    Raises:
+        ValueError: If it is no mixture, or takes the place of a CutMix that is there.
+    """
+    if config is None:
+        return None
+    mixing = MODELS.build(dict(config, num_classes=num_classes))
+    if not isinstance(mixing, Mixing):
+        raise ValueError(
+            f'semi_train_cfg.mixing is a {type(mixing).__name__}, expected '
+            's5_mm.ClassMix or s5_mm.LabelledCopyPaste'
+        )
+    if getattr(preprocessor, 'cutmix', None) is not None and not mixing.follows_cutmix:
+        raise ValueError(
+            f'semi_train_cfg.mixing is {type(mixing).__name__}, which takes the place '
+            'of data_preprocessor.cutmix; set data_preprocessor.cutmix=None'
+        )
+    return mixing

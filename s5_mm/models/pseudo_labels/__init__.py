@@ -13,7 +13,13 @@ from .pixel_sums import confidence_sum
 from .predictions import Predictions, PseudoLabels
 from .rank_weight import RankWeight
 from .softmatch import SoftMatchWeight
-from .threshold import FixedThreshold, NoThreshold, Threshold, check_share
+from .threshold import (
+    FixedThreshold,
+    NoThreshold,
+    Threshold,
+    build_threshold,
+    check_share,
+)
 from .top_share import TopShare
 
 __all__ = [
@@ -33,6 +39,7 @@ __all__ = [
     'Threshold',
     'TopShare',
     'adopt_rule',
+    'build_threshold',
     'check_share',
     'confidence_sum',
     'count_labels',

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -133,3 +136,28 @@ def check_limits(**limits: float) -> None:
         raise ValueError(
             f'semi_train_cfg.threshold.{low} must be at most {high}={most}, got {least}'
         )
+
+
+def build_threshold(semi_train_cfg: Mapping[str, Any], num_classes: int) -> Threshold:
+    """Build the rule that ``threshold`` or ``conf_thresh`` names.
+
+    Args:
+        semi_train_cfg: As the config has it.
+        num_classes: K.
+
+    Returns:
+        The rule; without either key FixMatch's, tau = 0.95.
+
+    Raises:
+        ValueError: If both keys are given, or a value is out of range.
+    """
+    config = semi_train_cfg.get('threshold')
+    value = semi_train_cfg.get('conf_thresh', 0.95 if config is None else None)
+    if config is None:
+        return FixedThreshold(num_classes, check_share('conf_thresh', value))
+    if value is not None:
+        raise ValueError(
+            f'semi_train_cfg has conf_thresh={value} and threshold={dict(config)}: '
+            'set conf_thresh=None, or leave threshold out'
+        )
+    return MODELS.build(dict(config, num_classes=num_classes))

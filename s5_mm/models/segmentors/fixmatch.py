@@ -2,41 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from copy import deepcopy
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
 import torch
-from mmseg.models import BaseSegmentor
 from mmseg.structures import SegDataSample
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from s5_mm.registry import MODELS
 
 from ..data_preprocessors import MixPlan
-from ..mixing import Mixing
+from ..mixing import build_mixing
 from ..pseudo_labels import (
-    FixedThreshold,
     Predictions,
     PseudoLabels,
-    Threshold,
     adopt_rule,
-    check_share,
+    build_threshold,
     confidence_sum,
     count_labels,
     count_pseudo_labels,
 )
-from .ema_teacher import BUFFERS, ramped_momentum, update_ema
-from .semi_base import SemiBaseSegmentor, stacked_labels
+from .semi_base import stacked_labels
 from .step_errors import explain_step_errors
+from .teacher_student import TeacherStudentSegmentor, evaluating
 from .unlabelled_schedule import UnlabelledSchedule
 
 
 @MODELS.register_module()
-class FixMatch(SemiBaseSegmentor):
+class FixMatch(TeacherStudentSegmentor):
     """Weak-to-strong consistency with confidence-thresholded pseudo-labels.
 
     One gradient-free teacher call in eval mode on the weak views and ONE student
@@ -76,11 +71,8 @@ class FixMatch(SemiBaseSegmentor):
               classes, and the student follows.
             * ``ramp`` (0): iterations, or a share, in which lambda then grows to its
               full value.
-            * ``ema_momentum`` (None): the teacher is an exponential moving average of
-              the student with the momentum min(1 - 1/(t + 1), m), where t counts the
-              iterations since the burn-in, at whose end it is the student.
-            * ``ema_buffers`` ('average'): batch statistics of the teacher are averaged
-              as its weights are; 'copy' takes the student's.
+            * ``ema_momentum`` (None), ``ema_buffers`` ('average'): see
+              :class:`TeacherStudentSegmentor`.
             * ``mixing`` (None): config of a mixture that is made of the pseudo-labels,
               :class:`s5_mm.ClassMix` or :class:`s5_mm.LabelledCopyPaste`; only the
               latter goes together with CutMix, and comes after it.
@@ -92,7 +84,7 @@ class FixMatch(SemiBaseSegmentor):
     """
 
     TRAIN_DEFAULTS = dict(
-        SemiBaseSegmentor.TRAIN_DEFAULTS,
+        TeacherStudentSegmentor.TRAIN_DEFAULTS,
         conf_thresh=0.95,
         threshold=None,
         alignment=None,
@@ -102,8 +94,6 @@ class FixMatch(SemiBaseSegmentor):
         average_losses=False,
         burn_in=0,
         ramp=0,
-        ema_momentum=None,
-        ema_buffers='average',
         mixing=None,
     )
     compiled_steps = (
@@ -121,7 +111,6 @@ class FixMatch(SemiBaseSegmentor):
         self.schedule = UnlabelledSchedule(cfg['burn_in'], cfg['ramp'])
         for key, allowed in (
             ('normalization', ('valid', 'confident', 'image')),
-            ('ema_buffers', BUFFERS),
             ('soft_targets', (False, True)),
         ):
             if cfg[key] not in allowed:
@@ -135,53 +124,19 @@ class FixMatch(SemiBaseSegmentor):
                 'semi_train_cfg.unsup_weight must be a number of at least 0, got '
                 f'{factor!r}'
             )
-        self.threshold = self._build_threshold(semi_train_cfg or {})
+        self.threshold = build_threshold(semi_train_cfg or {}, self.num_classes)
         self.alignment = cfg['alignment'] and MODELS.build(
             dict(cfg['alignment'], num_classes=self.num_classes)
         )
-        self.mixing = self._build_mixing()
-        if cfg['ema_momentum'] is not None:
-            check_share('ema_momentum', cfg['ema_momentum'])
-            self.teacher = deepcopy(self.student).eval().requires_grad_(False)
-        _ = self.predictor  # refuses a teacher that is not there, before the training
+        self.mixing = build_mixing(
+            cfg['mixing'], self.num_classes, self.data_preprocessor
+        )
         # Confident pixels by class, and all valid pixels, since the last reading, and
         # labelled pixels since the start; in the checkpoint, so that a resumed run
         # logs the same figures.
         counts = torch.zeros(self.num_classes + 1, dtype=torch.int64)
         self.register_buffer('pseudo_counts', counts)
         self.register_buffer('label_counts', counts[:-1].clone())
-
-    def _build_threshold(self, given: dict) -> Threshold:
-        """Build the rule that ``threshold`` or ``conf_thresh`` names."""
-        config = self.train_cfg['threshold']
-        if config is None:
-            value = check_share('conf_thresh', self.train_cfg['conf_thresh'])
-            return FixedThreshold(self.num_classes, value)
-        if given.get('conf_thresh') is not None:
-            raise ValueError(
-                f'semi_train_cfg has conf_thresh={given["conf_thresh"]} and threshold='
-                f'{dict(config)}: set conf_thresh=None, or leave threshold out'
-            )
-        return MODELS.build(dict(config, num_classes=self.num_classes))
-
-    def _build_mixing(self) -> Mixing | None:
-        """Build the mixture that ``mixing`` names."""
-        config = self.train_cfg['mixing']
-        if config is None:
-            return None
-        mixing = MODELS.build(dict(config, num_classes=self.num_classes))
-        if not isinstance(mixing, Mixing):
-            raise ValueError(
-                f'semi_train_cfg.mixing is a {type(mixing).__name__}, expected '
-                's5_mm.ClassMix or s5_mm.LabelledCopyPaste'
-            )
-        cutmix = getattr(self.data_preprocessor, 'cutmix', None)
-        if cutmix is not None and not mixing.follows_cutmix:
-            raise ValueError(
-                f'semi_train_cfg.mixing is {type(mixing).__name__}, which takes the '
-                'place of data_preprocessor.cutmix; set data_preprocessor.cutmix=None'
-            )
-        return mixing
 
     def loss(
         self,
@@ -302,8 +257,7 @@ class FixMatch(SemiBaseSegmentor):
         Returns:
             Pseudo-labels of the B_u strong views.
         """
-        teacher = self.student if self.teacher is None else self.teacher
-        with _evaluating(teacher):
+        with evaluating(self.teaching):
             predictions = self._predictions(x_weak, mix.valid, learn)
         if learn:
             self.threshold.update(predictions)
@@ -360,30 +314,6 @@ class FixMatch(SemiBaseSegmentor):
         confidence, labels = p_weak.max(dim=1)
         return Predictions(labels, confidence, valid, p_weak)
 
-    def teacher_step(self, x_weak: Tensor) -> tuple[Tensor, Tensor]:
-        """Call of the teacher, which is in eval mode.
-
-        Args:
-            x_weak: Weak views, (M, 3, H, W).
-
-        Returns:
-            max p^uw and argmax p^uw, (M, H, W) each.
-        """
-        return tuple(self.probabilities_step(x_weak).max(dim=1))
-
-    def probabilities_step(self, x_weak: Tensor) -> Tensor:
-        """Call of the teacher, which is in eval mode.
-
-        Args:
-            x_weak: Weak views, (M, 3, H, W).
-
-        Returns:
-            p^uw, fp32, (M, K, H, W).
-        """
-        teacher = self.student if self.teacher is None else self.teacher
-        logits = teacher.decode_head(teacher.extract_feat(x_weak))
-        return self.upsample(logits, x_weak.shape[-2:]).softmax(dim=1)
-
     def unsupervised_loss(self, logits_strong: Tensor, pseudo: PseudoLabels) -> Tensor:
         """L_us of Eq. 7: plain cross entropy, whatever the head's losses are.
 
@@ -408,77 +338,21 @@ class FixMatch(SemiBaseSegmentor):
         chosen = dict(valid=pseudo.valid, confident=pseudo.weight)
         return self.normalize(entropy.sum(), chosen[self.train_cfg['normalization']])
 
-    @torch.no_grad()
-    def predict_labels(self, images: Tensor) -> Tensor:
-        """Classes that the student sees, in eval mode.
-
-        Args:
-            images: Normalised images, (N, 3, H, W).
-
-        Returns:
-            Class ids, long, (N, H, W).
-        """
-        with _evaluating(self.student):
-            logits = self.student.decode_head(self.student.extract_feat(images))
-        logits = self.upsample(logits, images.shape[-2:])
-        if self.student.out_channels == 1:
-            threshold = self.student.decode_head.threshold
-            return (logits[:, 1].sigmoid() > threshold).long()
-        return logits.argmax(dim=1)
-
-    # -- the teacher -------------------------------------------------------------
-    def update_teacher(self, since_burn_in: int) -> None:
-        """Move the EMA teacher towards the student.
-
-        Runs at the start of an iteration, so the teacher of iteration t has seen the
-        student after step t - 1; no hook can be forgotten, and DDP needs no change.
-
-        Args:
-            since_burn_in: Iterations since the burn-in, t of the momentum; up to 0 the
-                teacher is the student.
-        """
-        if self.teacher is None:
-            return
-        momentum = ramped_momentum(self.train_cfg['ema_momentum'], since_burn_in)
-        update_ema(self.teacher, self.student, momentum, self.train_cfg['ema_buffers'])
-
-    def train(self, mode: bool = True) -> FixMatch:
-        """Set the mode; the EMA teacher always stays in eval mode."""
-        super().train(mode)
-        if self.teacher is not None:
-            self.teacher.eval()
-        return self
-
-    def init_weights(self) -> None:
-        """Initialise the student and start the teacher from it."""
-        super().init_weights()
-        if self.teacher is not None:
-            self.teacher.load_state_dict(self.student.state_dict())
-
     def adopt_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str = '', *args: Any
     ) -> None:
-        """Let a bare segmentor, or a run without teacher, fill both networks.
+        """Let checkpoints of other methods load: what they do not know starts anew.
 
         Args:
-            state_dict: Changed in place: a missing teacher is the student, a teacher
-                that this model does not have is dropped.
+            state_dict: Changed in place.
             prefix: Where this model is in a larger one.
             *args: What torch passes on to a pre-hook of ``load_state_dict``.
         """
         super().adopt_state_dict(state_dict, prefix, *args)
-        student, teacher = f'{prefix}student.', f'{prefix}teacher.'
-        if self.teacher is None:
-            for key in [key for key in state_dict if key.startswith(teacher)]:
-                del state_dict[key]
-        elif not any(key.startswith(teacher) for key in state_dict):
-            for key in [key for key in state_dict if key.startswith(student)]:
-                state_dict[teacher + key[len(student) :]] = state_dict[key]
         for name in ('pseudo_counts', 'label_counts'):
             state_dict.setdefault(prefix + name, getattr(self, name))
-        adopt_rule(state_dict, self.threshold, f'{prefix}threshold.')
-        adopt_rule(state_dict, self.alignment, f'{prefix}alignment.')
-        adopt_rule(state_dict, self.mixing, f'{prefix}mixing.')
+        for name in ('threshold', 'alignment', 'mixing'):
+            adopt_rule(state_dict, getattr(self, name), f'{prefix}{name}.')
 
     # -- what is watched ---------------------------------------------------------
     def read_pseudo_counts(self) -> Tensor:
@@ -491,15 +365,3 @@ class FixMatch(SemiBaseSegmentor):
         counts = self.pseudo_counts.cpu().clone()
         self.pseudo_counts.zero_()
         return counts
-
-
-@contextmanager
-def _evaluating(module: BaseSegmentor) -> Iterator[None]:
-    """Put a network into eval mode for a while."""
-    training: list[nn.Module] = [part for part in module.modules() if part.training]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part in training:
-            part.training = True
