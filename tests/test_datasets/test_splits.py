@@ -313,6 +313,8 @@ def test_values_of_masks(tmp_path: Path) -> None:
             "--test 'no' fits 0 of 12 images such as",
         ),
         (['--labelled', '2', '--min-pixels', '0'], '--min-pixels 0: expected at least'),
+        (['--labelled', '2', '--jobs', '0'], '--jobs 0: expected at least 1'),
+        (['--labelled', '2', '--ignore', '9', '2'], '--ignore 2: the value of a class'),
         (['--labelled', '2', '--img-dir', 'none'], 'none: expected a folder of images'),
         (['--labelled', '2', '--mask-suffix', '.tif'], 'no image in this folder or b'),
     ],
@@ -338,6 +340,8 @@ def test_refusals(
         (['a=0', 'b', 'c'], '--classes a=0 b c: expected names alone, or NAME=VALUE'),
         (['a=#ff0000', 'b=#00ff00'], 'expected names alone, or NAME=VALUE for each'),
         (['a=x'], "--classes: 'a=x'; expected NAME, NAME=VALUE"),
+        (['a', 'a', 'c'], '--classes: a occurs twice, expected different names and'),
+        (['a=0', 'b=2', 'c=2'], '--classes: 2 occurs twice, expected different names'),
     ],
 )
 def test_refused_classes(
@@ -357,7 +361,10 @@ def test_refused_files(
 ) -> None:
     assert drawn(data, tmp_path / 'out', '--labelled', '2') == 0
     assert drawn(data, tmp_path / 'out', '--labelled', '3') == 2
-    assert 'seed0: holds labelled_2.txt of another draw' in capsys.readouterr().err
+    assert (
+        'seed0/labelled_2.txt: is there already, of another draw'
+        in capsys.readouterr().err
+    )
     (data / 'img_dir/a\tb.png').write_bytes(b'')
     (data / 'ann_dir/a\tb.png').write_bytes(b'')
     assert drawn(data, tmp_path / 'new', '--labelled', '2') == 2
@@ -370,6 +377,37 @@ def test_refused_files(
     (data / 'ann_dir/train/3 1.png').unlink()
     assert drawn(data, tmp_path / 'new', '--labelled', '2') == 2
     assert 'no mask *.png for 1 image(s)' in capsys.readouterr().err
+
+
+def test_lists_of_two_draws_never_mix(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """Images held out by a second draw would be in the lists of the first."""
+    out = tmp_path / 'out'
+    assert drawn(data, out, '--labelled', '2', '--seeds', '0', '1') == 0
+    before = {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
+    capsys.readouterr()
+    assert drawn(data, out, '--labelled', '2', '--seeds', '2', '--test', '/val/') == 2
+    assert 'train.txt: is there already, of another draw' in capsys.readouterr().err
+    after = {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
+    assert after == before
+    # The same draw once more, and further seeds of it.
+    assert drawn(data, out, '--labelled', '2', '--seeds', '1', '2') == 0
+    assert (out / 'seed2/labelled_2.txt').is_file()
+    # Without test images those of the other draw are no test set.
+    held_out = tmp_path / 'held_out'
+    assert drawn(data, held_out, '--labelled', '2', '--test', '/val/') == 0
+    (held_out / 'train.txt').unlink()
+    assert drawn(data, held_out, '--labelled', '2', '--seeds', '1') == 2
+    assert 'test.txt: is there already, of another draw' in capsys.readouterr().err
+
+
+def test_class_of_no_image_is_named(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    args = ('--labelled', '2', '--out', tmp_path / 'out', '--classes', *'abcd')
+    assert run(data, *args) == 0
+    assert 'train.txt: no pixel of d in any image' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('dataset', SIZES)

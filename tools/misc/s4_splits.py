@@ -19,7 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.datasets.own_images.labels import Classes, parse_class
+from s5_mm.datasets.own_images.labels import (
+    Classes,
+    check_different,
+    parse_class,
+)
 from s5_mm.datasets.path_table import IMAGE_SUFFIXES
 from s5_mm.datasets.splits import parse_size, read_pool, resolve_sizes, write_splits
 
@@ -76,8 +80,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
             f'--seeds {" ".join(map(str, args.seeds))}: expected different whole '
             'numbers of at least 0'
         )
-    if args.min_pixels < 1:
-        parser.error(f'--min-pixels {args.min_pixels}: expected at least 1')
+    for name in ('min_pixels', 'jobs'):
+        if getattr(args, name) < 1:
+            option = '--' + name.replace('_', '-')
+            parser.error(f'{option} {getattr(args, name)}: expected at least 1')
     return args
 
 
@@ -92,7 +98,13 @@ def read_classes(args: argparse.Namespace) -> Classes:
             f'--classes {" ".join(args.classes)}: expected names alone, or NAME=VALUE '
             'for each with a value in 0..255'
         )
+    check_different(given)
     names = tuple(name for name, _ in given)
+    if both := sorted(set(args.ignore) & set(values or range(len(names)))):
+        raise ValueError(
+            f'--ignore {" ".join(map(str, both))}: the value of a class of --classes; '
+            'expected values that are no class'
+        )
     return Classes(names, tuple(values) or None, tuple(args.ignore))
 
 
@@ -123,9 +135,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.min_pixels if args.stratify else None,
         {'command': f'python tools/misc/s4_splits.py {command}'},
     )
+    there = records[0]['parts']['train']['images_with_class']
+    if nowhere := [label for label, images in there.items() if not images]:
+        print(
+            f'WARNING {args.out / "train.txt"}: no pixel of {", ".join(nowhere)} in '
+            'any image; are --classes those of the masks?',
+            file=sys.stderr,
+        )
     for record in records:
         folder = args.out / f'seed{record["seed"]}'
-        there = record['parts']['train']['images_with_class']
         for part, summary in record['parts'].items():
             if part.startswith('labelled_'):
                 print(f'{folder / part}.txt: {describe(summary)}')

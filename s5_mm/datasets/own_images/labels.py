@@ -81,6 +81,25 @@ def parse_class(text: str) -> tuple[str, Value | None]:
     )
 
 
+def check_different(given: Sequence[tuple[str, Value | None]]) -> None:
+    """Refuse names or values of classes that occur twice.
+
+    Args:
+        given: Names with values or colours, see :func:`parse_class`.
+
+    Raises:
+        ValueError: If one does.
+    """
+    names, values = zip(*given, strict=True) if given else ((), ())
+    for listed in (names, [value for value in values if value is not None]):
+        twice = [item for item, count in Counter(listed).items() if count > 1]
+        if twice:
+            raise ValueError(
+                f'--classes: {_show(twice)} occurs twice, expected different names and '
+                'values'
+            )
+
+
 def read_labels(
     where: str,
     pixels: Sequence[MaskPixels],
@@ -102,12 +121,9 @@ def read_labels(
         ValueError: If it stays open which class a value means, with the line that says
             it; if a name or value occurs twice; if there are fewer than two classes.
     """
+    check_different(given)
     names = [name for name, _ in given]
     stored = [value for _, value in given if value is not None]
-    for listed in (names, stored):
-        twice = [item for item, count in Counter(listed).items() if count > 1]
-        if twice:
-            raise ValueError(f'--classes: {_show(twice)} occurs twice')
     if stored and len(stored) < len(given):
         raise ValueError(
             f'--classes: {len(stored)} of {len(given)} classes have a value; expected '

@@ -86,7 +86,9 @@ def resolve_sizes(sizes: Sequence[int | Fraction], images: int) -> list[Size]:
     labels = [size.label for size in resolved]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
-        raise ValueError(f'--labelled: {", ".join(twice)} occurs twice')
+        raise ValueError(
+            f'--labelled: {", ".join(twice)} occurs twice, expected different sizes'
+        )
     return sorted(resolved, key=lambda size: size.count)
 
 

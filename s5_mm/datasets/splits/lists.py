@@ -165,31 +165,28 @@ def write_splits(
         The records, one per seed.
 
     Raises:
-        FileExistsError: If there are lists of another draw.
+        FileExistsError: If there are lists of another draw; nothing is written then.
     """
-    wanted = {f'{kind}_{size.label}.txt' for size in sizes for kind in _KINDS}
-    for seed in seeds:
-        _refuse_others(out / f'seed{seed}', wanted)
-    _write_list(out / 'train.txt', pool.names)
-    if test.names:
-        _write_list(out / 'test.txt', test.names)
+    lists = {out / 'train.txt': pool.names, out / 'test.txt': test.names}
     classes = None if min_pixels is None else pool.present(min_pixels)
+    whole = {'train': pool.summary(), 'test': test.summary()}
     records = []
     for seed in seeds:
-        folder = out / f'seed{seed}'
         order = draw_order([i for i, _ in pool.names], seed, classes, sizes[0].count)
-        parts = {'train': pool.summary(), 'test': test.summary()}
+        parts = dict(whole)
         for label, count in sizes:
             for kind, rows in zip(_KINDS, (order[:count], order[count:]), strict=True):
                 part = pool.take(sorted(rows))
                 parts[f'{kind}_{label}'] = part.summary()
-                lines = (
+                lists[out / f'seed{seed}' / f'{kind}_{label}.txt'] = (
                     part.names if kind == 'labelled' else [n[:1] for n in part.names]
                 )
-                _write_list(folder / f'{kind}_{label}.txt', lines)
         records.append({**(record or {}), 'seed': seed, 'parts': parts})
-        text = json.dumps(records[-1], indent=2) + '\n'
-        write_whole(folder / RECORD, lambda file, text=text: file.write(text.encode()))
+    _write_lists(out, lists)
+    for one in records:
+        text = json.dumps(one, indent=2) + '\n'
+        file = out / f'seed{one["seed"]}' / RECORD
+        write_whole(file, lambda opened, text=text: opened.write(text.encode()))
     return records
 
 
@@ -207,17 +204,28 @@ def _listed(path: str, root: str) -> str:
     return name
 
 
-def _refuse_others(folder: Path, wanted: set[str]) -> None:
-    """Refuse a folder with lists that this draw would not replace."""
-    others = sorted({path.name for path in folder.glob('*labelled_*.txt')} - wanted)
-    if others:
-        raise FileExistsError(
-            f'{folder}: holds {others[0]} of another draw; expected a folder without, '
-            'choose another --out'
-        )
+def _write_lists(out: Path, lists: Mapping[Path, Sequence[Sequence[str]]]) -> None:
+    """Write lists, unless there are some of another draw.
 
+    Lists of one draw left among those of another would hand test images to the training
+    without anybody noticing.
 
-def _write_list(path: Path, lines: Sequence[Sequence[str]]) -> None:
-    """Write a list, its columns separated by a tab."""
-    text = ''.join('\t'.join(columns) + '\n' for columns in lines)
-    write_whole(path, lambda file: file.write(os.fsencode(text)))
+    Args:
+        out: Folder of all lists.
+        lists: Lines of each, columns apart; without lines there is no file.
+    """
+    texts = {
+        path: os.fsencode(''.join('\t'.join(columns) + '\n' for columns in lines))
+        for path, lines in lists.items()
+    }
+    for folder in {path.parent for path in lists} - {out}:
+        texts |= dict.fromkeys(folder.glob('*labelled_*.txt'), b'') | texts
+    for path, text in texts.items():
+        if path.is_file() and path.read_bytes() != text:
+            raise FileExistsError(
+                f'{path}: is there already, of another draw; expected a folder without '
+                'such lists, choose another --out'
+            )
+    for path, text in texts.items():
+        if text:
+            write_whole(path, lambda file, text=text: file.write(text))
