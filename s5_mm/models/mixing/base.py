@@ -7,10 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from s5_mm.registry import MODELS
 from s5_mm.utils import SampleKey
 
-from ..pseudo_labels import PseudoLabels
+from ..pseudo_labels import PseudoLabels, build_part
 
 
 class Mixing(nn.Module):
@@ -34,9 +33,10 @@ class Mixing(nn.Module):
 
     def __init__(self, num_classes: int, prob: float, highest: float = 1.0) -> None:
         super().__init__()
-        if not 0 <= prob <= highest:
+        number = isinstance(prob, (int, float)) and not isinstance(prob, bool)
+        if not number or not 0 <= prob <= highest:
             raise ValueError(
-                f'semi_train_cfg.mixing: prob={prob} of {type(self).__name__}, '
+                f'semi_train_cfg.mixing: prob={prob!r} of {type(self).__name__}, '
                 f'expected 0..{highest}'
             )
         self.num_classes, self.prob = num_classes, prob
@@ -89,12 +89,8 @@ def build_mixing(
     """
     if config is None:
         return None
-    mixing = MODELS.build(dict(config, num_classes=num_classes))
-    if not isinstance(mixing, Mixing):
-        raise ValueError(
-            f'semi_train_cfg.mixing is a {type(mixing).__name__}, expected '
-            's5_mm.ClassMix or s5_mm.LabelledCopyPaste'
-        )
+    allowed = 's5_mm.ClassMix or s5_mm.LabelledCopyPaste'
+    mixing = build_part('mixing', config, num_classes, Mixing, allowed)
     if getattr(preprocessor, 'cutmix', None) is not None and not mixing.follows_cutmix:
         raise ValueError(
             f'semi_train_cfg.mixing is {type(mixing).__name__}, which takes the place '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,10 +50,9 @@ class LabelledCopyPaste(Mixing):
     ) -> None:
         super().__init__(num_classes, prob, highest=0.5)
         ids = range(num_classes) if classes is None else classes
-        wrong = [label for label in ids if label not in range(num_classes)]
-        if wrong or not len(ids):
+        if not _are_ids(ids, num_classes):
             raise ValueError(
-                f'semi_train_cfg.mixing: classes={classes} of LabelledCopyPaste, '
+                f'semi_train_cfg.mixing: classes={classes!r} of LabelledCopyPaste, '
                 f'expected ids in 0..{num_classes - 1}'
             )
         allowed = torch.zeros(num_classes, dtype=torch.bool)
@@ -160,3 +160,12 @@ class LabelledCopyPaste(Mixing):
         shows = there.t().index_select(0, label)  # (N, B_l)
         source = by_image.masked_fill(~shows, -torch.inf).argmax(1)
         return torch.where(possible.any(), label, -1), source
+
+
+def _are_ids(classes: Any, num_classes: int) -> bool:
+    """Return whether this is a list of class ids that names at least one."""
+    return (
+        isinstance(classes, Sequence)
+        and len(classes) > 0
+        and all(type(one) is int and 0 <= one < num_classes for one in classes)
+    )

@@ -2,6 +2,7 @@
 
 from .adamatch import AdaMatchThreshold
 from .alignment import DistributionAlignment
+from .building import build_part, check_flag
 from .checkpoint import adopt_rule
 from .class_threshold import ClassThreshold
 from .entropy_percentile import EntropyPercentile
@@ -39,7 +40,9 @@ __all__ = [
     'Threshold',
     'TopShare',
     'adopt_rule',
+    'build_part',
     'build_threshold',
+    'check_flag',
     'check_share',
     'confidence_sum',
     'count_labels',

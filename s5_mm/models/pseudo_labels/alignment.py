@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ class DistributionAlignment(nn.Module):
         self.num_classes = num_classes
         check_share('alignment.momentum', momentum)
         self.power = check_share('alignment.power', power)
-        if isinstance(eps, bool) or not 0 < eps < 1:
+        if not isinstance(eps, float) or not 0 < eps < 1:
             raise ValueError(
                 f'semi_train_cfg.alignment.eps must be in (0, 1), got {eps!r}'
             )
@@ -70,13 +71,13 @@ class DistributionAlignment(nn.Module):
         self.model = MovingAverage((num_classes,), momentum)
         self.labels = MovingAverage((num_classes,), momentum)
         self.from_labels = target == 'labels'
-        shares = [1.0] * num_classes if isinstance(target, str) else list(target)
+        shares = [1.0] * num_classes if isinstance(target, str) else target
         if isinstance(target, str) and target not in TARGETS:
             raise ValueError(
                 f'semi_train_cfg.alignment.target must be one of {TARGETS} or '
                 f'{num_classes} shares, got {target!r}'
             )
-        if len(shares) != num_classes or not _are_shares(shares):
+        if not _are_shares(shares, num_classes):
             raise ValueError(
                 f'semi_train_cfg.alignment.target must be {num_classes} numbers of at '
                 f'least 0, one per class, not all 0, got {target!r}'
@@ -126,10 +127,12 @@ class DistributionAlignment(nn.Module):
         return corrected / corrected.sum(dim=1, keepdim=True)
 
 
-def _are_shares(values: Sequence[float]) -> bool:
-    """Return whether these are finite numbers of at least 0 with a positive sum."""
-    numbers = all(
-        isinstance(value, (int, float)) and not isinstance(value, bool)
-        for value in values
+def _are_shares(values: Any, count: int) -> bool:
+    """Return whether these are so many finite numbers >= 0 with a positive sum."""
+    return (
+        isinstance(values, Sequence)
+        and len(values) == count
+        and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in values)
+        and all(isfinite(value) and value >= 0 for value in values)
+        and sum(values) > 0
     )
-    return numbers and all(isfinite(v) and v >= 0 for v in values) and sum(values) > 0

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from s5_mm.registry import MODELS
 
+from .building import check_flag
 from .class_threshold import ClassThreshold
 from .moving_average import MovingAverage
 from .pixel_sums import class_sums
@@ -59,6 +60,7 @@ class FlexMatchThreshold(ClassThreshold):
     ) -> None:
         super().__init__(num_classes)
         check_limits(floor=floor, value=value)
+        check_flag('threshold.warm_up', warm_up)
         self.floor, self.value, self.warm_up = floor, value, warm_up
         check_share('threshold.momentum', momentum)
         self.confident = MovingAverage((num_classes + 1,), momentum)

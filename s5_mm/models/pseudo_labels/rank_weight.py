@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -60,12 +64,12 @@ class RankWeight(Threshold):
                 'semi_train_cfg.threshold.quantiles must be a whole number of at least '
                 f'1, got {quantiles!r}'
             )
-        if len(kappa) != 2 or not min(kappa) >= 0:
+        if not _are_limits(kappa):
             raise ValueError(
                 'semi_train_cfg.threshold.kappa must be two numbers of at least 0, at '
                 f'the start and at the end, got {kappa!r}'
             )
-        self.quantiles, self.kappa = quantiles, kappa
+        self.quantiles, self.kappa = quantiles, tuple(kappa)
         memory = torch.zeros(num_classes, BINS, dtype=torch.float64)
         self.register_buffer('memory', memory)
 
@@ -96,3 +100,12 @@ class RankWeight(Threshold):
         # Bins ascend in the uncertainty, so less confident pixels are in later ones.
         below = total - up_to
         return (below * self.quantiles // total.clamp(min=1)).double() / self.quantiles
+
+
+def _are_limits(kappa: Any) -> bool:
+    """Return whether these are two finite numbers of at least 0."""
+    return (
+        isinstance(kappa, Sequence)
+        and len(kappa) == 2
+        and all(isinstance(one, (int, float)) and 0 <= one < inf for one in kappa)
+    )

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from s5_mm.registry import MODELS
 
+from .building import check_flag
 from .moving_average import MovingAverage
 from .pixel_sums import class_moments
 from .predictions import Predictions
@@ -57,6 +58,7 @@ class SoftMatchWeight(Threshold):
                 f'semi_train_cfg.threshold.n_sigma must be above 0, got {n_sigma!r}'
             )
         check_share('threshold.momentum', momentum)
+        check_flag('threshold.per_class', per_class)
         self.n_sigma, self.per_class = n_sigma, per_class
         groups = num_classes if per_class else 1
         self.mean = MovingAverage((groups,), momentum, initial=1.0)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from s5_mm.registry import MODELS
 
+from .building import build_part
 from .predictions import Predictions
 
 
@@ -157,7 +158,8 @@ def build_threshold(semi_train_cfg: Mapping[str, Any], num_classes: int) -> Thre
         return FixedThreshold(num_classes, check_share('conf_thresh', value))
     if value is not None:
         raise ValueError(
-            f'semi_train_cfg has conf_thresh={value} and threshold={dict(config)}: '
+            f'semi_train_cfg has conf_thresh={value} and threshold={config}: '
             'set conf_thresh=None, or leave threshold out'
         )
-    return MODELS.build(dict(config, num_classes=num_classes))
+    allowed = "a rule such as 's5_mm.TopShare'"
+    return build_part('threshold', config, num_classes, Threshold, allowed)

@@ -16,10 +16,13 @@ from s5_mm.registry import MODELS
 from ..data_preprocessors import MixPlan
 from ..mixing import build_mixing
 from ..pseudo_labels import (
+    DistributionAlignment,
     Predictions,
     PseudoLabels,
     adopt_rule,
+    build_part,
     build_threshold,
+    check_flag,
     confidence_sum,
     count_labels,
     count_pseudo_labels,
@@ -109,14 +112,14 @@ class FixMatch(TeacherStudentSegmentor):
         super().__init__(segmentor, semi_train_cfg, **kwargs)
         cfg = self.train_cfg
         self.schedule = UnlabelledSchedule(cfg['burn_in'], cfg['ramp'])
-        for key, allowed in (
-            ('normalization', ('valid', 'confident', 'image')),
-            ('soft_targets', (False, True)),
-        ):
-            if cfg[key] not in allowed:
-                raise ValueError(
-                    f'semi_train_cfg.{key} must be one of {allowed}, got {cfg[key]!r}'
-                )
+        allowed = ('valid', 'confident', 'image')
+        if cfg['normalization'] not in allowed:
+            raise ValueError(
+                f'semi_train_cfg.normalization must be one of {allowed}, got '
+                f'{cfg["normalization"]!r}'
+            )
+        for key in ('soft_targets', 'average_losses', 'sync_normalizer'):
+            check_flag(key, cfg[key])
         factor = cfg['unsup_weight']
         number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
         if not number or not 0 <= factor < inf:
@@ -125,9 +128,15 @@ class FixMatch(TeacherStudentSegmentor):
                 f'{factor!r}'
             )
         self.threshold = build_threshold(semi_train_cfg or {}, self.num_classes)
-        self.alignment = cfg['alignment'] and MODELS.build(
-            dict(cfg['alignment'], num_classes=self.num_classes)
-        )
+        self.alignment: DistributionAlignment | None = None
+        if cfg['alignment'] is not None:
+            self.alignment = build_part(
+                'alignment',
+                cfg['alignment'],
+                self.num_classes,
+                DistributionAlignment,
+                's5_mm.DistributionAlignment',
+            )
         self.mixing = build_mixing(
             cfg['mixing'], self.num_classes, self.data_preprocessor
         )

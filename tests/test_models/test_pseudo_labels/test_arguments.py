@@ -26,10 +26,17 @@ OTHERS = [
     ('RankWeight', dict(quantiles=2.5), 'quantiles must be a whole number of at leas'),
     ('RankWeight', dict(kappa=(-1, 2)), 'kappa must be two numbers of at least 0, at'),
     ('RankWeight', dict(kappa=(2,)), 'kappa must be two numbers of at least 0, at th'),
+    ('RankWeight', dict(kappa=2), 'kappa must be two numbers of at least 0, at the st'),
+    ('RankWeight', dict(kappa=('a', 'b')), 'kappa must be two numbers of at least 0, '),
+    ('RankWeight', dict(kappa=(2, float('inf'))), 'kappa must be two numbers of at le'),
+    ('FlexMatchThreshold', dict(warm_up='no'), "warm_up must be True or False, got 'n"),
+    ('SoftMatchWeight', dict(per_class='no'), "per_class must be True or False, got '"),
 ]
 ALIGNMENTS = [
     (dict(momentum=1.1), 'momentum must be in [0, 1], got 1.1'),
     (dict(power=2), 'power must be in [0, 1], got 2'),
+    (dict(eps='0.1'), "eps must be in (0, 1), got '0.1'"),
+    (dict(target=5), 'target must be 4 numbers of at least 0, one per class, not all '),
     (dict(eps=0), 'eps must be in (0, 1), got 0'),
     (
         dict(target='label'),
@@ -66,3 +73,27 @@ def test_other_arguments(kind, settings, message):
 def test_arguments_of_the_alignment(settings, message):
     config = dict(type='s5_mm.DistributionAlignment', **settings)
     refused(f'alignment.{message}', alignment=config)
+
+
+@pytest.mark.parametrize('value', ['s5_mm.NoThreshold', True, 5, {}, dict(share=0.5)])
+@pytest.mark.parametrize('key', ['threshold', 'alignment', 'mixing'])
+def test_what_is_no_config(key, value):
+    refused(f'{key} must be a config, dict(type=...) with', **{key: value})
+
+
+@pytest.mark.parametrize(
+    ('key', 'kind'),
+    [
+        ('threshold', 'DistributionAlignment'),
+        ('threshold', 'ClassMix'),
+        ('alignment', 'NoThreshold'),
+        ('mixing', 'NoThreshold'),
+    ],
+)
+def test_parts_in_the_place_of_others(key, kind):
+    refused(f'{key} is a {kind}, expected ', **{key: dict(type=f's5_mm.{kind}')})
+
+
+@pytest.mark.parametrize('key', ['soft_targets', 'average_losses', 'sync_normalizer'])
+def test_switches(key):
+    refused(f"{key} must be True or False, got 'no'", **{key: 'no'})
