@@ -99,7 +99,7 @@ def compare(
     if unknown := sorted({*against, *against.values()} - arms.keys()):
         raise ValueError(f'no arms {unknown} to compare with, found {list(arms)}')
     runs = [run for group in arms.values() for run in group]
-    _check_alike(runs)
+    check_alike(runs)
     metrics = _metrics(runs, metric, per_class)
     left_out: list[str] = []
     usable = {name: _usable(group, metric, left_out) for name, group in arms.items()}
@@ -119,8 +119,15 @@ def compare(
     return Comparison(level, metrics, tuple(gains), tuple(left_out))
 
 
-def _check_alike(runs: Sequence[RunFigures]) -> None:
-    """Refuse runs that differ in what no method may change."""
+def check_alike(runs: Sequence[RunFigures]) -> None:
+    """Refuse runs that differ in what no method may change.
+
+    Args:
+        runs: At least one.
+
+    Raises:
+        ValueError: If runs differ in test set or length.
+    """
     for name in ('test_set', 'max_iters'):
         first, *others = runs
         for run in others:

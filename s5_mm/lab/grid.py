@@ -147,10 +147,11 @@ def read_grid(path: str | Path) -> Grid:
 
 def _check_seeds(path: str | Path, seeds: Sequence[Any]) -> None:
     """Refuse what cannot be the seeds of paired runs."""
-    good = all(type(seed) is int and seed >= 0 for seed in seeds)
+    good = all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds)
     if not (seeds and good) or len(set(seeds)) < len(seeds):
         raise ValueError(
-            f'{path}: seeds={list(seeds)}, expected different integers from 0 on'
+            f'{path}: seeds={list(seeds)}, expected different integers from 0 to '
+            '2**32 - 1'
         )
 
 

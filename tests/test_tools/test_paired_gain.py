@@ -167,6 +167,8 @@ def test_what_is_refused(arms, work, tmp_path, capsys):
     assert 'expected either LABs or --runs' in _refused(capsys)
     assert 'either LABs or' in _refused(capsys, str(tmp_path), '--runs', *arms)
     assert 'results.json: no such file' in _refused(capsys, str(tmp_path))
+    error = _refused(capsys, '--runs', *arms, arms[0])
+    assert '--runs: labels occurs twice, expected all runs of an arm behind' in error
     for text, problem in (
         ('[]', 'AttributeError'),
         ('{', 'JSONDecodeError'),

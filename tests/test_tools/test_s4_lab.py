@@ -197,6 +197,23 @@ def test_bad_arguments(world, capfd):
     assert 'seeds=[1, 1], expected different integers' in error
 
 
+def test_what_no_run_has_is_refused_before_the_first(world, capfd):
+    (world / 'empty').mkdir()
+    grid, empty = world / 'grid.py', world / 'empty'
+    error = _refused(capfd, grid, '--data', empty, '--work-dir', world / 'none')
+    assert f'none of 6 runs has what it needs; {empty}' in error
+    assert not (world / 'none/results.json').exists()
+
+
+def test_arms_that_cannot_be_compared_are_refused_before_the_first(world, capfd):
+    text = GRID.replace("burn_in': 2}", "burn_in': 2, 'train_cfg.max_iters': 3}")
+    (world / 'unequal.py').write_text(text)
+    arguments = ['--data', world / 'data', '--work-dir', world / 'unequal']
+    error = _refused(capfd, world / 'unequal.py', *arguments)
+    assert 'recipe/seed_0 has max_iters=3, labels_only/seed_0 has 4' in error
+    assert not (world / 'unequal/results.json').exists()
+
+
 def test_one_lab_in_a_folder(world, capfd):
     from s5_mm.curation.work_dir import WorkDir
 

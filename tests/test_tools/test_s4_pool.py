@@ -79,6 +79,7 @@ def test_what_is_refused(data, tmp_path, capsys):
 
     assert f'there is no folder {s4_pool.HARBOURS} in it' in refused(tmp_path)
     assert '--other -1, expected at least 0' in refused(data, '--other', '-1')
+    assert '--seed -1, expected at least 0' in refused(data, '--seed', '-1')
     error = refused(data, '--other', '11')
     assert f'--other 11: {data} has 10 images for 11 of them' in error
     error = refused(data, '--other', '8', '--spoiled', '6')

@@ -73,6 +73,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if bool(args.labs) == bool(args.runs):
         parser.error('expected either LABs or --runs')
+    names = [name for name, _ in args.runs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        parser.error(
+            f'--runs: {", ".join(twice)} occurs twice, expected all runs of an arm '
+            'behind its name, NAME=PATH,PATH'
+        )
     return args
 
 

@@ -31,8 +31,10 @@ from s5_mm.lab import (
     LabRun,
     Results,
     RunFigures,
+    check_alike,
     compare,
     gain_table,
+    missing_input,
     notes,
     read_grid,
     read_results,
@@ -82,8 +84,9 @@ class Lab:
         folder: Work directory.
 
     Raises:
-        ValueError: If a config cannot be built, or runs in the folder were made with
-            other settings.
+        ValueError: If a config cannot be built, runs differ in test set or length, or
+            runs in the folder were made with other settings.
+        FileNotFoundError: If what every run needs is not there.
     """
 
     def __init__(self, grid: Grid, part: Grid, data: Path, folder: Path) -> None:
@@ -98,9 +101,17 @@ class Lab:
                 '; '.join(changes)
                 + '; remove these folders, or choose another --work-dir'
             )
+        self._todo = [run for run in self.runs if not run.finished]
+        # One arm that cannot start is a failed run and stops no other.
+        missing = ['' if run.finished else missing_input(run.cfg) for run in self.runs]
+        if all(missing):
+            raise FileNotFoundError(
+                f'{grid.path}: none of {len(missing)} runs has what it needs; '
+                f'{missing[0]}'
+            )
         self._figures = self._earlier_figures()
         self._figures |= {(run.arm, run.seed): run.figures() for run in self.runs}
-        self._todo = [run for run in self.runs if not run.finished]
+        check_alike([*self._figures.values()])  # not after hours of training
         self._done, self._start = 0.0, time.monotonic()
         self._earlier = sum(run.progress() for run in self._todo)
         self._line = StatusLine()

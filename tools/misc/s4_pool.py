@@ -39,7 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args(argv)
-    for name in ('other', 'spoiled'):
+    for name in ('other', 'spoiled', 'seed'):
         if getattr(args, name) < 0:
             parser.error(f'--{name} {getattr(args, name)}, expected at least 0')
     for folder in (HARBOURS, TILES):

@@ -75,10 +75,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--jobs', type=int, default=1, help='processes')
     parser.add_argument('--out', type=Path, required=True, help='folder of the lists')
     args = parser.parse_args(argv)
-    if min(args.seeds) < 0 or len(set(args.seeds)) < len(args.seeds):
+    # Seed s also draws the training, whose generators take 32 bits.
+    allowed = all(0 <= seed < 2**32 for seed in args.seeds)
+    if not allowed or len(set(args.seeds)) < len(args.seeds):
         parser.error(
             f'--seeds {" ".join(map(str, args.seeds))}: expected different whole '
-            'numbers of at least 0'
+            'numbers from 0 to 2**32 - 1'
         )
     for name in ('min_pixels', 'jobs'):
         if getattr(args, name) < 1:

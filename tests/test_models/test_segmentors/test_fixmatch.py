@@ -383,7 +383,10 @@ def test_prediction_comes_from_the_network_that_was_asked_for(network):
         (dict(semi_train_cfg=dict(conf_tresh=0.9)), r"unknown keys \['conf_tresh'\]"),
         (dict(semi_train_cfg=dict(conf_thresh=1.2)), 'conf_thresh must be in'),
         (dict(semi_train_cfg=dict(normalization='sum')), 'normalization must be'),
-        (dict(semi_train_cfg=dict(soft_targets=0.5)), 'soft_targets must be True or False'),
+        (
+            dict(semi_train_cfg=dict(soft_targets=0.5)),
+            'soft_targets must be True or False',
+        ),
         (dict(semi_train_cfg=dict(ema_buffers='mean')), 'ema_buffers must be one of'),
         (
             dict(semi_train_cfg=dict(ema_momentum=-0.1)),
