@@ -99,8 +99,13 @@ class LabRun:
         self.cfg.dump(self.config_file)
         self._remember(settings=self.settings, error='unfinished')
         arguments = [str(self.config_file), '--work-dir', str(self.folder)]
-        resume = (self.folder / 'last_checkpoint').is_file()
-        return [*arguments, *(['--resume'] if resume else [])]
+        last = self.folder / 'last_checkpoint'
+        if not last.is_file():
+            return arguments
+        # It has a full path: of the folder that this one was moved or copied from.
+        checkpoint = self.folder / Path(last.read_text(encoding='utf-8')).name
+        last.write_text(str(checkpoint), encoding='utf-8')
+        return [*arguments, '--resume']
 
     def end(self, status: int | None, seconds: float) -> None:
         """Write down how a start has ended.
@@ -170,15 +175,17 @@ def fill_keys(node: Mapping[str, Any], words: Mapping[str, str]) -> dict[str, An
 
 
 def _at(tree: Any, key: str) -> Any:
-    """Value at a dotted key, 'missing' if there is none."""
-    for part in key.split('.'):
-        if isinstance(tree, dict) and part in tree:
-            tree = tree[part]
-        elif isinstance(tree, list) and part.isdecimal() and int(part) < len(tree):
-            tree = tree[int(part)]
-        else:
-            return 'missing'
-    return tree
+    """Value at a dotted key, whose parts may have dots; 'missing' if there is none."""
+    if not key:
+        return tree
+    if isinstance(tree, list):
+        tree = {str(index): child for index, child in enumerate(tree)}
+    for part, child in tree.items() if isinstance(tree, dict) else ():
+        if key == part or key.startswith(f'{part}.'):
+            found = _at(child, key[len(part) + 1 :])
+            if found != 'missing':
+                return found
+    return 'missing'
 
 
 def _tail(path: Path, size: int = 1 << 14) -> str:

@@ -1,5 +1,6 @@
 """What makes a run another one, without training it."""
 
+import hashlib
 import json
 
 import pytest
@@ -52,7 +53,11 @@ def test_settings_lists_and_shards_decide(make, tmp_path):
         before = path.read_bytes()
         path.write_bytes(data)
         text = make().change()
-        assert text.startswith(f'{folder} was made with files.{{data}}/{file}='), text
+        digests = [hashlib.sha256(one).hexdigest() for one in (before, data)]
+        assert text == (
+            f'{folder} was made with files.{{data}}/{file}={digests[0]}, now it is '
+            f'{digests[1]}'
+        )
         path.write_bytes(before)
     assert make().change() == ''
 
@@ -62,6 +67,14 @@ def test_lists_relative_to_the_data_decide_too(make, tmp_path):
     make(**{key: 'labelled.txt'}).prepare()
     (tmp_path / 'data/labelled.txt').write_text('b.png\n')
     assert 'files.{data}/labelled.txt=' in make(**{key: 'labelled.txt'}).change()
+
+
+def test_a_copied_lab_resumes_from_its_own_checkpoints(make, tmp_path):
+    make().prepare()
+    run = tmp_path / 'lab/recipe/seed_2'
+    (run / 'last_checkpoint').write_text('/elsewhere/lab/recipe/seed_2/iter_200.pth')
+    assert make().prepare()[-1] == '--resume'
+    assert (run / 'last_checkpoint').read_text() == str(run / 'iter_200.pth')
 
 
 def test_what_is_not_there_is_named(make, tmp_path):

@@ -198,10 +198,13 @@ def test_bad_arguments(world, capfd):
 
 
 def test_what_no_run_has_is_refused_before_the_first(world, capfd):
-    (world / 'empty').mkdir()
-    grid, empty = world / 'grid.py', world / 'empty'
-    error = _refused(capfd, grid, '--data', empty, '--work-dir', world / 'none')
-    assert f'none of 6 runs has what it needs; {empty}' in error
+    nowhere = "config='supervised.py', options={'data_root': '{data}/none'}"
+    text = GRID.replace("config='supervised.py'", nowhere)
+    (world / 'nowhere.py').write_text(text)
+    arguments = ['--data', world / 'data', '--work-dir', world / 'none']
+    arguments += ['--arms', 'broken']
+    error = _refused(capfd, world / 'nowhere.py', *arguments)
+    assert f'none of 4 runs has what it needs; {world}/data/none: there is' in error
     assert not (world / 'none/results.json').exists()
 
 
