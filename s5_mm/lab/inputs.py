@@ -39,6 +39,7 @@ def missing_input(settings: Mapping[str, Any]) -> str:
         for node in _mappings(settings[loader]):
             root = node.get('data_root')
             if root and not os.path.isdir(root):
+                root = os.path.normpath(root)
                 return f'{root}: there is no such folder (data_root in {loader})'
             for key, path in _sources(node):
                 if not os.path.exists(path):
