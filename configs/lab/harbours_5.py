@@ -21,6 +21,7 @@ arms = {
     for name, arm in {
         **_base_.method_arms,
         'own_images_only': own_images_only,
+        **_base_.long_arms,
         **_base_.random_arms,
     }.items()
 }

@@ -311,6 +311,7 @@ def test_heads_have_the_classes_of_their_data_sets(leaf):
 
 SHARED = ('dubai_oam', 'isaid_rs4p1m', 'multi_dataset', 'multi_dataset_det')
 SHARED += ('own_images',)  # test_own_images
+SHARED += ('s4_split', 'hrsc_ships_split', 'dubai_split', 'korea_s2_split')
 BOXES = ('diorr', 'dota8', 'dotav2', 'hrsc_ships_boxes')  # test_detection_configs.py
 DATA_FILES = sorted(
     path

@@ -177,7 +177,7 @@ def test_unlabelled_images_make_fixmatch_and_its_twin(tmp_path: Path) -> None:
         assert config.param_scheduler[1].T_max == 550
         with torch.device('meta'):
             assert MODELS.build(config.model).num_classes == 2
-    assert cfg.model.semi_train_cfg.burn_in == 200
+    assert cfg.model.semi_train_cfg.burn_in == 1 / 3
     shutil.rmtree(data / 'unlabelled')
     make(data, name='mine', overwrite=True)
     assert not made.files[2].exists()  # nothing stays of the run that was there

@@ -28,7 +28,7 @@ val_dataloader = dict(
     dataset=dict(
         type='s5_mm.SegDataset',
         data_root=data_root + 'dubai',
-        ann_file=splits + '/test.txt',
+        ann_file=f'{splits}/test.txt',
         metainfo=metainfo,
         pipeline=_base_.val_pipeline,
     )

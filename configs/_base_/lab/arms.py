@@ -35,6 +35,12 @@ method_arms = dict(
     ),
     no_freezing=dict(config='', options=unfrozen, against='labels_only_unfrozen'),
 )
+# Twice as long: a burn-in of 400 iterations, against labels alone for 800.
+long = {'max_iters': 800}
+long_arms = dict(
+    labels_only_800=dict(config='_supervised', options=long, against='labels_only_800'),
+    recipe_800=dict(config='', options=long, against='labels_only_800'),
+)
 random_start = {**unfrozen, 'model.segmentor.backbone.init_cfg': None}
 random_arms = dict(
     labels_only_random=dict(

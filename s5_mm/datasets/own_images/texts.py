@@ -200,7 +200,7 @@ def leaf_text(base: str, path: str, run: Run, semi: bool) -> str:
     elif run.weights is None:
         lines += [
             '    # From a random start labels come first (configs/s4p/vit-t_dubai.py).',
-            f'    semi_train_cfg=dict(burn_in={run.iters // 3}),',
+            '    semi_train_cfg=dict(burn_in=1 / 3),',
         ]
     lines += [
         '    data_preprocessor=dict(mean=_base_.mean, std=_base_.std),',
