@@ -16,6 +16,8 @@ from s5_mm.shipped_configs import config_path
 
 #: Folder of the package's configs.
 CONFIGS = Path(config_path('_base_/default_runtime.py')).parents[1]
+#: Folder of a lab that is no arm.
+TAKEN = 'configs'
 _NAME = re.compile(r'\w[\w.-]*')
 
 
@@ -125,18 +127,26 @@ def read_grid(path: str | Path) -> Grid:
     _check_seeds(path, cfg.seeds)
     arms = cfg.arms.to_dict()
     for name, arm in arms.items():
-        if not _NAME.fullmatch(name):
-            raise ValueError(f'{path}: arm {name!r}, expected the name of a folder')
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name == TAKEN:
+            raise ValueError(
+                f'{path}: arm {name!r}, expected the name of a folder other than '
+                f'{TAKEN!r}, which holds the configs of the runs'
+            )
         if (
             not isinstance(arm, dict)
             or not isinstance(arm.get('config'), str)
             or arm.keys() - {'config', 'options', 'against'}
             or not isinstance(arm.get('options', {}), dict)
-            or arm.get('against', name) not in arms
+            or not all(isinstance(key, str) for key in arm.get('options', {}))
         ):
             raise ValueError(
                 f'{path}: arm {name!r} is {arm!r}, expected '
                 "dict(config='PATH', options={'dotted.key': value}, against='ARM')"
+            )
+        if arm.get('against', name) not in [*arms]:
+            raise ValueError(
+                f'{path}: arm {name!r} has against={arm["against"]!r}, expected one of '
+                f'the arms {list(arms)}'
             )
     if cfg.baseline not in arms:
         raise ValueError(

@@ -18,7 +18,7 @@ from s5_mm.curation.hashing import file_sha256
 from s5_mm.curation.work_dir import write_json
 from s5_mm.utils.commit import checkout_commit
 
-from .grid import CONFIGS, fill
+from .grid import CONFIGS, TAKEN, fill
 from .inputs import list_files
 from .run_figures import RunFigures, identity, read_values
 
@@ -46,7 +46,7 @@ class LabRun:
     def __init__(self, arm: str, seed: int, cfg: Config, lab: Path, data: str) -> None:
         self.arm, self.seed, self.cfg = arm, seed, cfg
         self.folder = lab / arm / f'seed_{seed}'
-        self.config_file = lab / 'configs' / arm / f'seed_{seed}.py'
+        self.config_file = lab / TAKEN / arm / f'seed_{seed}.py'
         self.log = self.folder / _LOG
         # Where data and configs are makes no difference to a run.
         self._words = {str(data): '{data}', str(CONFIGS): '{configs}', f'{lab}/': ''}

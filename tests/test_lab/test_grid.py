@@ -88,13 +88,29 @@ def test_part_of_a_grid_keeps_its_baselines(write):
         ("'a'\n", "'z'\n", r"baseline='z', expected one of the arms \['a', 'b'"),
         ('arms', 'arm', 'arms=None, expected a grid with'),
         ("config='own.py', ", '', "arm 'c' is .* expected dict"),
-        ("against='b'", "against='z'", "arm 'c' is .*against='ARM'"),
+        (
+            "against='b'",
+            "against='z'",
+            r"arm 'c' has against='z', expected one of the arms \['a', 'b', 'c', 'd'\]",
+        ),
+        ("against='b'", 'against=[]', r"arm 'c' has against=\[\], expected one of"),
+        ("against='b'", 'options={1: 2}', "arm 'c' is .*, expected dict"),
         ("against='b'", "option='z'", "arm 'c' is .*, expected dict"),
         ("against='b'", 'options=[1]', "arm 'c' is .*, expected dict"),
         (
             "against='d'),\n)",
             "against='d'),\n)\narms['../x'] = arms['a']",
             r"arm '../x', expected the n",
+        ),
+        (
+            "against='d'),\n)",
+            "against='d'),\n)\narms[1] = arms['a']",
+            'arm 1, expected the name of a folder',
+        ),
+        (
+            "against='d'),\n)",
+            "against='d'),\n)\narms['configs'] = arms['a']",
+            "arm 'configs', expected the name of a folder other than 'configs'",
         ),
     ],
 )
