@@ -131,12 +131,18 @@ class TimmBackbone(BaseModule):
 
         Raises:
             CheckpointError: They are weights of another model.
+            ValueError: ``init_cfg`` names no checkpoint.
         """
         config = self.init_cfg
         if self.is_init or not config or config.get('type') != 'Pretrained':
             super().init_weights()  # warns if this is the second call
             return
-        path, prefix = config['checkpoint'], config.get('prefix', '')
+        path, prefix = config.get('checkpoint'), config.get('prefix', '')
+        if not isinstance(path, str):
+            raise ValueError(
+                f'init_cfg.checkpoint={path!r} of the TimmBackbone, expected a file or '
+                'package://NAME; init_cfg=None is a random start'
+            )
         load_into(self, load_address(path), source_name=path, prefix=prefix)
         self._is_init = True
 

@@ -577,3 +577,11 @@ def test_another_backbone_is_refused_in_a_segmentor():
     }
     with pytest.raises(CheckpointError, match=f"not weights of timm's {LITE}"):
         load_into(model, state, 'file')
+
+
+@pytest.mark.parametrize('more', [{}, dict(checkpoint=None)])
+def test_pretrained_without_a_checkpoint_is_refused(more):
+    config = dict(type='Pretrained', **more)
+    backbone = TimmBackbone('resnet10t', out_indices=(1,), init_cfg=config)
+    with pytest.raises(ValueError, match='init_cfg.checkpoint=None of the TimmBackb'):
+        backbone.init_weights()
