@@ -102,7 +102,7 @@ def test_arms_differ_from_the_recipe_in_one_part(name, configs) -> None:
 @pytest.mark.parametrize('name', [path.stem for path in GRIDS])
 def test_models_build(name, configs) -> None:
     pytest.importorskip('timm')
-    for (arm, seed), cfg in configs[name].items():
+    for (_, seed), cfg in configs[name].items():
         if seed == 1:
             init_default_scope(cfg.default_scope)
             with torch.device('meta'):

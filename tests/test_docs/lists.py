@@ -98,6 +98,7 @@ NOT_RUN = (
         r'make wheelhouse .*|python -m venv .*|bash py3.*/install\.sh.*',
         'the network; test_packaging runs its parts',
     ),
+    Entry(f'{CHECKPOINTS}|{S4P}', r'pip install .*\[timm\].*', 'the network'),
     Entry(
         'docs/inference.md',
         TOOLS + r'segment_raster\.py .*--device cuda:0',

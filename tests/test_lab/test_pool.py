@@ -28,6 +28,14 @@ time.sleep(600)
 """
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_arrives():
+    """A shell ignores SIGINT in what it starts in the background, tests too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def _job(folder, key, text):
     return Job(key, [sys.executable, '-c', text], folder / f'{key}.log')
 
