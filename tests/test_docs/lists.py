@@ -29,7 +29,7 @@ class Entry(NamedTuple):
 DOCS = r'docs/.*'
 CHECKPOINTS, RESULTS, S4P = 'docs/checkpoints.md', 'docs/results.md', 'docs/s4p.md'
 DETECTION, FINETUNE = 'docs/detection.md', 'docs/finetune.md'
-LAB = 'docs/lab/s4_protocol.md'
+LAB = r'docs/lab/s4_\w+\.md'
 TOOLS = 'python tools/'
 ANALYSIS = TOOLS + 'analysis_tools/'
 

@@ -100,15 +100,19 @@ def runs(folder: Path) -> dict[str, str]:
 
 
 def labs(folder: Path) -> dict[str, str]:
-    """Results of two labs, and runs of two arms that no grid names."""
+    """Results of three labs, and runs of two arms that no grid names."""
     values = {'mIoU': {200: 50.0}}
-    for name in ('harbours_5', 'dubai_1-8'):
+    for name, other in (
+        ('harbours_5', 'recipe'),
+        ('dubai_1-8', 'recipe'),
+        ('selection', 'random'),
+    ):
         (folder / 'work_dirs/lab' / name).mkdir(parents=True)
         arms = {
             arm: [RunFigures(arm, arm, seed, values=values) for seed in range(5)]
-            for arm in ('labels_only', 'recipe')
+            for arm in ('labels_only', other)
         }
-        results = Results(name, {'recipe': 'labels_only'}, arms)
+        results = Results(name, {other: 'labels_only'}, arms)
         results.write(folder / 'work_dirs/lab' / name)
     (folder / 'docs/lab').mkdir(parents=True)
     for name in ('sup', 'fm'):
