@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib
 import multiprocessing
 import os
 import random
@@ -68,7 +69,8 @@ class TrainingChild:
         config: Path of a config file, or a config as a dict.
         work_dir: Directory of the run; training resumes from its last checkpoint.
         overrides: Dotted keys to change in the config, as ``--cfg-options`` does.
-        preload: Modules that the fork server imports once; the first child decides.
+        preload: Modules to import; the fork server does it once for all children if
+            this is the first child of its process, else the child does.
         environment: Environment variables of the process.
     """
 
@@ -86,7 +88,14 @@ class TrainingChild:
         self._log = Path(work_dir, 'child.log')
         self.process = context.Process(
             target=_train,
-            args=(config, str(work_dir), overrides or {}, environment or {}, theirs),
+            args=(
+                config,
+                str(work_dir),
+                overrides or {},
+                environment or {},
+                tuple(preload),
+                theirs,
+            ),
         )
         self.process.start()
         theirs.close()
@@ -262,6 +271,7 @@ def _train(
     work_dir: str,
     overrides: dict[str, Any],
     environment: dict[str, str],
+    preload: Sequence[str],
     ready: Connection,
 ) -> None:
     """Train in this process, its output in ``work_dir/child.log``."""
@@ -279,6 +289,8 @@ def _train(
     os.dup2(log, 2)
     faulthandler.enable()
     torch.set_num_threads(1)
+    for name in preload:  # the server may have been started for other modules
+        importlib.import_module(name)
     install_safe_loader()
     # Formatting the config takes a tenth of a second in every checkpoint.
     make = Config if isinstance(config, dict) else Config.fromfile
