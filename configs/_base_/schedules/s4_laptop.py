@@ -3,8 +3,8 @@ _base_ = ['../default_runtime_seg.py']
 max_iters = 400
 warm_up = min(30, max_iters // 2)
 optim_wrapper = dict(
-    # fp32: with bf16 the depthwise convolutions take twice as long, even on a CPU with
-    # avx512_bf16.  On a GPU type='s5_mm.AmpOptimWrapper', dtype='auto'.
+    # fp32: depthwise convolutions are slower in bf16, even on a CPU with avx512_bf16.
+    # On a GPU type='s5_mm.AmpOptimWrapper', dtype='auto'.
     type='s5_mm.OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01, fused=True),
     clip_grad=dict(max_norm=5.0),

