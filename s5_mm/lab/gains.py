@@ -92,14 +92,14 @@ def compare(
         The comparison.
 
     Raises:
-        ValueError: If there is no such baseline, runs differ in test set or length, two
-            runs of an arm have the same seed and split, no run has the metric, or
-            ``level`` is out of its range.
+        ValueError: If there is no such baseline, runs differ in test set, an arm and
+            its baseline in length, two runs of an arm have the same seed and split,
+            no run has the metric, or ``level`` is out of its range.
     """
     if unknown := sorted({*against, *against.values()} - arms.keys()):
         raise ValueError(f'no arms {unknown} to compare with, found {list(arms)}')
     runs = [run for group in arms.values() for run in group]
-    check_alike(runs)
+    check_alike(arms, against)
     metrics = _metrics(runs, metric, per_class)
     left_out: list[str] = []
     usable = {name: _usable(group, metric, left_out) for name, group in arms.items()}
@@ -119,24 +119,30 @@ def compare(
     return Comparison(level, metrics, tuple(gains), tuple(left_out))
 
 
-def check_alike(runs: Sequence[RunFigures]) -> None:
+def check_alike(arms: Arms, against: Mapping[str, str]) -> None:
     """Refuse runs that differ in what no method may change.
 
     Args:
-        runs: At least one.
+        arms: Runs by name of the arm.
+        against: Baseline by name of the arm.
 
     Raises:
-        ValueError: If runs differ in test set or length.
+        ValueError: If runs differ in test set, or an arm and its baseline in length.
     """
-    for name in ('test_set', 'max_iters'):
-        first, *others = runs
-        for run in others:
-            ours, theirs = getattr(run, name), getattr(first, name)
-            if ours != theirs:
-                raise ValueError(
-                    f'{run.path} has {name}={ours}, {first.path} has {theirs}; '
-                    'expected runs of one test set and length'
-                )
+    _check_same([run for group in arms.values() for run in group], 'test_set')
+    for name, group in arms.items():
+        _check_same([*arms.get(against.get(name, ''), ()), *group], 'max_iters')
+
+
+def _check_same(runs: Sequence[RunFigures], name: str) -> None:
+    """Refuse runs that differ in an attribute."""
+    for run in runs[1:]:
+        ours, theirs = getattr(run, name), getattr(runs[0], name)
+        if ours != theirs:
+            raise ValueError(
+                f'{run.path} has {name}={ours}, {runs[0].path} has {theirs}; '
+                'expected runs of one test set and length'
+            )
 
 
 def _metrics(

@@ -168,6 +168,18 @@ def read(file: Path) -> list[list[str]]:
     return [line.split('\t') for line in file.read_text().splitlines()]
 
 
+def test_excluded_images_are_in_no_list(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    args = ['--labelled', '2', '--exclude', '/val/', '--test', 'train/[0-2]']
+    assert drawn(data, out, *args) == 0
+    lists = {name: read(out / f'{name}.txt') for name in ('train', 'test')}
+    assert {name: len(lines) for name, lines in lists.items()} == dict(train=6, test=3)
+    drawn_lines = [*read(out / 'seed0/labelled_2.txt'), *lists['train'], *lists['test']]
+    assert all(line[0].startswith('img_dir/train/') for line in drawn_lines)
+    record = json.loads((out / 'seed0/split.json').read_text())
+    assert '--exclude /val/' in record['command']
+
+
 def test_lists_are_nested_and_read_by_both_data_sets(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -311,6 +323,10 @@ def test_values_of_masks(tmp_path: Path) -> None:
         (
             ['--labelled', '2', '--test', 'no'],
             "--test 'no' fits 0 of 12 images such as",
+        ),
+        (
+            ['--labelled', '2', '--exclude', 'no'],
+            "--exclude 'no' fits 0 of 12 images such as",
         ),
         (['--labelled', '2', '--min-pixels', '0'], '--min-pixels 0: expected at least'),
         (['--labelled', '2', '--jobs', '0'], '--jobs 0: expected at least 1'),

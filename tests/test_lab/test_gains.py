@@ -108,6 +108,20 @@ def test_runs_without_a_last_figure_are_left_out(changes, problem):
     assert problem in run_table(arms, 'mIoU')
 
 
+def test_every_arm_has_the_length_of_its_baseline():
+    longer = {
+        name: [_run(name, seed, curves[seed], max_iters=200) for seed in OURS]
+        for name, curves in (('labels_200', BASE), ('recipe_200', OURS))
+    }
+    for runs in longer.values():
+        for run in runs:
+            run.values['mIoU'] = {200: run.values['mIoU'][100]}
+    found = compare(_arms(**longer), {'recipe': 'labels', 'recipe_200': 'labels_200'})
+    assert _gain(found, 'recipe_200').difference.differences == (4.0, 1.0, 3.0)
+    with pytest.raises(ValueError, match='has max_iters=200, labels/0 has 100'):
+        compare(_arms(**longer), {'recipe_200': 'labels'})
+
+
 def test_other_test_images_are_refused():
     arms = _arms(recipe=[_run('recipe', 0, OURS[0], test_set='train')])
     with pytest.raises(ValueError, match='has test_set=train, labels/0 has val'):

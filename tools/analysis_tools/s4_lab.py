@@ -111,7 +111,8 @@ class Lab:
             )
         self._figures = self._earlier_figures()
         self._figures |= {(run.arm, run.seed): run.figures() for run in self.runs}
-        check_alike([*self._figures.values()])  # not after hours of training
+        found = self.results()
+        check_alike(found.arms, found.against)  # not after hours of training
         self._done, self._start = 0.0, time.monotonic()
         self._earlier = sum(run.progress() for run in self._todo)
         self._line = StatusLine()

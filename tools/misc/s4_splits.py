@@ -62,6 +62,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'found',
     )
     parser.add_argument(
+        '--exclude',
+        metavar='REGEX',
+        help='leave these images out, such as the test images of other splits',
+    )
+    parser.add_argument(
         '--stratify',
         action='store_true',
         help='draw until every class is in the smallest split',
@@ -115,7 +120,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     sizes = [parse_size(text) for text in args.labelled]
     classes = read_classes(args)
-    pool, test = read_pool(
+    images, _ = read_pool(
         args.data_root,
         args.jobs,
         data_prefix={'img_path': args.img_dir, 'seg_map_path': args.ann_dir},
@@ -123,7 +128,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         seg_map_suffix=args.mask_suffix,
         metainfo={'classes': classes.names},
         label_map=classes.label_map,
-    ).divide(args.test)
+    ).divide(args.exclude, '--exclude')
+    pool, test = images.divide(args.test, '--test')
     # The record says how to draw it again, not where the data were.
     given = sys.argv[1:] if argv is None else argv
     name = Path(args.data_root).resolve().name

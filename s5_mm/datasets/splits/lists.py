@@ -46,32 +46,33 @@ class Pool(NamedTuple):
         names = [self.names[row] for row in rows]
         return Pool(names, self.pixels[list(rows)], self.classes)
 
-    def divide(self, test: str | None) -> tuple[Pool, Pool]:
-        """Hold test images out.
+    def divide(self, pattern: str | None, option: str) -> tuple[Pool, Pool]:
+        """Hold images out.
 
         Args:
-            test: Regular expression that is looked for in the name of each image; None
-                holds none out.
+            pattern: Regular expression that is looked for in the name of each image;
+                None holds none out.
+            option: Option that it comes from, for errors.
 
         Returns:
-            The other images and the test images.
+            The other images and those that are held out.
 
         Raises:
             ValueError: If it is no regular expression, or fits all images or none.
         """
-        if test is None:
+        if pattern is None:
             return self, self.take([])
         try:
-            pattern = re.compile(test)
+            compiled = re.compile(pattern)
         except re.error as error:
             raise ValueError(
-                f'--test {test!r}: {error}; expected a regular expression'
+                f'{option} {pattern!r}: {error}; expected a regular expression'
             ) from error
-        held_out = [bool(pattern.search(image)) for image, _ in self.names]
+        held_out = [bool(compiled.search(image)) for image, _ in self.names]
         if all(held_out) or not any(held_out):
             raise ValueError(
-                f'--test {test!r} fits {sum(held_out)} of {len(held_out)} images such '
-                f'as {self.names[0][0]}; expected some, but not all'
+                f'{option} {pattern!r} fits {sum(held_out)} of {len(held_out)} images '
+                f'such as {self.names[0][0]}; expected some, but not all'
             )
         return (
             self.take([row for row, out in enumerate(held_out) if not out]),
