@@ -5,6 +5,7 @@ huggingface_hub (extra 'hub') downloads and caches them; mmengine has no such sc
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -63,9 +64,10 @@ def download(address: str) -> str:
         raise ImportError(
             f"{address} needs huggingface_hub: pip install 's5_mm[hub]' ({error})"
         ) from error
-    server = constants.ENDPOINT
+    # The library reads it at its import only.
+    server = os.environ.get('HF_ENDPOINT', constants.ENDPOINT).rstrip('/')
     try:
-        return hf_hub_download(repo, path, revision=revision)
+        return hf_hub_download(repo, path, revision=revision, endpoint=server)
     except errors.GatedRepoError as error:
         raise PermissionError(
             f'{address}: gated; accept the terms at {server}/{repo} and set HF_TOKEN'
