@@ -104,18 +104,10 @@ class BdistWheelWithMim(bdist_wheel):
             copy_parts(Path(wheelfile_base) / '.mim')
 
 
-EXTRAS = {
-    name: read_requirements(name)
-    for name in ('det', 'curation', 'geo', 'timm', 'gpu', 'mminstall', 'tests', 'docs')
-}
 # `gpu` stays out of `all`: faiss-cpu and faiss-gpu write the same folder.
-EXTRAS['all'] = sorted(
-    {
-        line
-        for name in ('det', 'curation', 'geo', 'timm', 'tests', 'docs')
-        for line in EXTRAS[name]
-    }
-)
+IN_ALL = ('det', 'curation', 'geo', 'timm', 'hub', 'tests', 'docs')
+EXTRAS = {name: read_requirements(name) for name in (*IN_ALL, 'gpu', 'mminstall')}
+EXTRAS['all'] = sorted({line for name in IN_ALL for line in EXTRAS[name]})
 
 readme = ROOT / 'README.md'
 setup(

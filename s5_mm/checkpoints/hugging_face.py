@@ -1,119 +1,98 @@
 """Checkpoints from the Hugging Face Hub: ``hf://OWNER/REPO/PATH``.
 
-A plain download of the file's address, so that no further package is needed; mmengine
-has no such scheme.  Public repositories only.
+huggingface_hub (extra 'hub') downloads and caches them; mmengine has no such scheme.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from typing import Any, NamedTuple
-from urllib.error import HTTPError, URLError
-from urllib.parse import quote
-
-import torch
-from mmengine.dist import barrier, get_local_rank
+from typing import Any
 
 from .safe_load import MapLocation, load_data_only
 
 SCHEME = 'hf://'
 _ADDRESS = re.compile(
-    r'^hf://(?P<owner>[\w.-]+)/(?P<repo>[\w.-]+)(?:@(?P<revision>[\w.-]+))?/(?P<path>.+)$'
+    r'^hf://(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?/(?P<path>.+)$'
 )
-#: As in huggingface_hub: another server, e.g. a mirror.
-_ENDPOINT, _DEFAULT_ENDPOINT = 'HF_ENDPOINT', 'https://huggingface.co'
 
 
-class HubFile(NamedTuple):
-    """A file in a repository of the Hub.
-
-    Attributes:
-        owner: User or organisation.
-        repo: Repository.
-        revision: Branch, tag or commit.
-        path: Path in the repository, with ``/``.
-    """
-
-    owner: str
-    repo: str
-    revision: str
-    path: str
-
-
-def parse_address(address: str) -> HubFile:
-    """Take an address apart.
+def parse_address(address: str) -> tuple[str, str | None, str]:
+    """Split an address into its parts.
 
     Args:
         address: ``hf://OWNER/REPO/PATH`` or ``hf://OWNER/REPO@REVISION/PATH``.
 
     Returns:
-        Its parts; the revision is 'main' where none is given.
+        ``OWNER/REPO``, the revision (branch, tag or commit) or None, and the path in
+        the repository.
 
     Raises:
         ValueError: It has another form, or leads out of the repository.
     """
     found = _ADDRESS.match(address)
-    parts = found['path'].split('/') if found else ['']
-    names = [found[key] for key in ('owner', 'repo', 'revision')] if found else []
-    if not found or {'', '.', '..'} & {*parts, *names}:
+    parts = re.split('[/@]', address.removeprefix(SCHEME))
+    if not found or {'', '.', '..'} & {*parts}:
         raise ValueError(
             f'{address}: expected hf://OWNER/REPO/PATH or hf://OWNER/REPO@REVISION/PATH'
         )
-    revision = found['revision'] or 'main'
-    return HubFile(found['owner'], found['repo'], revision, found['path'])
+    return found['repo'], found['revision'], found['path']
 
 
 def download(address: str) -> str:
-    """Fetch a file once; later calls take the copy.
+    """Download a file, or take it from huggingface_hub's cache.
 
-    In a distributed run the first process of each machine fetches it.  A copy of a
-    branch is not renewed: name a commit, or remove it.
+    The processes of a distributed run may call this together: the library locks.
 
     Args:
         address: See :func:`parse_address`.
 
     Returns:
-        Path of the copy, in ``torch.hub``'s directory.
+        Path of the file in the cache.
 
     Raises:
         ValueError: The address has another form.
-        FileNotFoundError: The server has no such file.
-        ConnectionError: The server cannot be reached, or answers with an error.
+        ImportError: huggingface_hub is not installed.
+        FileNotFoundError: There is no such repository, revision or file.
+        PermissionError: The repository is gated, and the token gives no access.
+        ConnectionError: The Hub cannot be reached, and the file is not in the cache.
     """
-    file = parse_address(address)
-    folder = os.path.join(torch.hub.get_dir(), 'checkpoints', 'hf')
-    path = os.path.join(folder, *file[:3], *file.path.split('/'))
+    repo, revision, path = parse_address(address)
     try:
-        if get_local_rank() == 0 and not os.path.exists(path):
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            _fetch(file, address, path)
-    finally:
-        barrier()  # the other processes wait here, also for an error
-    return path
-
-
-def _fetch(file: HubFile, address: str, path: str) -> None:
-    """Download a file to where it is kept."""
-    server = os.environ.get(_ENDPOINT, _DEFAULT_ENDPOINT).rstrip('/')
-    place = quote(f'{file.owner}/{file.repo}/resolve/{file.revision}/{file.path}')
-    url = f'{server}/{place}'
+        from huggingface_hub import constants, errors, hf_hub_download
+    except ImportError as error:
+        raise ImportError(
+            f"{address} needs huggingface_hub: pip install 's5_mm[hub]' ({error})"
+        ) from error
+    # The library reads it at its import only.
+    server = os.environ.get('HF_ENDPOINT', constants.ENDPOINT).rstrip('/')
     try:
-        torch.hub.download_url_to_file(url, path, progress=os.isatty(0))
-    except HTTPError as error:
-        if error.code == 404:
-            raise FileNotFoundError(
-                f'{address}: no such file; {url} was asked for'
-            ) from error
-        raise ConnectionError(
-            f'{address}: {url} answers {error.code} {error.reason}; only public '
-            'repositories can be read'
+        return hf_hub_download(repo, path, revision=revision, endpoint=server)
+    except errors.GatedRepoError as error:
+        raise PermissionError(
+            f'{address}: gated; accept the terms at {server}/{repo} and set HF_TOKEN'
         ) from error
-    except URLError as error:
-        raise ConnectionError(
-            f'{address}: {server} cannot be reached ({error.reason}); download the '
-            f'file elsewhere and give its path, or set {_ENDPOINT} to a mirror'
+    except errors.RepositoryNotFoundError as error:
+        raise FileNotFoundError(
+            f'{address}: {server} has no repository {repo}, or it is private: set '
+            'HF_TOKEN'
         ) from error
+    except errors.RevisionNotFoundError as error:
+        raise FileNotFoundError(
+            f'{address}: {repo} has no revision {revision}'
+        ) from error
+    except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
+        reason = str(error.__cause__ or 'offline').partition('\n')[0]
+        raise ConnectionError(
+            f'{address}: not in the cache, and {server} cannot be reached ({reason}); '
+            'download the file elsewhere and give its path, or set HF_ENDPOINT to a '
+            'mirror'
+        ) from error
+    except errors.EntryNotFoundError as error:
+        raise FileNotFoundError(f'{address}: {repo} has no file {path}') from error
+    except errors.HfHubHTTPError as error:
+        reason = str(error).partition('\n')[0]
+        raise ConnectionError(f'{address}: {server} answers {reason}') from error
 
 
 def load_hugging_face(

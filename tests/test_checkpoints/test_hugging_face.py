@@ -1,10 +1,13 @@
 """hf:// addresses, against a server that has the Hub's paths."""
 
 import functools
+import hashlib
 import http.server
 import os
 import re
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +24,17 @@ from s5_mm.models.backbones import ViT
 
 from .test_loading import SIZES, _mae
 
+constants = pytest.importorskip(
+    'huggingface_hub.constants', reason="pip install 's5_mm[hub]'"
+)
+
+#: Repositories that the server refuses: status and X-Error-Code.
+ERRORS = {
+    'nothing': (401, 'RepoNotFound'),
+    'gated': (403, 'GatedRepo'),
+    'broken': (403, 'Other'),
+}
+
 
 class Call:
     def __init__(self, mark):
@@ -32,19 +46,38 @@ class Call:
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """Folder of the files of someone/weights at main, and the requests so far."""
+    """Folder of the files of someone/weights at main, and the downloads so far."""
     asked = []
 
     class Handler(http.server.SimpleHTTPRequestHandler):
+        """Answers as the Hub does; what is wrong is in the header X-Error-Code."""
+
         def log_message(self, *args):
             pass
 
-        def do_GET(self):
-            asked.append(self.path)
-            if 'private' in self.path:
-                self.send_error(401)
-            else:
-                super().do_GET()
+        def send_head(self):
+            owner, repo, _, revision, *_ = self.path.strip('/').split('/')
+            self.headers_of_hub = {
+                'ETag': f'"{hashlib.sha1(self.path.encode()).hexdigest()}"',
+                'X-Repo-Commit': hashlib.sha1(revision.encode()).hexdigest(),
+            }
+            if self.command == 'GET':
+                asked.append(self.path)
+            status, code = ERRORS.get(repo, (404, ''))
+            if not code and not Path(served, owner, repo, 'resolve', revision).is_dir():
+                code = 'RevisionNotFound'
+            elif not code and not Path(served, self.path.strip('/')).is_file():
+                code = 'EntryNotFound'
+            if not code:
+                return super().send_head()
+            self.headers_of_hub = {'X-Error-Code': code}
+            self.send_error(status)
+            return None
+
+        def end_headers(self):
+            for name, value in self.headers_of_hub.items():
+                self.send_header(name, value)
+            super().end_headers()
 
     served = tmp_path / 'served'
     folder = served / 'someone/weights/resolve/main'
@@ -54,7 +87,7 @@ def hub(tmp_path, monkeypatch):
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv('HF_ENDPOINT', f'http://127.0.0.1:{server.server_port}/')
-    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'hub'))
     schemes = dict(CheckpointLoader._schemes)
     install_safe_loader()
     yield folder, asked
@@ -94,7 +127,7 @@ def test_code_is_refused_and_not_run(hub, tmp_path):
     folder, _ = hub
     mark = tmp_path / 'executed'
     torch.save({'model': Call(str(mark))}, folder / 'evil.pth')
-    named = 'someone/weights/main/evil.pth: refused'
+    named = 'evil.pth: refused'
     with pytest.raises(UnsafeCheckpointError, match=named):
         CheckpointLoader.load_checkpoint('hf://someone/weights/evil.pth')
     assert not mark.exists()
@@ -103,23 +136,52 @@ def test_code_is_refused_and_not_run(hub, tmp_path):
 @pytest.mark.parametrize(
     ('address', 'kind', 'text'),
     [
-        ('hf://someone/weights/x.pth', FileNotFoundError, 'no such file; http://127'),
-        ('hf://someone/private/x.pth', ConnectionError, 'http.* answers 401 Unauth'),
+        (
+            'someone/weights/x.pth',
+            FileNotFoundError,
+            'someone/weights has no file x.pth',
+        ),
+        (
+            'someone/weights@v9/x.pth',
+            FileNotFoundError,
+            'someone/weights has no revision v9',
+        ),
+        (
+            'someone/nothing/x.pth',
+            FileNotFoundError,
+            'http.* has no repository someone/nothing, or it is private: set HF_TOKEN',
+        ),
+        (
+            'someone/gated/x.pth',
+            PermissionError,
+            'gated; accept the terms at http.*/someone/gated and set HF_TOKEN',
+        ),
+        ('someone/broken/x.pth', ConnectionError, 'not in the cache, and http.*403 '),
     ],
 )
-@pytest.mark.usefixtures('hub')
-def test_what_the_server_has_not_or_does_not_give(address, kind, text):
-    with pytest.raises(kind, match=f'^{re.escape(address)}: {text}'):
-        download(address)
-    kept = [files for _, _, files in os.walk(torch.hub.get_dir()) if files]
-    assert kept == []
+def test_what_the_server_has_not_or_does_not_give(hub, address, kind, text):
+    with pytest.raises(kind, match=f'^hf://{re.escape(address)}: {text}') as caught:
+        download(f'hf://{address}')
+    assert '\n' not in str(caught.value)
+    assert hub[1] == []
 
 
-@pytest.mark.usefixtures('hub')
-def test_a_server_that_is_not_there(monkeypatch):
-    monkeypatch.setenv('HF_ENDPOINT', 'http://127.0.0.1:1')
-    with pytest.raises(ConnectionError, match='127.0.0.1:1 cannot be reached'):
-        download('hf://someone/weights/y.pth')
+def test_offline(hub, monkeypatch):
+    torch.save({'w': torch.ones(1)}, hub[0] / 'y.pth')
+    path = download('hf://someone/weights/y.pth')
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    assert download('hf://someone/weights/y.pth') == path  # from the cache
+    with pytest.raises(
+        ConnectionError, match='not in the cache, and .* cannot be reached .*mirror'
+    ):
+        download('hf://someone/weights/z.pth')
+
+
+def test_without_the_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+    needed = r"^hf://a/b/c.pth needs huggingface_hub: pip install 's5_mm\[hub\]'"
+    with pytest.raises(ImportError, match=needed):
+        download('hf://a/b/c.pth')
 
 
 @pytest.mark.parametrize(
@@ -140,5 +202,5 @@ def test_addresses_of_another_form(address):
 
 
 def test_parts_of_an_address():
-    assert parse_address('hf://a/b-c/d/e.pth') == ('a', 'b-c', 'main', 'd/e.pth')
-    assert parse_address('hf://a/b@2f1/e.pth') == ('a', 'b', '2f1', 'e.pth')
+    assert parse_address('hf://a/b-c/d/e.pth') == ('a/b-c', None, 'd/e.pth')
+    assert parse_address('hf://a/b@2f1/e.pth') == ('a/b', '2f1', 'e.pth')

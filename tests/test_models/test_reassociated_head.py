@@ -10,7 +10,6 @@ from mmengine.registry import init_default_scope
 from s5_mm.models.backbones import ViT
 from s5_mm.models.decode_heads import UPerHead
 from s5_mm.models.layers import (
-    ConvTranspose2x2,
     PendingUpsample,
     add_conv3x3_of_upsampled_,
     evaluated,
@@ -54,7 +53,6 @@ def test_convolution_of_an_upsampled_map(layout, size, align_corners):
 
 
 def test_convolution_of_an_upsampled_map_in_fp32():
-    """The sizes are such that the taps are products of oneDNN where there is one."""
     torch.manual_seed(0)
     x = torch.randn(3, 64, 12, 10).to(memory_format=torch.channels_last)
     weight, base = torch.randn(32, 64, 3, 3), torch.randn(3, 32, 24, 20)
@@ -68,7 +66,7 @@ def test_convolution_of_an_upsampled_map_in_fp32():
 @pytest.mark.parametrize('bias', [True, False])
 def test_pending_upsampling(bias):
     torch.manual_seed(0)
-    conv = ConvTranspose2x2(6, 6, bias=bias).double()
+    conv = torch.nn.ConvTranspose2d(6, 6, 2, 2, bias=bias).double()
     lateral = torch.nn.Conv2d(6, 3, 1, bias=not bias).double()
     x = torch.randn(2, 6, 5, 4, dtype=torch.double, requires_grad=True)
     pending = PendingUpsample(x, conv, (9, 8))

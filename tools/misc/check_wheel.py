@@ -25,7 +25,7 @@ PACKAGE = 's5_mm'
 # What goes to `s5_mm/.mim`; setup.py has the same list.
 MIM_PARTS = ('tools', 'configs', 'data_curation', 'model-index.yml')
 BUILD_FILES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md')
-EXTRAS = ('det', 'curation', 'geo', 'timm', 'gpu', 'mminstall', 'tests', 'docs')
+EXTRAS = ('det', 'curation', 'geo', 'timm', 'hub', 'gpu', 'mminstall', 'tests', 'docs')
 # Imports every module that was packed, and reads every config with its bases.
 PROBE = """
 import importlib, pathlib, pkgutil, sys

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import mmseg.models.decode_heads as host
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmseg.models.utils import resize
-from torch import Tensor, nn
+from torch import Tensor
 
 from s5_mm.models.layers import (
     PendingUpsample,
     add_conv3x3_of_upsampled_,
-    conv3x3,
     evaluated,
 )
 from s5_mm.registry import MODELS
@@ -32,9 +32,6 @@ class UPerHead(host.UPerHead):
       hands over is fused with the transposed convolution before it.
     * The 3x3 convolution over all levels takes each upsampled one at its own
       resolution, see :func:`s5_mm.models.layers.add_conv3x3_of_upsampled_`.
-
-    In fp32 on a CPU the other 3x3 convolutions multiply a quarter as often, see
-    :func:`s5_mm.models.layers.conv3x3`.
 
     The S5 release upsamples the logits with aligned corners while everything inside
     the head is not aligned; mmseg has one switch for both.
@@ -85,14 +82,14 @@ class UPerHead(host.UPerHead):
             laterals[level - 1] = laterals[level - 1] + self._resize(
                 laterals[level], size
             )
-        outs = [_conv(m, x) for m, x in zip(self.fpn_convs, laterals[:-1], strict=True)]
+        outs = [m(x) for m, x in zip(self.fpn_convs, laterals[:-1], strict=True)]
         return self._bottleneck([*outs, laterals[-1]])
 
     def _bottleneck(self, outs: Sequence[Tensor]) -> Tensor:
         """Upsample the levels (N, C, H_i, W_i) to the first, and convolve them."""
         module = self.fpn_bottleneck
         weights = module.conv.weight.split([out.shape[1] for out in outs], dim=1)
-        total = conv3x3(outs[0], weights[0], module.conv.bias)
+        total = F.conv2d(outs[0], weights[0], module.conv.bias, padding=1)
         for out, weight in zip(outs[1:], weights[1:], strict=True):
             total = add_conv3x3_of_upsampled_(
                 total, out, weight, self.inner_align_corners
@@ -119,13 +116,6 @@ def _lateral(module: ConvModule, x: Feature) -> Tensor:
     if not isinstance(x, PendingUpsample):
         return module(x)
     return _finish(module, x.through(module.conv.weight, module.conv.bias))
-
-
-def _conv(module: ConvModule, x: Tensor) -> Tensor:
-    """Apply a 3x3 convolution with what follows it."""
-    if type(module.conv) is not nn.Conv2d:
-        return module(x)
-    return _finish(module, conv3x3(x, module.conv.weight, module.conv.bias))
 
 
 def _finish(module: ConvModule, x: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from s5_mm.utils.routing import DatasetSlice, RoutingError
 
 from .feed_forward import FeedForward
 from .linear import Linear
-from .mixture_linear import mixture_linear
 
 
 class FFNMoE(FeedForward):
@@ -72,13 +71,11 @@ class FFNMoE(FeedForward):
                 or one of a data set without expert.
         """
         experts = self._experts_of(slices, len(hidden))
-        shared = self.layers[1]
-        return mixture_linear(
-            hidden,
-            (shared.weight, shared.bias),
-            [(expert.weight, expert.bias) for expert, _ in experts],
-            [size for _, size in experts],
-        )
+        parts = hidden.split([size for _, size in experts])
+        specific = [
+            expert(part) for (expert, _), part in zip(experts, parts, strict=True)
+        ]
+        return torch.cat([self.layers[1](hidden), torch.cat(specific)], dim=-1)
 
     def _experts_of(
         self, slices: Sequence[DatasetSlice] | None, count: int

@@ -1,10 +1,9 @@
-"""Linear map that uses the fastest exact kernel of the machine.
+"""Linear layer that uses oneDNN for inference in fp32 on CPUs with AVX-512.
 
-Measured (one thread of an AMD EPYC with AVX-512, torch 2.15, 1024 tokens, the four
-shapes of a ViT-B block): ``F.linear`` in fp32 goes to MKL, which runs AVX2 code on
-AMD parts, 101-108 GFLOP/s; oneDNN's inner product reaches 220-234 GFLOP/s on the
-same weights without any re-packing, with an error against fp64 of the same size.
-``F.linear`` chooses oneDNN by itself for bf16 and fp16 only.
+``F.linear`` in fp32 calls MKL, which runs AVX2 code on AMD processors and calls oneDNN
+for bf16 and fp16 only.  oneDNN's inner product has AVX-512 code for any vendor and an
+error of the same size.  ``tools/analysis_tools/benchmark_backbone.py`` measures the
+gain (row 'no oneDNN').
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.utils.flop_counter import register_flop_formula
 
 # Below this many multiply-adds oneDNN's fixed cost (about 10 us) outweighs its gain.
@@ -23,7 +21,7 @@ _MIN_MULTIPLY_ADDS = 2**20
 
 
 def _has_onednn_kernel() -> bool:
-    """Tell whether this build and CPU have a oneDNN kernel that is worth its call."""
+    """Return whether this build and CPU have a oneDNN kernel that is worth its call."""
     return (
         hasattr(torch.ops.mkldnn, '_linear_pointwise')
         and torch.backends.mkldnn.is_available()
@@ -43,65 +41,11 @@ if _ONEDNN:  # torch's counter knows aten's products only
         return 2 * math.prod(x_shape) * weight_shape[0]
 
 
-def matmul_nt(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute ``a @ b.T + bias`` by oneDNN, fp32 on CPU.
-
-    Args:
-        a: (..., K) float32.
-        b: (N, K) float32.
-        bias: (N,) float32 or None.
-
-    Returns:
-        (..., N) float32.
-    """
-    return torch.ops.mkldnn._linear_pointwise(a, b, bias, 'none', [], '')
-
-
-def matmul_tn(a: Tensor, b: Tensor) -> Tensor:
-    """Compute ``a.T @ b`` by oneDNN, fp32 on CPU: a weight's gradient.
-
-    oneDNN's product wants its first operand transposed in memory and reads the second
-    one as it lies. So the narrower of both is copied: of 2048 x 768 and 2048 x 3072 the
-    latter took 8 ms to transpose (up to 16 ms within a step), beside 90 ms of product.
-
-    Args:
-        a: (K, M) float32.
-        b: (K, N) float32.
-
-    Returns:
-        (M, N) float32, column by column in memory where N < M.
-    """
-    if a.shape[1] <= b.shape[1]:
-        return matmul_nt(a.t().contiguous(), b.t())
-    return matmul_nt(b.t().contiguous(), a.t()).t()
-
-
-class _OneDNNLinear(torch.autograd.Function):
-    """``F.linear`` and its gradient by oneDNN."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return (..., N) = (..., K) x (N, K)^T + (N,)."""
-        ctx.save_for_backward(x, weight)
-        return matmul_nt(x, weight, bias)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of input, weight and bias, None where not needed."""
-        x, weight = ctx.saved_tensors
-        need_x, need_weight, need_bias = ctx.needs_input_grad
-        flat = grad.reshape(-1, grad.shape[-1])
-        grad_x = matmul_nt(grad, weight.t()) if need_x else None
-        rows = x.reshape(-1, x.shape[-1])
-        grad_weight = matmul_tn(flat, rows) if need_weight else None
-        return grad_x, grad_weight, flat.sum(0) if need_bias else None
-
-
-def use_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Tell whether this product goes to oneDNN: fp32 on CPU, eager, large enough."""
+def _use_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Return whether to call oneDNN: fp32 on CPU, eager, large, without gradients."""
     return (
         _ONEDNN
+        and not torch.is_grad_enabled()  # the operator has no derivative
         and x.device.type == 'cpu'
         and x.dtype == weight.dtype == torch.float32
         and x.numel() * weight.shape[0] >= _MIN_MULTIPLY_ADDS
@@ -113,10 +57,10 @@ def use_onednn(x: Tensor, weight: Tensor) -> bool:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Apply ``x @ weight.T + bias``, exactly ``F.linear`` up to rounding.
+    """Compute ``x @ weight.T + bias``, equal to ``F.linear`` up to rounding.
 
-    ``torch.backends.mkldnn.enabled = False`` switches the oneDNN path off, as it does
-    for convolutions. Second derivatives need that switch: the path has first ones only.
+    ``torch.backends.mkldnn.enabled = False`` switches oneDNN off, as it does for
+    convolutions.  In training, i.e. with gradients enabled, it is ``F.linear`` itself.
 
     Args:
         x: (..., in_features), any float dtype and device.
@@ -126,27 +70,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns:
         (..., out_features), dtype of ``x`` (autocast's under autocast).
     """
-    if not use_onednn(x, weight):
-        return F.linear(x, weight, bias)
-    if torch.is_grad_enabled():
-        return _OneDNNLinear.apply(x, weight, bias)
-    return matmul_nt(x, weight, bias)
-
-
-def conv1x1(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Apply a 1x1 convolution, where :func:`linear` has a kernel for it as a product.
-
-    Args:
-        x: (N, C, H, W), any float dtype and device.
-        weight: (K, C).
-        bias: (K,) or None.
-
-    Returns:
-        (N, K, H, W), in channels-last memory where it is a product.
-    """
-    if use_onednn(x, weight):
-        return linear(x.permute(0, 2, 3, 1), weight, bias).permute(0, 3, 1, 2)
-    return F.conv2d(x, weight[..., None, None], bias)
+    if _use_onednn(x, weight):
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
+    return F.linear(x, weight, bias)
 
 
 class Linear(nn.Linear):

@@ -13,9 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
-
-from .conv_transpose import ConvTranspose2x2, conv_transpose2x2
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 class PendingUpsample:
@@ -30,7 +29,7 @@ class PendingUpsample:
         size: (h, w) of the result, at most twice that of ``x``; the rest is cut off.
     """
 
-    def __init__(self, x: Tensor, conv: ConvTranspose2x2, size: tuple) -> None:
+    def __init__(self, x: Tensor, conv: nn.ConvTranspose2d, size: tuple) -> None:
         self.x, self.conv, self.size = x, conv, tuple(size)
 
     @property
@@ -66,7 +65,7 @@ class PendingUpsample:
             if self.conv.bias is not None:
                 constant = mix @ self.conv.bias
                 bias = constant if bias is None else bias + constant
-        return self._crop(conv_transpose2x2(self.x, product, bias))
+        return self._crop(F.conv_transpose2d(self.x, product, bias, stride=2))
 
     def _crop(self, x: Tensor) -> Tensor:
         """Cut off what is beyond the image."""

@@ -17,8 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .linear import conv1x1
-
 
 def add_conv3x3_of_upsampled_(
     total: Tensor, x: Tensor, weight: Tensor, align_corners: bool = False
@@ -34,9 +32,9 @@ def add_conv3x3_of_upsampled_(
     Returns:
         The sum, (N, K, H, W).
     """
-    # Channels of each product: tap's column, K.
+    # Output channels of each row's convolution: tap's column, K.
     rows = weight.permute(2, 3, 0, 1).flatten(1, 2)
-    taps = [conv1x1(x, row) for row in rows]
+    taps = [F.conv2d(x, row[..., None, None]) for row in rows]
     return _AddTaps.apply(total, align_corners, *taps)
 
 

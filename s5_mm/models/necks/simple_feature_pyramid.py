@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from s5_mm.models.layers import ConvTranspose2x2, PendingUpsample
+from s5_mm.models.layers import PendingUpsample
 
 STRIDES = (4, 8, 16, 32)
 
@@ -35,7 +35,7 @@ def _level(embed_dims: int, patch_size: int, stride: int) -> nn.Module:
     """Build the module that takes a tap from ``patch_size`` to ``stride``."""
 
     def double() -> nn.Module:
-        return ConvTranspose2x2(embed_dims, embed_dims)
+        return nn.ConvTranspose2d(embed_dims, embed_dims, kernel_size=2, stride=2)
 
     if stride == patch_size:
         return nn.Identity()
@@ -92,7 +92,9 @@ def crop_to_stride(x: Tensor, image_size: tuple[int, int], stride: int) -> Tenso
 
 def ends_in_upsampling(level: nn.Module) -> bool:
     """Tell whether the last step of a level is a transposed convolution."""
-    return isinstance(level, nn.Sequential) and isinstance(level[-1], ConvTranspose2x2)
+    return isinstance(level, nn.Sequential) and isinstance(
+        level[-1], nn.ConvTranspose2d
+    )
 
 
 def pending_level(

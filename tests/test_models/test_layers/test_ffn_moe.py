@@ -1,10 +1,10 @@
-"""FFN-MoE: Eq. 8-10, sample by sample in fp64, and its oneDNN gradient."""
+"""FFN-MoE: Eq. 8-10, sample by sample in fp64."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from s5_mm.models.layers import FeedForward, FFNMoE, mixture_linear
+from s5_mm.models.layers import FeedForward, FFNMoE
 from s5_mm.utils.routing import DatasetSlice, RoutingError, contiguous_slices
 
 WIDTH, PART = 12, 4
@@ -60,46 +60,6 @@ def test_expert_is_trained_by_its_samples_alone(ffn):
     assert not ffn.experts['c'].weight.grad.any()
     assert ffn.experts['a'].weight.grad.any()
     assert ffn.layers[1].weight.grad.any()
-
-
-def composition(x, shared, experts, sizes):
-    parts = [F.linear(p, *e) for p, e in zip(x.split(sizes), experts, strict=True)]
-    return torch.cat([F.linear(x, *shared), torch.cat(parts)], dim=-1)
-
-
-@pytest.mark.parametrize('sizes', [[1, 1, 2], [4], [3, 1]])
-def test_fp32_kernel_and_its_gradient_are_those_of_the_composition(sizes):
-    torch.manual_seed(0)
-    x = torch.randn(4, 96, 128, requires_grad=True)
-    shared, *experts = (
-        (torch.randn(n, 128, requires_grad=True), torch.randn(n, requires_grad=True))
-        for n in (64, *[32] * len(sizes))
-    )
-    leaves = [x, *shared, *(tensor for pair in experts for tensor in pair)]
-    weight = torch.randn(4, 96, 96)
-
-    def run(function):
-        out = function(x, shared, experts, sizes)
-        return [out, *torch.autograd.grad((out * weight).sum(), leaves)]
-
-    for got, want in zip(run(mixture_linear), run(composition), strict=True):
-        torch.testing.assert_close(got, want, rtol=2e-5, atol=2e-4)
-
-
-def test_frozen_input_needs_no_gradient():
-    torch.manual_seed(0)
-    x = torch.randn(2, 96, 128)
-    shared, expert = (
-        (torch.randn(n, 128, requires_grad=True), torch.randn(n, requires_grad=True))
-        for n in (64, 32)
-    )
-    out = mixture_linear(x, shared, [expert], [2])
-    got = torch.autograd.grad(out.sum(), [*shared, *expert])
-    want = torch.autograd.grad(
-        composition(x, shared, [expert], [2]).sum(), [*shared, *expert]
-    )
-    for one, other in zip(got, want, strict=True):
-        torch.testing.assert_close(one, other, rtol=2e-5, atol=2e-4)
 
 
 def test_dense_layer_is_split_and_folded_back(ffn):
