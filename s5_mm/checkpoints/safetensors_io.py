@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .atomic_io import write_whole
+from s5_mm.io.atomic import write_whole
 
 _META = 's5_mm.meta'
 

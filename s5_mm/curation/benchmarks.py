@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_whole
-from s5_mm.datasets.image_io import read_image
-from s5_mm.datasets.patches.workers import map_unordered
+from s5_mm.io.atomic import write_whole
+from s5_mm.io.images.read import read_image
+from s5_mm.io.process_pool import map_unordered
 
 from .collections import read_collections
 from .eval_crops import EvalCrops, cut_eval_images

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.datasets.filling import SmallPolicy
+from s5_mm.io.images.fill import SmallPolicy
 
 from .crops import read_crops
 from .manifest import Parts, read_table

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from s5_mm.datasets.path_table import PathTable
+from s5_mm.io.path_table import PathTable
 
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]*')
 

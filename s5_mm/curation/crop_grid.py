@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from s5_mm.datasets.filling import SMALL_POLICIES, SmallPolicy
-from s5_mm.datasets.patches.windows import sliding_windows
+from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
+from s5_mm.io.images.windows import sliding_windows
 
 from .mixing import mix64
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from s5_mm.datasets.filling import SmallPolicy, fill_up
-from s5_mm.datasets.patches.image_rows import open_rows
+from s5_mm.io.images.fill import SmallPolicy, fill_up
+from s5_mm.io.images.rows import open_rows
 
 
 def read_crops(

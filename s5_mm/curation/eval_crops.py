@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from s5_mm.datasets.patches.windows import sliding_windows
+from s5_mm.io.images.windows import sliding_windows
 
 from .perceptual_hash import NUM_ORIENTATIONS, orientation_codes, perceptual_hash
 from .provenance import Origin

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.datasets.image_header import ImageError
-from s5_mm.datasets.patches.image_rows import read_image_header
-from s5_mm.datasets.patches.workers import map_unordered
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.rows import read_image_header
+from s5_mm.io.process_pool import map_unordered
 
 from .collections import Collection
 from .crop_grid import CropGrid, crop_ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from s5_mm.utils.progress import duration
+from s5_mm.io.progress import duration
 
 from .manifest import ManifestError, Parts
 from .run import CurationRun

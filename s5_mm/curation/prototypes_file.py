@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.io.atomic import write_whole
 
 from .prototypes import Prototypes, PrototypesError
 

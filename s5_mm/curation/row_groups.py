@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.io.atomic import write_whole
 
 from .manifest import ManifestError, open_table, versioned
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from s5_mm.datasets.patches.workers import map_unordered
-from s5_mm.utils.heartbeat import Heartbeat
-from s5_mm.utils.progress import ProgressLine
+from s5_mm.io.heartbeat import Heartbeat
+from s5_mm.io.process_pool import map_unordered
+from s5_mm.io.progress import ProgressLine
 
 from .collections import Collection
 from .manifest import Parts

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.datasets.filling import SmallPolicy
-from s5_mm.datasets.image_header import ImageError
+from s5_mm.io.hashing import hash_file, hash_pixels
+from s5_mm.io.images.fill import SmallPolicy
+from s5_mm.io.images.header import ImageError
 
 from .crops import read_crops
-from .hashing import hash_file, hash_pixels
 from .manifest import read_table, write_table
 from .perceptual_hash import perceptual_hash
 from .quality import QUALITY_COLUMNS, measure_quality

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.io.atomic import write_whole
 
 from .manifest import (
     ManifestError,

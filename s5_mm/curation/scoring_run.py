@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from s5_mm.utils.processes import die_with_parent
+from s5_mm.io.processes import die_with_parent
 
 _CONFIG = 'score_config.py'
 _LAST_LINES = 30

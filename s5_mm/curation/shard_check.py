@@ -14,18 +14,18 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
-from s5_mm.datasets.image_header import ImageError
-from s5_mm.datasets.image_io import decode_image
-from s5_mm.datasets.image_source import TAR_BLOCK
-from s5_mm.datasets.patches.workers import map_unordered
 from s5_mm.datasets.shard_table import (
     INDEX_FILE,
     member_name,
     shard_name,
     shards_record,
 )
+from s5_mm.io.hashing import hash_pixels
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import decode_image
+from s5_mm.io.images.source import TAR_BLOCK
+from s5_mm.io.process_pool import map_unordered
 
-from .hashing import hash_pixels
 from .manifest import open_table, read_table
 from .row_groups import read_group
 from .selected import read_selected

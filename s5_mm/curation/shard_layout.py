@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.datasets.image_source import TAR_BLOCK
+from s5_mm.io.images.source import TAR_BLOCK
 
 from .manifest import open_table, read_table
 from .mixing import mix64

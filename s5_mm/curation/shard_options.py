@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from s5_mm.datasets.filling import SMALL_POLICIES, SmallPolicy
-from s5_mm.datasets.image_header import ImageHeader
+from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
+from s5_mm.io.images.header import ImageHeader
 
 FORMATS = ('png', 'webp', 'jpeg')
 MIN_QUALITY = 95

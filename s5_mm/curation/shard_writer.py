@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from s5_mm.checkpoints.atomic_io import write_whole
-from s5_mm.datasets.image_source import TAR_BLOCK
-from s5_mm.datasets.open_files import OpenFiles
 from s5_mm.datasets.shard_table import member_name, shard_name
+from s5_mm.io.atomic import write_whole
+from s5_mm.io.images.source import TAR_BLOCK
+from s5_mm.io.open_files import OpenFiles
 
 from .manifest import ManifestError
 from .row_groups import read_group

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers
-from s5_mm.datasets.patches.workers import map_unordered
 from s5_mm.datasets.shard_table import (
     INDEX_FILE,
     SHARDS_KEY,
     check_shards,
     shards_record,
 )
+from s5_mm.io.atomic import remove_leftovers
+from s5_mm.io.process_pool import map_unordered
 
 from .manifest import ManifestError, open_table
 from .row_groups import write_groups

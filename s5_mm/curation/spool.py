@@ -16,13 +16,13 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.checkpoints.atomic_io import write_whole
-from s5_mm.datasets.image_header import ImageError
-from s5_mm.datasets.image_io import decode_image
-from s5_mm.datasets.patches.image_rows import read_image_header
+from s5_mm.io.atomic import write_whole
+from s5_mm.io.hashing import hash_file, hash_pixels
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import decode_image
+from s5_mm.io.images.rows import read_image_header
 
 from .crops import read_crops
-from .hashing import hash_file, hash_pixels
 from .manifest import ManifestError, write_table
 from .row_groups import read_group
 from .selected import windows_of

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.io.atomic import write_whole
 
 from .manifest import ManifestError, Parts, open_table, read_table, versioned
 from .ranking import Crops

@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers, write_bytes
-from s5_mm.utils.locks import file_lock
+from s5_mm.io.atomic import remove_leftovers, write_bytes
+from s5_mm.io.locks import file_lock
 
 from .manifest import ManifestError
 

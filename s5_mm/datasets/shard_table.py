@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .image_source import ShardMember
-from .open_files import OpenFiles
-from .shared_arrays import SharedArrays
+from s5_mm.io.images.source import ShardMember
+from s5_mm.io.open_files import OpenFiles
+from s5_mm.io.shared_arrays import SharedArrays
 
 INDEX_FILE = 'index.parquet'
 SHARDS_KEY = b's5_mm.shards'

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from .filling import SMALL_POLICIES, SmallPolicy
-from .image_source import ImageWindow
-from .path_table import PathTable
-from .shared_arrays import SharedArrays
+from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
+from s5_mm.io.images.source import ImageWindow
+from s5_mm.io.path_table import PathTable
+from s5_mm.io.shared_arrays import SharedArrays
 
 
 class WindowTable:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from mmrotate.structures.bbox import rbox2qbox
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.io.atomic import write_whole
 
 from .archive import write_archive
 from .oriented_ap import Detections

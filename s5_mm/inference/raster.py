@@ -12,11 +12,11 @@ import numpy as np
 from mmengine.logging import print_log
 from torch import Tensor
 
-from s5_mm.datasets.image_header import ImageError, is_address
-from s5_mm.datasets.patches.image_rows import open_rows
-from s5_mm.datasets.raster_io import block_cache, open_raster, reason_of
-from s5_mm.datasets.raster_mask import has_data, is_alpha
-from s5_mm.datasets.sample_depth import check_range
+from s5_mm.io.images.header import ImageError, is_address
+from s5_mm.io.images.raster import block_cache, open_raster, reason_of
+from s5_mm.io.images.raster_mask import has_data, is_alpha
+from s5_mm.io.images.rows import open_rows
+from s5_mm.io.images.sample_depth import check_range
 from s5_mm.models.segmentors.inference import Predict, window_starts
 
 from .banded_slide import banded_slide

@@ -23,7 +23,7 @@ from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import Settings, load_settings
 from s5_mm.curation.stages import RUN_STAGE
 from s5_mm.curation.work_dir import STAGES, WorkDir
-from s5_mm.utils.heartbeat import Heartbeat
+from s5_mm.io.heartbeat import Heartbeat
 
 from .pipeline import NUM_SELECTED, ROOT, CuratingChild, curate, make
 

@@ -9,7 +9,7 @@ from PIL import Image
 from s5_mm.curation.crops import read_crops
 from s5_mm.curation.quality import QUALITY_COLUMNS, Quality, measure_quality
 from s5_mm.curation.quality_gate import REASONS, UNREADABLE, QualityGate
-from s5_mm.datasets.image_header import ImageError
+from s5_mm.io.images.header import ImageError
 from s5_mm.testing import DEFECTS, adversarial_pool, draw_scene, spoil
 
 GOOD = Quality(

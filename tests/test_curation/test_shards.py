@@ -24,7 +24,7 @@ from s5_mm.curation.manifest import ManifestError, read_table
 from s5_mm.curation.shard_layout import shard_bounds, shuffled
 from s5_mm.curation.shard_options import ShardOptions
 from s5_mm.curation.shards import materialize, read_options
-from s5_mm.datasets.image_header import ImageError
+from s5_mm.io.images.header import ImageError
 
 from .shard_world import OPTIONS, World, contents
 

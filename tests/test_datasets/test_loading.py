@@ -10,7 +10,8 @@ import torch
 from mmcv.transforms import Compose
 from mmengine.registry import init_default_scope
 
-from s5_mm.datasets import ImageError, LoadImage, LoadMask, PackSample
+from s5_mm.datasets import LoadImage, LoadMask, PackSample
+from s5_mm.io.images.header import ImageError
 
 from .files import ids, picture, write
 

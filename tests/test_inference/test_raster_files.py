@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from s5_mm.datasets.image_header import ImageError
-from s5_mm.datasets.raster_io import CACHE, block_cache
-from s5_mm.datasets.sidecars import remove_sidecars
 from s5_mm.inference import WindowNetwork, segment_raster
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.raster import CACHE, block_cache
+from s5_mm.io.images.sidecars import remove_sidecars
 from s5_mm.visualization import categorical_palette
 
 from .rasters import CLASSES, GRID, PROTOCOL, draw_pixels, write_tiff

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from s5_mm.cli.command import run_command
-from s5_mm.datasets.image_io import read_image
+from s5_mm.io.images.read import read_image
 from s5_mm.testing.defects import DEFECTS
 
 sys.path.insert(0, str(Path(__file__).parents[2] / 'tools/misc'))

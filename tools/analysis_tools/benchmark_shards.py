@@ -24,20 +24,21 @@ import pyarrow as pa
 
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.crop_grid import crop_ids
-from s5_mm.curation.hashing import hash_pixels
 from s5_mm.curation.manifest import write_table
 from s5_mm.curation.row_groups import write_groups
 from s5_mm.curation.shard_layout import INDEX
 from s5_mm.curation.shard_options import ShardOptions
 from s5_mm.curation.shards import materialize
-from s5_mm.datasets import PathTable, read_image
-from s5_mm.datasets.image_source import ImageFile, ShardMember
 from s5_mm.datasets.shard_table import (
     INDEX_FILE,
     SHARDS_KEY,
     ShardTable,
     shard_name,
 )
+from s5_mm.io.hashing import hash_pixels
+from s5_mm.io.images.read import read_image
+from s5_mm.io.images.source import ImageFile, ShardMember
+from s5_mm.io.path_table import PathTable
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

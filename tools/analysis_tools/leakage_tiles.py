@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s5_mm.datasets.image_io import read_image
+from s5_mm.io.images.read import read_image
 
 _TILE_NAME = re.compile(r'.*-(\d+)-(\d+)-(\d+)')
 

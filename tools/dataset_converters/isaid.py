@@ -41,8 +41,8 @@ from s5_mm.datasets.conversion import (
 )
 from s5_mm.datasets.conversion.boxes import QuarterPlanner, Scene
 from s5_mm.datasets.conversion.runner import SCRATCH
-from s5_mm.datasets.patches.workers import map_unordered
-from s5_mm.utils.progress import ProgressLine
+from s5_mm.io.process_pool import map_unordered
+from s5_mm.io.progress import ProgressLine
 
 COUNTS = Path(__file__).with_name('counts.json')
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/isaid_rs4p1m.py'

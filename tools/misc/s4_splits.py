@@ -24,8 +24,8 @@ from s5_mm.datasets.own_images.labels import (
     check_different,
     parse_class,
 )
-from s5_mm.datasets.path_table import IMAGE_SUFFIXES
 from s5_mm.datasets.splits import parse_size, read_pool, resolve_sizes, write_splits
+from s5_mm.io.path_table import IMAGE_SUFFIXES
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -37,9 +37,9 @@ from s5_mm.checkpoints import (
     summarise_keys,
     unwrap,
     write_safetensors,
-    write_whole,
 )
 from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.io.atomic import write_whole
 
 _PATCHES = 'backbone.patch_embed.projection.weight'
 

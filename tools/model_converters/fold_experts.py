@@ -21,10 +21,11 @@ import torch
 from mmengine.registry import init_default_scope
 
 from s5_mm import __version__
-from s5_mm.checkpoints import load_address, load_into, write_whole
+from s5_mm.checkpoints import load_address, load_into
 from s5_mm.cli.arguments import OptionsAction
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
+from s5_mm.io.atomic import write_whole
 from s5_mm.models.folding import fold_config, fold_state
 from s5_mm.registry import MODELS
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..hashing import file_sha256
+from s5_mm.io.hashing import file_sha256
+
 from .run_record import MANIFEST_FILE, SOURCES_FILE, RunRecord
 from .tally import SELECTED, Key, Rows
 

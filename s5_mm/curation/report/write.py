@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_bytes
+from s5_mm.io.atomic import write_bytes
 
 from . import charts, histograms, summary
 from .collect import Pass, read_manifest, summarise

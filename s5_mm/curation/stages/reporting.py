@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
+from s5_mm.io.hashing import file_sha256
 from s5_mm.utils.commit import checkout_commit
 from s5_mm.version import __version__
 
-from ..hashing import file_sha256
 from ..report import write_report
 from ..run import CurationRun
 from ..source_files import SOURCES_FILE

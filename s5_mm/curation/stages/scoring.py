@@ -10,7 +10,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..hashing import file_sha256
+from s5_mm.io.hashing import file_sha256
+
 from ..plan import plan
 from ..prototypes import fit_prototypes
 from ..prototypes_file import save_prototypes

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from s5_mm.io.images.windows import patch_name, sliding_windows
+
 from ..oriented import AnnotationError
 from ..patches import (
     DotaObjects,
@@ -17,9 +19,7 @@ from ..patches import (
     SourceImage,
     SplitSettings,
     cut_objects,
-    patch_name,
     read_objects,
-    sliding_windows,
 )
 from ..patches.settings import ANNOTATIONS, IMAGES
 from .archive import SourceError, SourceFile

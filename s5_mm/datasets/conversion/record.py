@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers
-from s5_mm.utils.locks import file_lock
+from s5_mm.io.atomic import remove_leftovers
+from s5_mm.io.locks import file_lock
 
 from .archive import LayoutError
 from .runner import files_below, write_bytes

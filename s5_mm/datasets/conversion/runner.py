@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers, write_whole
-from s5_mm.utils.progress import ProgressLine
+from s5_mm.io.atomic import remove_leftovers, write_whole
+from s5_mm.io.images.sidecars import remove_sidecars
+from s5_mm.io.process_pool import map_unordered
+from s5_mm.io.progress import ProgressLine
 
-from ..patches.workers import map_unordered
-from ..sidecars import remove_sidecars
 from .archive import LayoutError
 from .jobs import Job
 

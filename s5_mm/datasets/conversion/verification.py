@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from s5_mm.io.progress import ProgressLine
 from s5_mm.registry import DATASETS
-from s5_mm.utils.progress import ProgressLine
 
 from ..labels import IGNORE
 from ..verification import scan

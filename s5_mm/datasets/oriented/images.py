@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..image_header import ImageError, image_format, parse_header
-from ..image_io import read_header
-from ..path_table import IMAGE_SUFFIXES, PathTable
+from s5_mm.io.images.header import ImageError, image_format, parse_header
+from s5_mm.io.images.read import read_header
+from s5_mm.io.path_table import IMAGE_SUFFIXES, PathTable
 
 SUFFIXES = (*IMAGE_SUFFIXES, '.bmp')
 """Endings of the files that count as images, compared without case."""

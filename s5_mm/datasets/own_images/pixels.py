@@ -11,11 +11,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_bytes
+from s5_mm.io.atomic import write_bytes
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import check_colours, read_header, read_image, read_mask
 
 from ..conversion.colours import ColourTable
-from ..image_header import ImageError
-from ..image_io import check_colours, read_header, read_image, read_mask
 from ..labels import IGNORE
 
 Progress = Callable[[int, int], None]

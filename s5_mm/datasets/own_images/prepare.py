@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from s5_mm.utils.progress import ProgressLine
+from s5_mm.io.progress import ProgressLine
 
 from .config_files import config_names, write_configs
 from .folder import Folder, Part, look_at

@@ -5,9 +5,8 @@ from s5_mm.utils.lazy import lazy_exports
 from .dota_objects import DotaObjects, format_objects, read_objects
 from .settings import SplitSettings
 from .sources import SourceImage, find_sources
-from .windows import patch_name, sliding_windows
 
-# Cutting objects takes shapely; windows, rows and workers serve curation too.
+# Cutting objects takes shapely.
 __getattr__, __dir__, LATE = lazy_exports(
     __name__,
     {
@@ -23,7 +22,5 @@ __all__ = [
     'SplitSettings',
     'find_sources',
     'format_objects',
-    'patch_name',
     'read_objects',
-    'sliding_windows',
 ]

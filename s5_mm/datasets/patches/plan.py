@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..image_header import ImageError
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.rows import read_image_header
+from s5_mm.io.images.windows import patch_name, sliding_windows
+
 from ..oriented import AnnotationError
 from .cut_boxes import TRUNCATED, cut_objects
 from .dota_objects import DotaObjects, format_objects, make_objects, read_objects
-from .image_rows import read_image_header
 from .settings import ANNOTATIONS, IMAGES, SplitSettings
 from .sources import SourceImage
-from .windows import patch_name, sliding_windows
 
 
 class Patch(NamedTuple):

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from s5_mm.checkpoints.atomic_io import write_whole
-
-from .windows import scale_windows
+from s5_mm.io.atomic import write_whole
+from s5_mm.io.images.windows import scale_windows
 
 RECORD = 'split.json'
 """File in the destination that holds the settings."""

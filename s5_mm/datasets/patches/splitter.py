@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_bytes
+from s5_mm.io.atomic import write_bytes
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import read_header
+from s5_mm.io.images.rows import open_rows
+from s5_mm.io.images.sidecars import remove_sidecars
 
-from ..image_header import ImageError
-from ..image_io import read_header
-from ..sidecars import remove_sidecars
-from .image_rows import open_rows
 from .plan import Patch, PatchPlanner, SplitReport
 from .sources import SourceImage
 

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.io.atomic import write_whole
+from s5_mm.io.path_table import IMAGE_SUFFIXES
 
 from ..class_pixels import class_pixels
-from ..path_table import IMAGE_SUFFIXES
 from ..segmentation import SegDataset
 from .drawing import Size, draw_order
 

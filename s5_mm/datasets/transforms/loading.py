@@ -9,12 +9,12 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
-from s5_mm.datasets.image_header import ImageError, ImageHeader
-from s5_mm.datasets.image_io import read_mask
-from s5_mm.datasets.image_layout import AlphaPolicy, GreyPolicy, check_colours
-from s5_mm.datasets.image_source import ImageFile, ImageSource
 from s5_mm.datasets.labels import rule_of
-from s5_mm.datasets.sample_depth import check_range
+from s5_mm.io.images.header import ImageError, ImageHeader
+from s5_mm.io.images.layout import AlphaPolicy, GreyPolicy, check_colours
+from s5_mm.io.images.read import read_mask
+from s5_mm.io.images.sample_depth import check_range
+from s5_mm.io.images.source import ImageFile, ImageSource
 from s5_mm.registry import TRANSFORMS
 from s5_mm.utils.randomness import keyed
 

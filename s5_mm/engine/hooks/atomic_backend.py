@@ -10,7 +10,7 @@ from uuid import uuid4
 import torch
 from mmengine.fileio import LocalBackend, register_backend
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.io.atomic import write_whole
 
 BACKEND_NAME = 's5_mm.atomic'
 _TICKET = 'staged_checkpoint'

@@ -13,8 +13,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers, write_whole
 from s5_mm.checkpoints.plain_data import from_plain, to_plain
+from s5_mm.io.atomic import remove_leftovers, write_whole
 from s5_mm.registry import HOOKS
 
 from .accumulation import accumulation_ends, announce_accumulation

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..image_header import (
+from .header import (
     MAX_PIXELS,
     ImageError,
     ImageHeader,
@@ -25,16 +25,10 @@ from ..image_header import (
     is_address,
     parse_header,
 )
-from ..image_io import read_image
-from ..image_layout import check_colours
-from ..raster_io import (
-    block_cache,
-    is_raster,
-    open_raster,
-    read_raster_header,
-    reason_of,
-)
-from ..sample_depth import (
+from .layout import check_colours
+from .raster import block_cache, is_raster, open_raster, read_raster_header, reason_of
+from .read import read_image
+from .sample_depth import (
     HIGH_BYTE,
     SampleRange,
     advised_range,

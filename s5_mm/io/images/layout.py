@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .image_header import ImageError, ImageHeader
+from .header import ImageError, ImageHeader
 from .sample_depth import SampleRange, advised_range
 
 AlphaPolicy = Literal['error', 'drop']
@@ -25,9 +25,9 @@ def check_colours(
     Args:
         header: What the file declares.
         path: The file.
-        alpha: See :func:`.image_io.read_image`.
-        grey: See :func:`.image_io.read_image`.
-        sample_range: See :func:`.image_io.read_image`.
+        alpha: See :func:`.read.read_image`.
+        grey: See :func:`.read.read_image`.
+        sample_range: See :func:`.read.read_image`.
 
     Raises:
         ImageError: If it is refused.

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s5_mm.datasets.image_io import ImageError, read_header, read_image, read_mask
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import read_header, read_image, read_mask
 
-from .files import ids, picture, write
+from ..test_datasets.files import ids, picture, write
 
 rasterio = pytest.importorskip('rasterio')
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')

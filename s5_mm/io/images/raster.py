@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from .image_header import (
+from .header import (
     MAX_PIXELS,
     ImageError,
     ImageHeader,

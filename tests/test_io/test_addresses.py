@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 from s5_mm.datasets import UnlabelledDataset
-from s5_mm.datasets.image_io import ImageError, read_header, read_image, read_mask
-from s5_mm.datasets.patches.image_rows import open_rows
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import read_header, read_image, read_mask
+from s5_mm.io.images.rows import open_rows
 
-from .files import UNLABELLED, ids, picture
-from .rasters import rasterio, write_raster
+from ..test_datasets.files import UNLABELLED, ids, picture
+from ..test_datasets.rasters import rasterio, write_raster
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 PIXELS = picture(1, 64, 48)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from .image_header import (
+from .header import (
     MAX_PIXELS,
     ImageError,
     ImageHeader,
@@ -21,13 +21,8 @@ from .image_header import (
     is_address,
     parse_header,
 )
-from .image_layout import (
-    AlphaPolicy,
-    GreyPolicy,
-    check_colours,
-    check_mask_layout,
-)
-from .raster_io import (
+from .layout import AlphaPolicy, GreyPolicy, check_colours, check_mask_layout
+from .raster import (
     Window,
     check_window,
     is_raster,
@@ -38,8 +33,6 @@ from .raster_io import (
 )
 from .raster_mask import share_without_data
 from .sample_depth import SampleRange, to_8_bits
-
-__all__ = ['ImageError', 'ImageHeader', 'read_header', 'read_image', 'read_mask']
 
 NoDataNote = Callable[[str, float], None]
 """Called with the name of an image and the share of its pixels without data."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .raster_io import Window, spans
+from .raster import Window, spans
 
 
 def share_without_data(source: Any, window: Window | None = None) -> float:

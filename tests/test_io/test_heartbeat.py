@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from s5_mm.utils.heartbeat import Heartbeat, to_stderr
+from s5_mm.io.heartbeat import Heartbeat, to_stderr
 
 
 def test_silent_work_is_reported_until_it_ends():

@@ -10,11 +10,12 @@ import pytest
 import tifffile
 from PIL import Image
 
-from s5_mm.datasets.image_io import ImageError, read_header, read_image, read_mask
-from s5_mm.datasets.patches.image_rows import open_rows, read_image_header
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import read_header, read_image, read_mask
+from s5_mm.io.images.rows import open_rows, read_image_header
 
-from .files import ids, picture
-from .rasters import rasterio, set_tag, write_raster
+from ..test_datasets.files import ids, picture
+from ..test_datasets.rasters import rasterio, set_tag, write_raster
 
 pytestmark = pytest.mark.filterwarnings('ignore::UserWarning')
 PIXELS = picture(1, 64, 48)
@@ -142,7 +143,7 @@ def test_16_bits_without_rasterio(
     deep = write_raster(tmp_path / 'b.jp2', BANDS[:1].astype(np.uint16), **LOSSLESS)
     find = importlib.util.find_spec
     hidden = lambda name: None if name == 'rasterio' else find(name)  # noqa: E731
-    monkeypatch.setattr('s5_mm.datasets.raster_io.find_spec', hidden)
+    monkeypatch.setattr('s5_mm.io.images.raster.find_spec', hidden)
     np.testing.assert_array_equal(read_image(good), PIXELS)
     with pytest.raises(ImageError, match='JPEG2000 with 16-bit samples'):
         read_image(deep, grey='repeat')

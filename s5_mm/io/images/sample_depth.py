@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from mmengine.logging import print_log
 
-from .image_header import ImageError, ImageHeader
+from .header import ImageError, ImageHeader
 
 SampleRange = tuple[int, int]
 """Samples that become 0 and 255; those between are scaled, others cut off."""

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-from .image_header import ImageError, is_address
+from .header import ImageError, is_address
 
 _SOURCE = re.compile(
     r'<(?:SourceFilename|SourceDataset|OverviewFile)(?P<relative>[^>]*)>'

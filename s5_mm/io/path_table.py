@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .image_header import is_address
+from .images.header import is_address
 from .shared_arrays import SharedArrays
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff')

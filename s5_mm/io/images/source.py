@@ -7,18 +7,12 @@ from typing import Protocol
 
 import numpy as np
 
-from .filling import SmallPolicy, fill_up
-from .image_header import ImageError, ImageHeader
-from .image_io import (
-    NoDataNote,
-    decode_header,
-    decode_image,
-    read_header,
-    read_image,
-)
-from .image_layout import AlphaPolicy, GreyPolicy
-from .open_files import OpenFiles
-from .raster_io import Window, check_window
+from ..open_files import OpenFiles
+from .fill import SmallPolicy, fill_up
+from .header import ImageError, ImageHeader
+from .layout import AlphaPolicy, GreyPolicy
+from .raster import Window, check_window
+from .read import NoDataNote, decode_header, decode_image, read_header, read_image
 from .sample_depth import SampleRange
 
 TAR_BLOCK = 512
@@ -41,13 +35,13 @@ class ImageSource(Protocol):
         sample_range: SampleRange | None = None,
         note: NoDataNote | None = None,
     ) -> np.ndarray:
-        """Read the pixels, uint8, (H, W, 3), RGB, as :func:`.image_io.read_image`.
+        """Read the pixels, uint8, (H, W, 3), RGB, as :func:`.read.read_image`.
 
         Crops in shards have 8 bits already, and no use for ``sample_range``.
         """
 
     def read_header(self) -> ImageHeader:
-        """Read what the image declares, as :func:`.image_io.read_header`."""
+        """Read what the image declares, as :func:`.read.read_header`."""
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from s5_mm.datasets.image_header import ImageError
-from s5_mm.datasets.image_io import read_image
-from s5_mm.datasets.patches.image_rows import (
-    StripImage,
-    WholeImage,
-    open_rows,
-    read_image_header,
-)
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import read_image
+from s5_mm.io.images.rows import StripImage, WholeImage, open_rows, read_image_header
 
-from ..files import picture, write
+from ..test_datasets.files import picture, write
 
 SPANS = [(0, 30), (0, 50), (20, 45), (40, 70), (80, 90), (80, 200)]
 

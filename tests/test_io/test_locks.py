@@ -9,11 +9,11 @@ import sys
 
 import pytest
 
-from s5_mm.utils.locks import file_lock
+from s5_mm.io.locks import file_lock
 
 OWNER = """
 import os, signal, sys, time
-from s5_mm.utils.locks import file_lock
+from s5_mm.io.locks import file_lock
 with open(sys.argv[1], 'w') as file, file_lock(file):
     child = os.fork()
     if not child:

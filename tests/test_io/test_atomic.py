@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from s5_mm.checkpoints import remove_leftovers, write_whole
+from s5_mm.io.atomic import remove_leftovers, write_whole
 
 
 def test_writes_and_replaces(tmp_path):

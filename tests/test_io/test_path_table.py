@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from s5_mm.datasets.path_table import PathTable
+from s5_mm.io.path_table import PathTable
 
 NAMES = ['b.png', 'a/ü x.JPG', 'a/c.tif', '/abs/d.png']
 

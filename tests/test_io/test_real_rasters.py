@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s5_mm.datasets.image_io import ImageError, read_image
-from s5_mm.datasets.patches.image_rows import open_rows
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import read_image
+from s5_mm.io.images.rows import open_rows
 
-from .rasters import rasterio
+from ..test_datasets.rasters import rasterio
 
 DATA = Path(os.environ.get('S5_MM_DATA') or '/none')
 pytestmark = [

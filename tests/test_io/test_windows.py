@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from s5_mm.datasets.patches import patch_name, sliding_windows
-from s5_mm.datasets.patches.windows import scale_windows
+from s5_mm.io.images.windows import patch_name, scale_windows, sliding_windows
 
 
 @pytest.mark.parametrize(

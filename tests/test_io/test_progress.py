@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from s5_mm.utils import progress
-from s5_mm.utils.progress import ProgressLine, StatusLine, duration
+from s5_mm.io import progress
+from s5_mm.io.progress import ProgressLine, StatusLine, duration
 
 
 class _Screen(io.StringIO):
