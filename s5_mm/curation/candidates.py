@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from s5_mm.io.crop_tables.parquet import Parts, read_table
 from s5_mm.io.images.fill import SmallPolicy
 
 from .crops import read_crops
-from .manifest import Parts, read_table
 from .matches import Pixels, PoolCrops
 from .score_parts import feature_file
 from .source_files import SourceFiles

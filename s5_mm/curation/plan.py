@@ -11,13 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.io.images.header import ImageError
-from s5_mm.io.images.rows import read_image_header
-from s5_mm.io.process_pool import map_unordered
-
-from .collections import Collection
-from .crop_grid import CropGrid, crop_ids
-from .manifest import (
+from s5_mm.io.crop_tables.parquet import (
     CROPS,
     SOURCES,
     ManifestError,
@@ -26,6 +20,12 @@ from .manifest import (
     read_table,
     write_table,
 )
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.rows import read_image_header
+from s5_mm.io.process_pool import map_unordered
+
+from .collections import Collection
+from .crop_grid import CropGrid, crop_ids
 from .source_files import SOURCES_FILE
 
 _NAMES_FILE = 'names.parquet'

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from s5_mm.io.crop_tables.parquet import ManifestError, Parts
 from s5_mm.io.progress import duration
 
-from .manifest import ManifestError, Parts
 from .run import CurationRun
 from .work_dir import STAGES, WorkDir
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from s5_mm.io.crop_tables.parquet import Parts
 from s5_mm.io.heartbeat import Heartbeat
 from s5_mm.io.process_pool import map_unordered
 from s5_mm.io.progress import ProgressLine
 
 from .collections import Collection
-from .manifest import Parts
 from .scoring_run import Scorer
 from .settings import Settings
 from .work_dir import WorkDir

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from s5_mm.io.crop_tables.parquet import read_table, write_table
 from s5_mm.io.hashing import hash_file, hash_pixels
 from s5_mm.io.images.fill import SmallPolicy
 from s5_mm.io.images.header import ImageError
 
 from .crops import read_crops
-from .manifest import read_table, write_table
 from .perceptual_hash import perceptual_hash
 from .quality import QUALITY_COLUMNS, measure_quality
 from .quality_gate import QualityGate

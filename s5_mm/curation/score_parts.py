@@ -13,8 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from s5_mm.io.atomic import write_whole
-
-from .manifest import (
+from s5_mm.io.crop_tables.parquet import (
     ManifestError,
     Parts,
     open_table,

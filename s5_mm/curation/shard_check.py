@@ -14,7 +14,10 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 import pyarrow.compute as pc
 
-from s5_mm.datasets.shard_table import (
+from s5_mm.io.crop_tables.parquet import open_table, read_table
+from s5_mm.io.crop_tables.row_groups import read_group
+from s5_mm.io.crop_tables.selected import read_selected
+from s5_mm.io.crop_tables.shard_table import (
     INDEX_FILE,
     member_name,
     shard_name,
@@ -26,9 +29,6 @@ from s5_mm.io.images.read import decode_image
 from s5_mm.io.images.source import TAR_BLOCK
 from s5_mm.io.process_pool import map_unordered
 
-from .manifest import open_table, read_table
-from .row_groups import read_group
-from .selected import read_selected
 from .shard_writer import tar_header
 from .shards import Progress
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from s5_mm.io.crop_tables.parquet import open_table, read_table
+from s5_mm.io.crop_tables.row_groups import write_groups
 from s5_mm.io.images.source import TAR_BLOCK
 
-from .manifest import open_table, read_table
 from .mixing import mix64
-from .row_groups import write_groups
 from .shard_options import ShardOptions
 from .spool import SPOOLED, WORK, spool_file
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from s5_mm.datasets.shard_table import member_name, shard_name
 from s5_mm.io.atomic import write_whole
+from s5_mm.io.crop_tables.parquet import ManifestError
+from s5_mm.io.crop_tables.row_groups import read_group
+from s5_mm.io.crop_tables.shard_table import member_name, shard_name
 from s5_mm.io.images.source import TAR_BLOCK
 from s5_mm.io.open_files import OpenFiles
 
-from .manifest import ManifestError
-from .row_groups import read_group
 from .shard_layout import MEMBERS_FILE, tar_layout
 from .spool import spool_file
 

@@ -20,18 +20,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.datasets.shard_table import (
+from s5_mm.io.atomic import remove_leftovers
+from s5_mm.io.crop_tables.parquet import ManifestError, open_table
+from s5_mm.io.crop_tables.row_groups import write_groups
+from s5_mm.io.crop_tables.selected import read_selected
+from s5_mm.io.crop_tables.shard_table import (
     INDEX_FILE,
     SHARDS_KEY,
     check_shards,
     shards_record,
 )
-from s5_mm.io.atomic import remove_leftovers
 from s5_mm.io.process_pool import map_unordered
 
-from .manifest import ManifestError, open_table
-from .row_groups import write_groups
-from .selected import read_selected
 from .shard_layout import INDEX, lay_out, write_work
 from .shard_options import ShardOptions
 from .shard_writer import ShardWriter, unwritten_shards

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from s5_mm.io.crop_tables.parquet import ManifestError, open_table
+
 from .collections import Collection
-from .manifest import ManifestError, open_table
 
 SOURCES_FILE = 'sources.parquet'
 

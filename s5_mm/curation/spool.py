@@ -17,15 +17,15 @@ import numpy as np
 import pyarrow as pa
 
 from s5_mm.io.atomic import write_whole
+from s5_mm.io.crop_tables.parquet import ManifestError, write_table
+from s5_mm.io.crop_tables.row_groups import read_group
+from s5_mm.io.crop_tables.selected import windows_of
 from s5_mm.io.hashing import hash_file, hash_pixels
 from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.read import decode_image
 from s5_mm.io.images.rows import read_image_header
 
 from .crops import read_crops
-from .manifest import ManifestError, write_table
-from .row_groups import read_group
-from .selected import windows_of
 from .shard_options import ShardOptions
 
 WORK = pa.schema(

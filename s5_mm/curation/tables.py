@@ -12,8 +12,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from s5_mm.io.atomic import write_whole
+from s5_mm.io.crop_tables.parquet import (
+    ManifestError,
+    Parts,
+    open_table,
+    read_table,
+    versioned,
+)
 
-from .manifest import ManifestError, Parts, open_table, read_table, versioned
 from .ranking import Crops
 from .work_dir import WorkDir
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from s5_mm.io.atomic import remove_leftovers, write_bytes
+from s5_mm.io.crop_tables.parquet import ManifestError
 from s5_mm.io.locks import file_lock
-
-from .manifest import ManifestError
 
 STAGES = (
     'plan',

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.curation.manifest import write_table
+from s5_mm.io.crop_tables.parquet import write_table
 
 from .scenes import METAINFO, draw_scene
 

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from s5_mm.curation.manifest import SOURCES, read_table, versioned, write_table
 from s5_mm.curation.report import batches, write_report
 from s5_mm.curation.report.collect import read_manifest, summarise
 from s5_mm.curation.report.leakage import read_duplicates, read_matches
@@ -19,6 +18,7 @@ from s5_mm.curation.report.picks import Smallest
 from s5_mm.curation.report.run_record import read_run_record
 from s5_mm.curation.report.summary import collection_matrices
 from s5_mm.curation.report.tally import Key
+from s5_mm.io.crop_tables.parquet import SOURCES, read_table, versioned, write_table
 from s5_mm.testing.curation_run import CLASSES, cut_of, write_curation_run
 
 M = 5

@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation.manifest import ManifestError, read_table
-from s5_mm.curation.row_groups import write_groups
 from s5_mm.curation.shard_check import verify_shards
 from s5_mm.curation.shard_layout import INDEX, tar_layout
 from s5_mm.curation.shard_writer import tar_header
 from s5_mm.curation.shards import materialize
-from s5_mm.datasets.shard_table import SHARDS_KEY, member_name
+from s5_mm.io.crop_tables.parquet import ManifestError, read_table
+from s5_mm.io.crop_tables.row_groups import write_groups
+from s5_mm.io.crop_tables.shard_table import SHARDS_KEY, member_name
 
 from .shard_world import OPTIONS, World
 

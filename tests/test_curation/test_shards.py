@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 
 from s5_mm.curation import shard_writer, shards, spool
-from s5_mm.curation.manifest import ManifestError, read_table
 from s5_mm.curation.shard_layout import shard_bounds, shuffled
 from s5_mm.curation.shard_options import ShardOptions
 from s5_mm.curation.shards import materialize, read_options
+from s5_mm.io.crop_tables.parquet import ManifestError, read_table
 from s5_mm.io.images.header import ImageError
 
 from .shard_world import OPTIONS, World, contents

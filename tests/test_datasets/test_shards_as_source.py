@@ -16,14 +16,14 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from s5_mm.curation import manifest as tables
-from s5_mm.curation.manifest import read_table
-from s5_mm.curation.row_groups import write_groups
 from s5_mm.curation.shard_layout import INDEX
 from s5_mm.curation.shards import materialize
 from s5_mm.datasets import MultiSourceDataset, UnlabelledDataset
-from s5_mm.datasets.shard_table import SHARDS_KEY, ShardTable
 from s5_mm.datasets.verification import scan, verify_dataset
+from s5_mm.io.crop_tables import parquet as tables
+from s5_mm.io.crop_tables.parquet import read_table
+from s5_mm.io.crop_tables.row_groups import write_groups
+from s5_mm.io.crop_tables.shard_table import SHARDS_KEY, ShardTable
 from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.source import ShardMember
 from s5_mm.io.open_files import OpenFiles

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.curation.manifest import versioned
+from s5_mm.io.crop_tables.parquet import versioned
 from s5_mm.testing.curation_run import draw_manifest, write_quotas
 
 _CHUNK = 250_000

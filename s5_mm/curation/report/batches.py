@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..manifest import open_table
+from s5_mm.io.crop_tables.parquet import open_table
+
 from .run_record import ReportError
 
 BATCH_ROWS = 2**17
@@ -27,7 +28,7 @@ def open_manifest(path: str | os.PathLike[str]) -> pq.ParquetFile:
         The file; its columns are read a buffer after another, not a row group.
 
     Raises:
-        ManifestError: See :func:`s5_mm.curation.manifest.open_table`.
+        ManifestError: See :func:`s5_mm.io.crop_tables.parquet.open_table`.
     """
     names = open_table(path).schema_arrow.names
     repeated = [name for name in _REPEATED if name in names]
@@ -47,7 +48,7 @@ def iterate(
         Number of the first row, and at most 131,072 rows.
 
     Raises:
-        ManifestError: See :func:`s5_mm.curation.manifest.open_table`.
+        ManifestError: See :func:`s5_mm.io.crop_tables.parquet.open_table`.
         ReportError: If a column is missing.
     """
     file = open_manifest(path)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from ..manifest import read_table
+from s5_mm.io.crop_tables.parquet import read_table
+
 from .run_record import ReportError
 from .tally import SELECTED
 from .watch import Watch

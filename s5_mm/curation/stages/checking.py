@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from s5_mm.io.crop_tables.parquet import Parts, read_table, write_table
+
 from ..benchmarks import Benchmarks, hash_benchmarks
 from ..candidates import Candidates, crop_reader, read_candidates
 from ..duplicates import DUPLICATES, feature_pairs, hash_pairs, resolve_duplicates
 from ..eval_crops import EvalCrops
 from ..leakage import match_features, match_hashes, match_names
-from ..manifest import Parts, read_table, write_table
 from ..matches import MATCHES, Pixels, Policies, dropped_crops
 from ..plan import plan
 from ..provenance import Provenance

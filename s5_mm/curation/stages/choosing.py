@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from ..manifest import write_table
+from s5_mm.io.crop_tables.parquet import write_table
+
 from ..prototypes_file import load_prototypes
 from ..ranking import Crops
 from ..run import CurationRun

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..manifest import ManifestError, open_table
+from s5_mm.io.crop_tables.parquet import ManifestError, open_table
+
 from ..run import CurationRun
 from ..shard_check import verify_shards
 from ..shard_options import ShardOptions

@@ -63,7 +63,7 @@ class WindowTable:
             ValueError: If the file is damaged or of another version, nothing is
                 selected, a collection has no root, or two crops have the same name.
         """
-        from s5_mm.curation.selected import read_selected, windows_of
+        from .selected import read_selected, windows_of
 
         table = read_selected(manifest, roots, root).sort_by('crop_id')
         files = table['file'].unify_dictionaries().combine_chunks()
@@ -121,7 +121,7 @@ def is_curated(manifest: str) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from s5_mm.curation.manifest import VERSION_KEY
+    from .parquet import VERSION_KEY
 
     try:
         metadata = pq.read_schema(manifest).metadata

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from s5_mm.curation import manifest
-from s5_mm.curation.manifest import (
+from s5_mm.io.crop_tables import parquet
+from s5_mm.io.crop_tables.parquet import (
     CROPS,
     ManifestError,
     Parts,
@@ -68,7 +68,7 @@ def test_errors_name_the_file(tmp_path, monkeypatch) -> None:
     pq.write_table(crops(0, 3), path)
     with pytest.raises(ManifestError, match=r'a\.parquet: no table of s5_mm'):
         open_table(path)
-    monkeypatch.setattr(manifest, 'MANIFEST_VERSION', '0')
+    monkeypatch.setattr(parquet, 'MANIFEST_VERSION', '0')
     write_table(path, crops(0, 3))
     monkeypatch.undo()
     with pytest.raises(ManifestError, match=r"is '0', this code reads '1'"):
@@ -104,7 +104,7 @@ def test_a_full_disk_keeps_the_old_table(tmp_path, monkeypatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(manifest.pq, 'write_table', full)
+    monkeypatch.setattr(parquet.pq, 'write_table', full)
     with pytest.raises(OSError, match='No space left'):
         write_table(path, crops(0, 5))
     assert open_table(path).metadata.num_rows == 3

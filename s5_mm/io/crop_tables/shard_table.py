@@ -80,7 +80,7 @@ class ShardTable:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        from s5_mm.curation.manifest import read_table
+        from .parquet import read_table
 
         path = os.path.join(folder, INDEX_FILE)
         if not os.path.isfile(path):

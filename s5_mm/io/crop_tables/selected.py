@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .manifest import ManifestError, open_table
+from .parquet import ManifestError, open_table
 
 WINDOW = ('x', 'y', 'width', 'height')
 _NEEDED = ('crop_id', 'collection', 'path', *WINDOW)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from s5_mm.io.atomic import write_whole
 
-from .manifest import ManifestError, open_table, versioned
+from .parquet import ManifestError, open_table, versioned
 
 
 def write_groups(
