@@ -20,10 +20,10 @@ from pathlib import Path
 
 from s5_mm.cli.arguments import OptionsAction
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.curation.progress import outlook, status
 from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import load_settings
 from s5_mm.curation.stages import RUN_STAGE
+from s5_mm.curation.status import outlook, status
 from s5_mm.curation.work_dir import STAGES, WorkDir
 
 # Beside this folder in a checkout as in an installed package.

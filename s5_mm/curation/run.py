@@ -13,8 +13,8 @@ from s5_mm.io.heartbeat import Heartbeat
 from s5_mm.io.process_pool import map_unordered
 from s5_mm.io.progress import ProgressLine
 
-from .collections import Collection
-from .scoring_run import Scorer
+from .planning.collections import Collection
+from .scoring.scoring_run import Scorer
 from .settings import Settings
 from .work_dir import WorkDir
 

@@ -11,9 +11,9 @@ from mmengine.config import Config
 
 from s5_mm.utils.config import OrderedConfig
 
-from .collections import Collection, read_collections
-from .crop_grid import CropGrid
-from .eval_crops import FEATURE_GAINS
+from .overlap.eval_crops import FEATURE_GAINS
+from .planning.collections import Collection, read_collections
+from .planning.crop_grid import CropGrid
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'crop': dict(size=512, stride=512, small='reflect', min_size=1, max_crops=None),
@@ -50,7 +50,7 @@ class Settings:
     Attributes:
         collections: What is selected from.
         labelled: The labelled images, whose features make the prototypes.
-        provenance: Rules of :class:`s5_mm.curation.provenance.Rule`.
+        provenance: Rules of :class:`s5_mm.curation.overlap.provenance.Rule`.
         grid: How crops lie in images.
 
     Raises:

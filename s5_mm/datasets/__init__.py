@@ -17,8 +17,6 @@ from .unlabelled import UnlabelledDataset
 __getattr__, __dir__, LATE = lazy_exports(
     __name__,
     {
-        # Curation, on Parquet.
-        'crop_stream': ['CropStream'],
         # Segmentation, on mmseg.
         'open_earth_map': ['OpenEarthMapDataset'],
         'segmentation': ['SegDataset'],

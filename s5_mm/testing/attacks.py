@@ -44,7 +44,7 @@ def orient(image: np.ndarray, number: int) -> np.ndarray:
     Args:
         image: uint8, (H, W, 3).
         number: 0 to 7, in the order of
-            :data:`s5_mm.curation.perceptual_hash.NUM_ORIENTATIONS`.
+            :data:`s5_mm.curation.overlap.perceptual_hash.NUM_ORIENTATIONS`.
 
     Returns:
         The image in that orientation.

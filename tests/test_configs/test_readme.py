@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import init_default_scope
 
 from s5_mm.cli.config import load_config
-from s5_mm.curation.shards import materialize
+from s5_mm.curation.shards.write_shards import materialize
 from s5_mm.registry import DATASETS, MODELS
 from tests.test_curation.shard_world import OPTIONS, SIZE, World
 

@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 
 from s5_mm.curation.run import CurationRun
-from s5_mm.curation.scoring_run import Scorer
+from s5_mm.curation.scoring.scoring_run import Scorer
 from s5_mm.curation.settings import load_settings
 from s5_mm.curation.stages import RUN_STAGE
 from s5_mm.curation.work_dir import STAGES, WorkDir

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.curation.crop_grid import CropGrid, crop_ids
-from s5_mm.curation.shard_options import ShardOptions
+from s5_mm.curation.planning.crop_grid import CropGrid, crop_ids
+from s5_mm.curation.shards.shard_options import ShardOptions
 from s5_mm.io.crop_tables.parquet import write_table
 
 SIZE = 32

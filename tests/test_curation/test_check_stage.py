@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation.benchmarks import Benchmarks
+from s5_mm.curation.overlap.benchmarks import Benchmarks
 from s5_mm.curation.stages.choosing import QUOTAS_FILE
 from s5_mm.io.crop_tables.parquet import read_table
 

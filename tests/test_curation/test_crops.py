@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation.crop_grid import CropGrid, crop_ids
-from s5_mm.curation.crops import read_crops
+from s5_mm.curation.planning.crop_grid import CropGrid, crop_ids
+from s5_mm.curation.planning.crops import read_crops
 from s5_mm.io.images import rows
 from s5_mm.io.images.fill import fill_up
 from s5_mm.io.images.header import ImageError

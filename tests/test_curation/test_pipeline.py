@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from s5_mm.curation import stages
-from s5_mm.curation.progress import outlook, status
 from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import Settings, load_settings
 from s5_mm.curation.stages import RUN_STAGE
+from s5_mm.curation.status import outlook, status
 from s5_mm.curation.work_dir import STAGES, WorkDir
 from s5_mm.io.crop_tables.parquet import ManifestError, read_table
 from s5_mm.io.heartbeat import Heartbeat

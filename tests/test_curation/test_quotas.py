@@ -7,7 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from s5_mm.curation.quotas import POLICIES, fill_quotas, largest_remainder
+from s5_mm.curation.selection.quotas import (
+    POLICIES,
+    fill_quotas,
+    largest_remainder,
+)
 
 from .plain_selection import shares
 

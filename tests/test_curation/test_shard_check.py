@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation.shard_check import verify_shards
-from s5_mm.curation.shard_layout import INDEX, tar_layout
-from s5_mm.curation.shard_writer import tar_header
-from s5_mm.curation.shards import materialize
+from s5_mm.curation.shards.shard_check import verify_shards
+from s5_mm.curation.shards.shard_layout import INDEX, tar_layout
+from s5_mm.curation.shards.shard_writer import tar_header
+from s5_mm.curation.shards.write_shards import materialize
 from s5_mm.io.crop_tables.parquet import ManifestError, read_table
 from s5_mm.io.crop_tables.row_groups import write_groups
 from s5_mm.io.crop_tables.shard_table import SHARDS_KEY, member_name

@@ -19,10 +19,15 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation import shard_writer, shards, spool
-from s5_mm.curation.shard_layout import shard_bounds, shuffled
-from s5_mm.curation.shard_options import ShardOptions
-from s5_mm.curation.shards import materialize, read_options
+from s5_mm.curation.shards.shard_layout import shard_bounds, shuffled
+from s5_mm.curation.shards.shard_options import ShardOptions
+from s5_mm.curation.shards.write_shards import (
+    materialize,
+    read_options,
+    shard_writer,
+    spool,
+    write_shards,
+)
 from s5_mm.io.crop_tables.parquet import ManifestError, read_table
 from s5_mm.io.images.header import ImageError
 
@@ -315,7 +320,7 @@ def test_unfinished_work_with_other_options_is_refused(
     def stop(self, number):
         raise OSError(5, 'stopped')
 
-    monkeypatch.setattr(shards.ShardWriter, '__call__', stop)
+    monkeypatch.setattr(write_shards.ShardWriter, '__call__', stop)
     with pytest.raises(OSError, match='stopped'):
         materialize(world.manifest, world.roots, tmp_path, OPTIONS)
     monkeypatch.undo()
@@ -343,13 +348,13 @@ def test_a_source_that_changed_is_an_error(tmp_path) -> None:
 
 def test_a_kept_source_that_changes_between_the_passes(tmp_path, monkeypatch) -> None:
     world = World(tmp_path / 'w')
-    lay_out = shards.lay_out
+    lay_out = write_shards.lay_out
 
     def change(*args):
         (tmp_path / 'w/space/exact.jpg').write_bytes(b'x')
         return lay_out(*args)
 
-    monkeypatch.setattr(shards, 'lay_out', change)
+    monkeypatch.setattr(write_shards, 'lay_out', change)
     with pytest.raises(ManifestError, match=r'exact\.jpg: changed while the shards'):
         materialize(world.manifest, world.roots, tmp_path / 's', OPTIONS)
 
@@ -367,7 +372,7 @@ def test_errors_of_the_manifest(world, tmp_path) -> None:
     message = r"has crops of the collection 'air', roots has \['space'\]"
     attempt([row], message, {'space': ''})
     table = read_table(world.manifest).drop_columns('pixel_hash')
-    shards.write_groups(tmp_path / 'm.parquet', table.schema, [table])
+    write_shards.write_groups(tmp_path / 'm.parquet', table.schema, [table])
     with pytest.raises(ManifestError, match=r"no column \['pixel_hash'\]"):
         materialize(tmp_path / 'm.parquet', None, tmp_path / 's', OPTIONS)
 

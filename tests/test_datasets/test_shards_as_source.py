@@ -16,8 +16,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from s5_mm.curation.shard_layout import INDEX
-from s5_mm.curation.shards import materialize
+from s5_mm.curation.shards.shard_layout import INDEX
+from s5_mm.curation.shards.write_shards import materialize
 from s5_mm.datasets import MultiSourceDataset, UnlabelledDataset
 from s5_mm.datasets.verification import scan, verify_dataset
 from s5_mm.io.crop_tables import parquet as tables

@@ -147,7 +147,7 @@ def _run(blocked, script):
         (DETECTION | {'faiss', 'rasterio'}, 's5_mm.inference'),
         (DETECTION | {'faiss', 'rasterio'}, 's5_mm.datasets.conversion'),
         (DETECTION | {'faiss', 'rasterio'}, 's5_mm.datasets.patches'),
-        (DETECTION | {'faiss', 'rasterio'}, 's5_mm.curation.shards'),
+        (DETECTION | {'faiss', 'rasterio'}, 's5_mm.curation.shards.write_shards'),
         (DETECTION | {'rasterio'}, 's5_mm.curation.stages'),
     ],
 )

@@ -25,9 +25,9 @@ from leakage_hashes import as_benchmark, closest_bits, hash_matches, hash_pool
 from leakage_tiles import half_overlaps, pyramid, read_tiles, zoom_level
 
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.curation.eval_crops import EvalCrops
-from s5_mm.curation.leakage import MIN_QUALITY, RADIUS
-from s5_mm.curation.perceptual_hash import perceptual_hash
+from s5_mm.curation.overlap.eval_crops import EvalCrops
+from s5_mm.curation.overlap.leakage import MIN_QUALITY, RADIUS
+from s5_mm.curation.overlap.perceptual_hash import perceptual_hash
 from s5_mm.testing.attacks import ATTACKS
 
 

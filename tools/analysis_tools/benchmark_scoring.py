@@ -31,11 +31,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.curation.entropy import BACKGROUND_MODES, pixel_scores
-from s5_mm.curation.pooling import pool
-from s5_mm.curation.prototypes import similarities
+from s5_mm.curation.scoring import PatchScorer
+from s5_mm.curation.scoring.entropy import BACKGROUND_MODES, pixel_scores
+from s5_mm.curation.scoring.pooling import pool
+from s5_mm.curation.scoring.prototypes import similarities
 from s5_mm.models.backbones import ARCHS, resolve_arch
-from s5_mm.models.segmentors import PatchScorer
 from s5_mm.registry import MODELS
 
 PLAIN, AGAIN, SCORED = 'forward', 'forward again (A/A)', 'forward and scores'

@@ -28,9 +28,9 @@ import numpy as np
 
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.mixing import mix64
-from s5_mm.curation.quotas import POLICIES, fill_quotas
-from s5_mm.curation.ranking import STRATEGIES, Crops, find_strategy
-from s5_mm.curation.selection import select
+from s5_mm.curation.selection.quotas import POLICIES, fill_quotas
+from s5_mm.curation.selection.ranking import STRATEGIES, Crops, find_strategy
+from s5_mm.curation.selection.selection import select
 
 WAYS = {'memory': 'table in memory', 'stream': 'batches', 'sort': 'lexsort'}
 _BATCH = 2**20

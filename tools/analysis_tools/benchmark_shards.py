@@ -23,10 +23,10 @@ import numpy as np
 import pyarrow as pa
 
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.curation.crop_grid import crop_ids
-from s5_mm.curation.shard_layout import INDEX
-from s5_mm.curation.shard_options import ShardOptions
-from s5_mm.curation.shards import materialize
+from s5_mm.curation.planning.crop_grid import crop_ids
+from s5_mm.curation.shards.shard_layout import INDEX
+from s5_mm.curation.shards.shard_options import ShardOptions
+from s5_mm.curation.shards.write_shards import materialize
 from s5_mm.io.crop_tables.parquet import write_table
 from s5_mm.io.crop_tables.row_groups import write_groups
 from s5_mm.io.crop_tables.shard_table import (

@@ -10,9 +10,9 @@ import torch
 
 from s5_mm.checkpoints import load_data_only, load_into
 from s5_mm.cli.config import load_config
-from s5_mm.curation.alignment import find_key_points, same_ground
-from s5_mm.curation.eval_crops import FEATURE_GAINS, hash_eval_crop
-from s5_mm.curation.leakage import close_codes
+from s5_mm.curation.overlap.alignment import find_key_points, same_ground
+from s5_mm.curation.overlap.eval_crops import FEATURE_GAINS, hash_eval_crop
+from s5_mm.curation.overlap.leakage import close_codes
 from s5_mm.registry import MODELS
 
 _PROJECTION = np.random.default_rng(0).normal(size=(128, 512)).astype(np.float32)

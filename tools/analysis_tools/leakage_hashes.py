@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from s5_mm.curation.eval_crops import EvalCrops, cut_eval_images
-from s5_mm.curation.leakage import match_hashes
-from s5_mm.curation.matches import Policies, PoolCrops
-from s5_mm.curation.perceptual_hash import perceptual_hash
-from s5_mm.curation.provenance import Origin
+from s5_mm.curation.overlap.eval_crops import EvalCrops, cut_eval_images
+from s5_mm.curation.overlap.leakage import match_hashes
+from s5_mm.curation.overlap.matches import Policies, PoolCrops
+from s5_mm.curation.overlap.perceptual_hash import perceptual_hash
+from s5_mm.curation.overlap.provenance import Origin
 
 
 def hash_pool(crops: Iterable[np.ndarray]) -> PoolCrops:

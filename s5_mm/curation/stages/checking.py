@@ -16,19 +16,24 @@ import pyarrow.compute as pc
 
 from s5_mm.io.crop_tables.parquet import Parts, read_table, write_table
 
-from ..benchmarks import Benchmarks, hash_benchmarks
-from ..candidates import Candidates, crop_reader, read_candidates
-from ..duplicates import DUPLICATES, feature_pairs, hash_pairs, resolve_duplicates
-from ..eval_crops import EvalCrops
-from ..leakage import match_features, match_hashes, match_names
-from ..matches import MATCHES, Pixels, Policies, dropped_crops
-from ..plan import plan
-from ..provenance import Provenance
+from ..overlap.benchmarks import Benchmarks, hash_benchmarks
+from ..overlap.candidates import Candidates, crop_reader, read_candidates
+from ..overlap.duplicates import (
+    DUPLICATES,
+    feature_pairs,
+    hash_pairs,
+    resolve_duplicates,
+)
+from ..overlap.eval_crops import EvalCrops
+from ..overlap.leakage import match_features, match_hashes, match_names
+from ..overlap.matches import MATCHES, Pixels, Policies, dropped_crops
+from ..overlap.provenance import Provenance
+from ..planning.crop_plan import plan
+from ..planning.source_files import SOURCES_FILE, SourceFiles
 from ..run import CurationRun
-from ..score_parts import read_features
-from ..selection import Selection
-from ..source_files import SOURCES_FILE, SourceFiles
-from ..tables import join_manifest, scored_crops
+from ..scoring.score_parts import read_features
+from ..selection.join import join_manifest, scored_crops
+from ..selection.selection import Selection
 from .choosing import choose, write_choice
 
 _MATCHES, _DUPLICATES = 'matches-{:03d}.parquet', 'duplicates-{:03d}.parquet'

@@ -9,11 +9,11 @@ import pyarrow as pa
 
 from s5_mm.io.crop_tables.parquet import write_table
 
-from ..prototypes_file import load_prototypes
-from ..ranking import Crops
 from ..run import CurationRun
-from ..selection import Selection, select
-from ..tables import scored_crops
+from ..scoring.prototypes_file import load_prototypes
+from ..selection.join import scored_crops
+from ..selection.ranking import Crops
+from ..selection.selection import Selection, select
 from ..work_dir import write_json
 from .scoring import PROTOTYPES_FILE
 

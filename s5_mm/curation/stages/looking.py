@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..plan import plan
-from ..quality_gate import QualityGate
+from ..gate.part_scanner import PartScanner
+from ..gate.quality_gate import QualityGate
+from ..planning.crop_plan import plan
+from ..planning.source_files import SourceFiles
 from ..run import CurationRun
-from ..scan import PartScanner
-from ..source_files import SourceFiles
 
 
 def run_plan(run: CurationRun) -> None:

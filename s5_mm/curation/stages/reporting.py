@@ -8,10 +8,10 @@ from s5_mm.io.hashing import file_sha256
 from s5_mm.utils.commit import checkout_commit
 from s5_mm.version import __version__
 
+from ..planning.source_files import SOURCES_FILE
 from ..report import write_report
 from ..run import CurationRun
-from ..source_files import SOURCES_FILE
-from ..tables import MANIFEST_FILE
+from ..selection.join import MANIFEST_FILE
 from ..work_dir import before, write_json
 
 

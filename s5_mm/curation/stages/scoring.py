@@ -12,12 +12,12 @@ from mmengine.config import Config
 
 from s5_mm.io.hashing import file_sha256
 
-from ..plan import plan
-from ..prototypes import fit_prototypes
-from ..prototypes_file import save_prototypes
+from ..planning.crop_plan import plan
+from ..planning.source_files import SOURCES_FILE
 from ..run import CurationRun
-from ..score_parts import read_features
-from ..source_files import SOURCES_FILE
+from ..scoring.prototypes import fit_prototypes
+from ..scoring.prototypes_file import save_prototypes
+from ..scoring.score_parts import read_features
 
 PROTOTYPES_FILE = 'prototypes.npz'
 """File of the prototypes in the folder of the stage ``cluster``."""

@@ -7,10 +7,10 @@ from typing import Any
 from s5_mm.io.crop_tables.parquet import ManifestError, open_table
 
 from ..run import CurationRun
-from ..shard_check import verify_shards
-from ..shard_options import ShardOptions
-from ..shards import materialize
-from ..tables import MANIFEST_FILE
+from ..selection.join import MANIFEST_FILE
+from ..shards.shard_check import verify_shards
+from ..shards.shard_options import ShardOptions
+from ..shards.write_shards import materialize
 
 SHARDS = 'shards'
 """Folder of the shards in the directory of a run."""

@@ -30,7 +30,7 @@ from s5_mm.io.images.source import TAR_BLOCK
 from s5_mm.io.process_pool import map_unordered
 
 from .shard_writer import tar_header
-from .shards import Progress
+from .write_shards import Progress
 
 
 def verify_shards(

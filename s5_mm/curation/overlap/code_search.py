@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._faiss import faiss
+from .._faiss import faiss
 
 NUM_BYTES = 32
 _NUM_BITS = 8 * NUM_BYTES

@@ -20,8 +20,8 @@ from s5_mm.io.crop_tables.parquet import (
     versioned,
 )
 
+from ..work_dir import WorkDir
 from .ranking import Crops
-from .work_dir import WorkDir
 
 MANIFEST_FILE = 'manifest.parquet'
 DECISIONS = ('selected', 'dropped', 'rejected', 'unselected')

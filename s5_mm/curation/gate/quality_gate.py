@@ -49,7 +49,7 @@ REASONS = ('', UNREADABLE, *dict.fromkeys(rule.reason for rule in _RULES.values(
 
 @dataclass(frozen=True)
 class QualityGate:
-    """Thresholds of the figures of :class:`~s5_mm.curation.quality.Quality`.
+    """Thresholds of the figures of :class:`~s5_mm.curation.gate.quality.Quality`.
 
     The defaults were set on 2,765 crops of aerial and satellite images, whose refused
     ones were looked at, and on scenes spoiled on purpose.  None switches a rule off;
@@ -126,7 +126,7 @@ class QualityGate:
         """Judge crops.
 
         Args:
-            figures: Columns of :data:`~s5_mm.curation.quality.QUALITY_COLUMNS` by
+            figures: Columns of :data:`~s5_mm.curation.gate.quality.QUALITY_COLUMNS` by
                 name, each (n,): arrays, or a table of the manifest.
             unreadable: bool, (n,), crops whose source cannot be decoded; their figures
                 are not looked at.  None: there is none.

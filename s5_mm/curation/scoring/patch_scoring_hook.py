@@ -14,11 +14,12 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from s5_mm.checkpoints import CheckpointError
-from s5_mm.curation.prototypes_file import load_prototypes
-from s5_mm.curation.score_parts import check_scorer, write_scores
-from s5_mm.datasets.crop_stream import CropStream
 from s5_mm.io.hashing import file_sha256
 from s5_mm.registry import HOOKS
+
+from .crop_stream import CropStream
+from .prototypes_file import load_prototypes
+from .score_parts import check_scorer, write_scores
 
 
 @HOOKS.register_module()

@@ -21,10 +21,10 @@ from .alignment import (
     find_key_points,
     same_ground,
 )
+from .code_search import hamming_matches
 from .eval_crops import EvalCrops, hash_eval_crop
-from .hamming import hamming_matches
+from .feature_search import similar_rows
 from .matches import Pixels, Policies, PoolCrops, matches_table
-from .near_duplicates import similar_rows
 from .provenance import Provenance
 
 RADIUS = 31
@@ -58,7 +58,7 @@ def match_names(
         policies: What becomes of a match.
 
     Returns:
-        Rows of :data:`s5_mm.curation.matches.MATCHES`.
+        Rows of :data:`s5_mm.curation.overlap.matches.MATCHES`.
     """
     of_source = {
         number: origins
@@ -91,7 +91,7 @@ def match_hashes(
             crops of the pool with less than half of it.
 
     Returns:
-        Rows of :data:`s5_mm.curation.matches.MATCHES`; the closest pair of a
+        Rows of :data:`s5_mm.curation.overlap.matches.MATCHES`; the closest pair of a
         crop and an image.
     """
     rows = np.flatnonzero(pool.quality >= min_quality / 2)
@@ -136,16 +136,16 @@ def match_features(
         eval_pixels: Gives a crop of the benchmarks.
         min_similarity: Cosine from which pixels are compared.  It depends on the
             backbone and decides what this costs, not what is a match.
-        min_correlation: See :func:`s5_mm.curation.alignment.same_ground`.
+        min_correlation: See :func:`s5_mm.curation.overlap.alignment.same_ground`.
         min_overlap: See there.
 
     Returns:
-        Rows of :data:`s5_mm.curation.matches.MATCHES`; the best confirmed
+        Rows of :data:`s5_mm.curation.overlap.matches.MATCHES`; the best confirmed
         pair of a crop and an image, without correlation where its codes confirm it.
 
     Raises:
         ValueError: If features are missing, or as
-            :func:`s5_mm.curation.near_duplicates.similar_rows`.
+            :func:`s5_mm.curation.overlap.feature_search.similar_rows`.
     """
     if pool.features is None or evals.features is None:
         raise ValueError('the layer of features needs features of pool and benchmarks')
@@ -198,7 +198,7 @@ def close_codes(codes: np.ndarray, code: np.ndarray, radius: int = SURE_RADIUS) 
     """Tell whether a code is near any variant of a crop of a benchmark.
 
     Args:
-        codes: uint8, (V, 32), see :func:`s5_mm.curation.eval_crops.hash_eval_crop`.
+        codes: uint8, (V, 32), see :func:`.eval_crops.hash_eval_crop`.
         code: uint8, (32,).
         radius: Bits in which they may differ.
 
@@ -216,7 +216,7 @@ def ground_comparer(
     Args:
         first: Gives the crops of one side.
         second: Gives the crops of the other side.
-        thresholds: Of :func:`s5_mm.curation.alignment.same_ground`.
+        thresholds: Of :func:`s5_mm.curation.overlap.alignment.same_ground`.
 
     Returns:
         Takes a row of each side; key points of the last 256 crops are remembered.

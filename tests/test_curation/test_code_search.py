@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from s5_mm.curation import hamming
-from s5_mm.curation.hamming import hamming_matches
+from s5_mm.curation.overlap import code_search
+from s5_mm.curation.overlap.code_search import hamming_matches
 
 
 def codes(seed: int, rows: int, near: np.ndarray | None = None) -> np.ndarray:
@@ -48,7 +48,7 @@ def test_steps_and_sides_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     queries[100:] = pool[7]
     whole = hamming_matches(pool, queries, 31, 0)
     assert len(whole.pool) > 150
-    monkeypatch.setattr(hamming, '_STEP', 300)
+    monkeypatch.setattr(code_search, '_STEP', 300)
     for found in (
         hamming_matches(pool, queries, 31, 16),
         hamming_matches(queries, pool, 31, 16),
@@ -60,9 +60,9 @@ def test_steps_and_sides_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_many_codes_are_searched_in_chunks_and_few_are_not() -> None:
-    assert hamming._best_chunks(10**7, 10**6, 31) == 11
-    assert hamming._best_chunks(100, 10, 31) == 0
-    assert hamming._best_chunks(10**6, 10**5, 120) == 0
+    assert code_search._best_chunks(10**7, 10**6, 31) == 11
+    assert code_search._best_chunks(100, 10, 31) == 0
+    assert code_search._best_chunks(10**6, 10**5, 120) == 0
 
 
 def test_nothing_is_found_in_nothing() -> None:

@@ -21,11 +21,11 @@ from s5_mm.io.hashing import hash_file, hash_pixels
 from s5_mm.io.images.fill import SmallPolicy
 from s5_mm.io.images.header import ImageError
 
-from .crops import read_crops
-from .perceptual_hash import perceptual_hash
+from ..overlap.perceptual_hash import perceptual_hash
+from ..planning.crops import read_crops
+from ..planning.source_files import SourceFile, SourceFiles
 from .quality import QUALITY_COLUMNS, measure_quality
 from .quality_gate import QualityGate
-from .source_files import SourceFile, SourceFiles
 
 _HASHES = {
     'source_sha256': pa.binary(32),

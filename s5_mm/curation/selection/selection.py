@@ -100,9 +100,9 @@ def select(
             no part, as if they were not in the table.
         counts: N_m^l of Eq. 3, labelled crops of every cluster, (M,).
         num_selected: B^u.
-        strategy: Name of one of :data:`s5_mm.curation.ranking.STRATEGIES`.
+        strategy: Name of one of :data:`s5_mm.curation.selection.ranking.STRATEGIES`.
         policy: What happens when a cluster runs dry, see
-            :data:`s5_mm.curation.quotas.POLICIES`.
+            :data:`s5_mm.curation.selection.quotas.POLICIES`.
         seed: Of the strategies that draw.
 
     Returns:
@@ -110,8 +110,8 @@ def select(
 
     Raises:
         ValueError: If no crop may be chosen, a strategy is unknown, two crops have one
-            key, or as :class:`s5_mm.curation.streaming.Passes` and
-            :func:`s5_mm.curation.quotas.fill_quotas`.
+            key, or as :class:`s5_mm.curation.selection.streaming.Passes` and
+            :func:`s5_mm.curation.selection.quotas.fill_quotas`.
     """
     way = find_strategy(strategy)
     selection = Selection(way, seed, len(counts))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .mixing import mix64
+from ..mixing import mix64
 
 
 class Crops(NamedTuple):
@@ -62,7 +62,7 @@ def by_entropy(crops: Crops, seed: int) -> Rank:
 
     Args:
         crops: The crops; entropies of at least 0, as
-            :class:`s5_mm.curation.streaming.Passes` checks.
+            :class:`s5_mm.curation.selection.streaming.Passes` checks.
         seed: Not used.
 
     Returns:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from .hamming import hamming_matches
+from .code_search import hamming_matches
+from .feature_search import keep_one, similar_pairs
 from .leakage import MIN_QUALITY, RADIUS, by_blocks, ground_comparer
 from .matches import Pixels
-from .near_duplicates import keep_one, similar_pairs
 
 DUPLICATES = pa.schema(
     [('crop_id', pa.uint64()), ('group', pa.int64()), ('kept', pa.bool_())]

@@ -2,7 +2,7 @@
 
 A tile without content is confident background to a segmentor: its entropy (Eq. 1) is
 close to zero and it would be selected first.  The figures are measured once, where the
-pixels are decoded; the thresholds are those of :mod:`s5_mm.curation.quality_gate` and
+pixels are decoded; the thresholds are those of :mod:`.quality_gate` and
 can be changed without decoding again.
 """
 
@@ -48,7 +48,7 @@ class Quality(NamedTuple):
         repeated: Share of the lines that equal the line before, in rows or in columns,
             whichever is smaller: 1/2 after doubling without interpolation, in [0, 1].
         detail: Share of the gradient's energy beyond 0.35 cycles per pixel, in [0, 1]
-            (:func:`~s5_mm.curation.spectrum.detail_share`): about 0.01 after
+            (:func:`~s5_mm.curation.gate.spectrum.detail_share`): about 0.01 after
             enlarging twice; 1 where there is too little gradient to tell.
         stripes: Share of the lines that equal the line before, fit neither neighbour,
             or are of one colour and differ from one, in rows or in columns, whichever

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from s5_mm.checkpoints import CheckpointError
-from s5_mm.curation.entropy import check_background, pixel_scores
-from s5_mm.curation.pooling import last_tap, pooled_feature
-from s5_mm.curation.prototypes import similarities
+from s5_mm.models.segmentors.semi_base import SemiBaseSegmentor
 from s5_mm.registry import MODELS
 
-from .semi_base import SemiBaseSegmentor
+from .entropy import check_background, pixel_scores
+from .pooling import last_tap, pooled_feature
+from .prototypes import similarities
 
 
 @MODELS.register_module()
@@ -30,7 +30,7 @@ class PatchScorer(SemiBaseSegmentor):
             used: crops are seen whole.
         background: Id of the background, None if the classes have none.
         mode: Treatment of the background, see
-            :func:`s5_mm.curation.entropy.pixel_scores`.
+            :func:`s5_mm.curation.scoring.entropy.pixel_scores`.
         amp_dtype: 'bfloat16' or 'float16' for mixed precision; logits are judged in
             fp32 whatever it is.
         network: Of a run with a teacher, which one to take.

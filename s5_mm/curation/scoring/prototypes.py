@@ -186,7 +186,7 @@ def _cluster(
     Returns:
         float32, (M, D), unit length.
     """
-    from ._faiss import faiss
+    from .._faiss import faiss
 
     start = _plus_plus(torch.from_numpy(rows), num_clusters, seed)
     kmeans = faiss.Kmeans(
@@ -239,7 +239,7 @@ def _plus_plus(rows: Tensor, num_clusters: int, seed: list[int]) -> np.ndarray:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let faiss and torch add up in one order, whatever machine or launcher."""
-    from ._faiss import faiss
+    from .._faiss import faiss
 
     before = faiss.omp_get_max_threads(), torch.get_num_threads()
     faiss.omp_set_num_threads(1)

@@ -10,7 +10,7 @@ import numpy as np
 from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
 from s5_mm.io.images.windows import sliding_windows
 
-from .mixing import mix64
+from ..mixing import mix64
 
 # Increment of splitmix64.
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -25,7 +25,7 @@ class CropGrid:
         stride: Pixels between two crops; the last ones are shifted back to the border.
             The paper gives none; ``size`` means no overlap.
         small: What becomes of an image that is smaller than a crop on a side:
-            ``'drop'``, or the filling of :func:`s5_mm.curation.crops.read_crops`.
+            ``'drop'``, or the filling of :func:`.crops.read_crops`.
         min_size: Shortest side of an image that gives crops, in pixels.
         max_crops: Most crops of one image; the smallest identifiers stay, a random
             choice that does not depend on anything else.  None: all.

@@ -12,11 +12,11 @@ import pyarrow as pa
 from s5_mm.io.crop_tables.parquet import Parts, read_table
 from s5_mm.io.images.fill import SmallPolicy
 
-from .crops import read_crops
+from ..planning.crops import read_crops
+from ..planning.source_files import SourceFiles
+from ..scoring.score_parts import feature_file
+from ..work_dir import WorkDir
 from .matches import Pixels, PoolCrops
-from .score_parts import feature_file
-from .source_files import SourceFiles
-from .work_dir import WorkDir
 
 _REMEMBERED = 256
 

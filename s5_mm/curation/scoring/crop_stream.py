@@ -12,12 +12,13 @@ import torch
 from mmengine.dist import broadcast_object_list, get_dist_info
 from torch.utils.data import IterableDataset, get_worker_info
 
-from s5_mm.curation.collections import read_collections
-from s5_mm.curation.crops import read_crops
-from s5_mm.curation.source_files import SourceFiles
 from s5_mm.io.crop_tables.parquet import ManifestError, Parts, read_table
 from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
 from s5_mm.registry import DATASETS
+
+from ..planning.collections import read_collections
+from ..planning.crops import read_crops
+from ..planning.source_files import SourceFiles
 
 
 @DATASETS.register_module()

@@ -14,7 +14,7 @@ from s5_mm.io.atomic import write_whole
 from s5_mm.io.images.read import read_image
 from s5_mm.io.process_pool import map_unordered
 
-from .collections import read_collections
+from ..planning.collections import read_collections
 from .eval_crops import EvalCrops, cut_eval_images
 from .provenance import Origin
 

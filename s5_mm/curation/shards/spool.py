@@ -25,7 +25,7 @@ from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.read import decode_image
 from s5_mm.io.images.rows import read_image_header
 
-from .crops import read_crops
+from ..planning.crops import read_crops
 from .shard_options import ShardOptions
 
 WORK = pa.schema(

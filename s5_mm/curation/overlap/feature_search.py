@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ._faiss import faiss
+from .._faiss import faiss
 
 # Rows of a tile.  Tiles start at multiples of it, so that what a pair's product is
 # rounded to does not depend on what it is computed together with.

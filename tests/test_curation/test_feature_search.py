@@ -6,15 +6,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from s5_mm.curation import near_duplicates
-from s5_mm.curation.duplicates import (
+from s5_mm.curation.overlap import feature_search
+from s5_mm.curation.overlap.duplicates import (
     DUPLICATES,
     feature_pairs,
     hash_pairs,
     resolve_duplicates,
 )
-from s5_mm.curation.near_duplicates import keep_one, similar_pairs, similar_rows
-from s5_mm.curation.perceptual_hash import perceptual_hash
+from s5_mm.curation.overlap.feature_search import keep_one, similar_pairs, similar_rows
+from s5_mm.curation.overlap.perceptual_hash import perceptual_hash
 from s5_mm.testing import draw_scene
 from s5_mm.testing.attacks import compress
 
@@ -29,7 +29,7 @@ def features(seed: int, rows: int) -> np.ndarray:
 def test_similar_rows_are_those_of_the_product(
     tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(near_duplicates, '_TILE', tile)
+    monkeypatch.setattr(feature_search, '_TILE', tile)
     first, second = features(0, 40), features(1, 30)
     cosine = first.astype(np.float64) @ second.astype(np.float64).T
     assert np.abs(cosine - 0.6).min() > 1e-5

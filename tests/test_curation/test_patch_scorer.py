@@ -10,9 +10,10 @@ import torch
 from mmengine.config import ConfigDict
 
 from s5_mm.checkpoints import CheckpointError
-from s5_mm.curation.entropy import pixel_scores
+from s5_mm.curation.scoring import PatchScorer
+from s5_mm.curation.scoring.entropy import pixel_scores
 from s5_mm.engine.hooks import CheckpointFitHook
-from s5_mm.models.segmentors import FixMatch, PatchScorer
+from s5_mm.models.segmentors import FixMatch
 from s5_mm.testing.attacks import orient
 from s5_mm.testing.toy import toy_segmentor
 

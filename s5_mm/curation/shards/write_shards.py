@@ -32,11 +32,11 @@ from s5_mm.io.crop_tables.shard_table import (
 )
 from s5_mm.io.process_pool import map_unordered
 
+from ..work_dir import write_json
 from .shard_layout import INDEX, lay_out, write_work
 from .shard_options import ShardOptions
 from .shard_writer import ShardWriter, unwritten_shards
 from .spool import WORK_FILE, SpoolWriter, finished_chunks
-from .work_dir import write_json
 
 _RECORD_FILE = 'shards.json'
 # Crops of a chunk of the first pass: what a kill costs, some 15 s.
