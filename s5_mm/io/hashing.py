@@ -1,4 +1,4 @@
-"""Names of files and of pixels by what they hold."""
+"""Hashes of files, of pixels and of 64-bit identifiers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import os
 import numpy as np
 
 _BLOCK = 2**20
+# Constants of the finaliser of splitmix64.
+_FACTORS = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 def hash_file(path: str | os.PathLike[str]) -> bytes:
@@ -34,3 +36,11 @@ def hash_pixels(crop: np.ndarray) -> bytes:
         16 bytes, BLAKE2b.
     """
     return hashlib.blake2b(np.ascontiguousarray(crop), digest_size=16).digest()
+
+
+def mix64(values: np.ndarray) -> np.ndarray:
+    """Spread uint64 values over all bits; different values stay different."""
+    with np.errstate(over='ignore'):
+        values = (values ^ (values >> np.uint64(30))) * _FACTORS[0]
+        values = (values ^ (values >> np.uint64(27))) * _FACTORS[1]
+    return values ^ (values >> np.uint64(31))

@@ -19,15 +19,10 @@ import cv2
 import numpy as np
 import pytest
 
+from s5_mm.curation.shards import shard_writer, spool, write_shards
 from s5_mm.curation.shards.shard_layout import shard_bounds, shuffled
 from s5_mm.curation.shards.shard_options import ShardOptions
-from s5_mm.curation.shards.write_shards import (
-    materialize,
-    read_options,
-    shard_writer,
-    spool,
-    write_shards,
-)
+from s5_mm.curation.shards.write_shards import materialize, read_options
 from s5_mm.io.crop_tables.parquet import ManifestError, read_table
 from s5_mm.io.images.header import ImageError
 

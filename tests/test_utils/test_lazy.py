@@ -12,7 +12,13 @@ import pytest
 from s5_mm import registry
 from s5_mm.utils.lazy import lazy_exports
 
-PACKAGES = ('models', 'datasets', 'datasets.transforms', 'evaluation')
+PACKAGES = (
+    'curation.scoring',
+    'datasets',
+    'datasets.transforms',
+    'evaluation',
+    'models',
+)
 NEEDS_MMROTATE = {
     'DotaTextDataset',
     'DeviceOrientedRPNHead',

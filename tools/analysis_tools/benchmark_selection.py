@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.curation.mixing import mix64
 from s5_mm.curation.selection.quotas import POLICIES, fill_quotas
 from s5_mm.curation.selection.ranking import STRATEGIES, Crops, find_strategy
 from s5_mm.curation.selection.selection import select
+from s5_mm.io.hashing import mix64
 
 WAYS = {'memory': 'table in memory', 'stream': 'batches', 'sort': 'lexsort'}
 _BATCH = 2**20

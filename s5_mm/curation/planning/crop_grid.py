@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from s5_mm.io.hashing import mix64
 from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
 from s5_mm.io.images.windows import sliding_windows
-
-from ..mixing import mix64
 
 # Increment of splitmix64.
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)

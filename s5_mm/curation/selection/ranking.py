@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..mixing import mix64
+from s5_mm.io.hashing import mix64
 
 
 class Crops(NamedTuple):

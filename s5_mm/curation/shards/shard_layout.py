@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from s5_mm.io.crop_tables.parquet import open_table, read_table
 from s5_mm.io.crop_tables.row_groups import write_groups
+from s5_mm.io.hashing import mix64
 from s5_mm.io.images.source import TAR_BLOCK
 
-from ..mixing import mix64
 from .shard_options import ShardOptions
 from .spool import SPOOLED, WORK, spool_file
 
