@@ -4,7 +4,7 @@ A PNG or JPEG of up to 2^26 pixels is decoded whole by OpenCV.  TIFF files and w
 else GDAL reads, larger images and those of 16 bits are read through rasterio a band of
 rows after another, from the top down: formats without tiles are decoded once, and only
 the rows that the windows still need are kept (0.9 GB for a PNG of 30,000x30,000,
-``tools/analysis_tools/benchmark_dota_split.py``).  Without rasterio, 8-bit PNG and JPEG
+``benchmark_dota_split.py`` of commit 7a86ab8).  Without rasterio, 8-bit PNG and JPEG
 of up to 2^28 pixels are decoded whole all the same.
 """
 

@@ -1,6 +1,6 @@
 """Time FFN-MoE against the dense FFN, and a mixed batch against separate passes.
 
-python tools/analysis_tools/benchmark_moe.py [--arch b] [--img-size 512] [--clock cpu]
+python -m tools.benchmarks.benchmark_moe [--arch b] [--img-size 512] [--clock cpu]
 
 1. The FFN of one layer: a batch that mixes the data sets, through FFN-MoE and through
    the dense FFN of the same width; forward, and forward with backward.
@@ -21,13 +21,6 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from side_by_side import (
-    CLOCKS,
-    control_holds,
-    describe_machine,
-    measure,
-    print_table,
-)
 from torch import Tensor
 
 from s5_mm.cli.command import CommandParser, start_command
@@ -36,6 +29,14 @@ from s5_mm.models.layers import FeedForward, FFNMoE
 from s5_mm.models.segmentors import MultiDatasetSegmentor
 from s5_mm.registry import MODELS
 from s5_mm.utils.routing import contiguous_slices
+
+from .side_by_side import (
+    CLOCKS,
+    control_holds,
+    describe_machine,
+    measure,
+    print_table,
+)
 
 AGAIN = ' again (A/A)'
 

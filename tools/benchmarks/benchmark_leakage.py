@@ -1,6 +1,6 @@
 """Measure what the leakage check finds in copies of real tiles, and what it makes up.
 
-    python tools/analysis_tools/benchmark_leakage.py data/a/img_dir/val data/b ...
+    python -m tools.benchmarks.benchmark_leakage data/a/img_dir/val data/b ...
 
 Every tile is an image of a benchmark; the pool has altered copies of it.  Printed are
 the recall of every layer by attack, for tiles with structure (flat ones are counted),
@@ -20,15 +20,16 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from leakage_features import Features, backbone_features, centred, stand_in
-from leakage_hashes import as_benchmark, closest_bits, hash_matches, hash_pool
-from leakage_tiles import half_overlaps, pyramid, read_tiles, zoom_level
 
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.overlap.eval_crops import EvalCrops
 from s5_mm.curation.overlap.leakage import MIN_QUALITY, RADIUS
 from s5_mm.curation.overlap.perceptual_hash import perceptual_hash
 from s5_mm.testing.attacks import ATTACKS
+
+from .leakage_features import Features, backbone_features, centred, stand_in
+from .leakage_hashes import as_benchmark, closest_bits, hash_matches, hash_pool
+from .leakage_tiles import half_overlaps, pyramid, read_tiles, zoom_level
 
 
 def show(name: str, hashed: list[bool], found: list[tuple[bool, bool]]) -> None:

@@ -1,6 +1,6 @@
 """Time the selection of crops beside a sort of the whole table.
 
-    OMP_NUM_THREADS=1 python tools/analysis_tools/benchmark_selection.py
+    OMP_NUM_THREADS=1 python -m tools.benchmarks.benchmark_selection
 
 Draws scored crops, selects a tenth of them with quotas (Eq. 2-3) from the table in
 memory and from batches that are drawn anew in every pass and never held, and does the

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from plain_model import PlainSegmentor
 from torch import Tensor, nn
+
+from .plain_model import PlainSegmentor
 
 PADDING = 255
 

@@ -1,6 +1,6 @@
 """Time the stitching of sliding windows against mmseg's, and measure its memory.
 
-python tools/analysis_tools/benchmark_slide.py [--sides 1024 4096] [--classes 16]
+python -m tools.benchmarks.benchmark_slide [--sides 1024 4096] [--classes 16]
 
 1. Milliseconds a window until the mean scores are there: mmseg's ``slide`` and
    :func:`s5_mm.inference.banded_scores` on square images.  The network writes the
@@ -26,12 +26,13 @@ from types import SimpleNamespace
 import mmseg.models.segmentors as host
 import torch
 from mmengine.config import ConfigDict
-from side_by_side import CLOCKS, Clock, control_holds, describe_machine, ratios
 from torch import Tensor
 
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.inference import banded_scores, banded_slide
 from s5_mm.models.segmentors.inference import window_starts
+
+from .side_by_side import CLOCKS, Clock, control_holds, describe_machine, ratios
 
 #: Segments rows that are made when they are read, and prints the largest memory in MB
 #: before and after.

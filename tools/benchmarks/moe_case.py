@@ -7,10 +7,11 @@ from functools import partial
 import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from plain_model import PlainSegmentor
-from plain_step import Update, plain_moe_step
-from step_case import Case, Step
 from torch import Tensor, nn
+
+from .plain_model import PlainSegmentor
+from .plain_step import Update, plain_moe_step
+from .step_case import Case, Step
 
 
 class MoECase(Case):

@@ -7,14 +7,15 @@ from functools import partial
 import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from plain_model import PlainSegmentor
-from plain_step import PADDING, Update, Views, plain_s4p_step
-from step_case import Case, Step
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from s5_mm.models.data_preprocessors import CutMix
 from s5_mm.models.data_preprocessors.cutmix import MixPlan
+
+from .plain_model import PlainSegmentor
+from .plain_step import PADDING, Update, Views, plain_s4p_step
+from .step_case import Case, Step
 
 
 class S4PCase(Case):

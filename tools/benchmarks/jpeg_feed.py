@@ -9,14 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from benchmark_dataloader import write_images
-from gpu_figures import fed_times
 from mmengine.config import Config
 from mmengine.runner import Runner
-from plain_step import Update
-from s4p_case import S4PCase
-from step_case import CONFIGS
 from torch.utils.data import DataLoader
+
+from .benchmark_dataloader import write_images
+from .gpu_figures import fed_times
+from .plain_step import Update
+from .s4p_case import S4PCase
+from .step_case import CONFIGS
 
 
 def build_loader(

@@ -10,12 +10,13 @@ import gc
 import statistics
 
 import torch
-from gpu_figures import matrix_peak, measure_step, quantile
-from jpeg_feed import time_feed
-from plain_step import Update
-from s4p_case import S4PCase
-from side_by_side import AA_TOLERANCE
-from step_case import Case
+
+from .gpu_figures import matrix_peak, measure_step, quantile
+from .jpeg_feed import time_feed
+from .plain_step import Update
+from .s4p_case import S4PCase
+from .side_by_side import AA_TOLERANCE
+from .step_case import Case
 
 OURS, AGAIN, PLAIN = 'ours', 'ours again (A/A)', 'as the release'
 

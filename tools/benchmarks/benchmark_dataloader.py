@@ -1,6 +1,6 @@
 """Measure the loading of training images: ms per sample and images/s by workers.
 
-    python tools/analysis_tools/benchmark_dataloader.py [CONFIG] [--workers 0 1 2]
+    python -m tools.benchmarks.benchmark_dataloader [CONFIG] [--workers 0 1 2]
 
 It starts with the time to open a list of a million names (``--names``), as text and as
 Parquet, and the bytes that a further worker costs.  Without a config it writes 512x512
@@ -26,7 +26,6 @@ import pyarrow.parquet as pq
 import torch
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from plain_loader import plain_sample
 
 from s5_mm.cli.arguments import OptionsAction
 from s5_mm.cli.command import CommandParser, start_command
@@ -35,6 +34,8 @@ from s5_mm.datasets import MultiSourceDataset
 from s5_mm.io.path_table import PathTable
 from s5_mm.utils.config import pass_batch_size
 from s5_mm.utils.randomness import SampleKey, StreamIndex
+
+from .plain_loader import plain_sample
 
 _TURN = 20
 

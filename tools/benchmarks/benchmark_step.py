@@ -1,7 +1,7 @@
 """Compare a training step of this package with the same one driven as the release.
 
-python tools/analysis_tools/benchmark_step.py [--arch b] [--clock cpu]      # CPU
-python tools/analysis_tools/benchmark_step.py --arch b l h --case s4p moe   # GPU
+python -m tools.benchmarks.benchmark_step [--arch b] [--clock cpu]      # CPU
+python -m tools.benchmarks.benchmark_step --arch b l h --case s4p moe   # GPU
 
 Both sides start from the same weights and see the same images, and their losses and
 gradients are compared first.  The other side (``plain_model.py``, ``plain_step.py``) is
@@ -24,11 +24,17 @@ import argparse
 from collections.abc import Callable
 
 import torch
-from gpu_figures import count_flops
-from moe_case import MoECase
-from plain_step import Update
-from s4p_case import S4PCase
-from side_by_side import (
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.models.backbones import ARCHS
+
+from .gpu_figures import count_flops
+from .moe_case import MoECase
+from .plain_step import Update
+from .s4p_case import S4PCase
+from .side_by_side import (
     CLOCKS,
     control_holds,
     describe_machine,
@@ -36,13 +42,8 @@ from side_by_side import (
     print_table,
     return_memory,
 )
-from step_case import Case
-from step_on_gpu import AGAIN, OURS, PLAIN, compare_on_gpu
-from torch import nn
-from torch.profiler import ProfilerActivity, profile
-
-from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.models.backbones import ARCHS
+from .step_case import Case
+from .step_on_gpu import AGAIN, OURS, PLAIN, compare_on_gpu
 
 DTYPES = {'fp32': None, 'bf16': torch.bfloat16}
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from plain_model import PlainViT
-from plain_step import PADDING, Update
 from torch import Tensor, nn
 
 from s5_mm.models.backbones import resolve_arch
 from s5_mm.registry import MODELS
+
+from .plain_model import PlainViT
+from .plain_step import PADDING, Update
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 Step = Callable[[], 'dict[str, Tensor | float]']

@@ -1,6 +1,6 @@
 """Compare the speed of our ViT with timm's and mmseg's on the same weights.
 
-python tools/analysis_tools/benchmark_backbone.py [--arch b] [--img-size 512]
+python -m tools.benchmarks.benchmark_backbone [--arch b] [--img-size 512]
 
 Times mean little on a shared machine, so this prints ratios: one process, one thread
 count, all models interleaved round by round in rotating order, outputs compared first.
@@ -18,18 +18,19 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from side_by_side import (
+from torch import Tensor
+
+from s5_mm.checkpoints import load_into
+from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.models.backbones import ARCHS, ViT, resolve_arch
+
+from .side_by_side import (
     CLOCKS,
     control_holds,
     describe_machine,
     measure,
     print_table,
 )
-from torch import Tensor
-
-from s5_mm.checkpoints import load_into
-from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.models.backbones import ARCHS, ViT, resolve_arch
 
 Taps = Callable[[Tensor], 'list[Tensor]']
 
