@@ -24,7 +24,8 @@ from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import load_settings
 from s5_mm.curation.stages import RUN_STAGE
 from s5_mm.curation.status import outlook, status
-from s5_mm.curation.work_dir import STAGES, WorkDir
+from s5_mm.curation.work_dir import WorkDir
+from s5_mm.io.crop_tables.run_names import STAGES
 
 # Beside this folder in a checkout as in an installed package.
 TEST_SCRIPT = Path(__file__).resolve().parents[1] / 'tools' / 'test.py'

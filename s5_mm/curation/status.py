@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from s5_mm.io.crop_tables.parquet import ManifestError, Parts
+from s5_mm.io.crop_tables.run_names import STAGES
 from s5_mm.io.progress import duration
 
 from .run import CurationRun
-from .work_dir import STAGES, WorkDir
+from .work_dir import WorkDir
 
 # Files whose times give the speed of a stage that another process works on.
 _RECENT = 20

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 _LEFTOVER = re.compile(r'\.tmp-\d+$')
 
@@ -72,6 +73,11 @@ def whole_file(
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write bytes to a file as :func:`write_whole` does."""
     write_whole(path, partial(_put, data=data))
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write a JSON file whole, its keys in order."""
+    write_bytes(path, (json.dumps(values, indent=2, sort_keys=True) + '\n').encode())
 
 
 def _put(file: BinaryIO, data: bytes) -> None:

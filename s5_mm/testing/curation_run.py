@@ -11,6 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from s5_mm.io.crop_tables.parquet import write_table
+from s5_mm.io.crop_tables.run_names import (
+    MANIFEST_FILE,
+    QUOTAS_FILE,
+    RUN_FILE,
+    STAGES_FILE,
+)
 
 from .scenes import METAINFO, draw_scene
 
@@ -156,7 +162,7 @@ def write_curation_run(
     windows = np.stack([grid[:, 0], grid[:, 2] * 64, grid[:, 1] * 64], axis=1)
     windows = np.concatenate([windows, np.full((len(windows), 2), 64)], axis=1)
     table = draw_manifest(rng, paths, windows, num_clusters)
-    write_table(folder / 'manifest.parquet', table)
+    write_table(folder / MANIFEST_FILE, table)
     scored, filled = np.zeros((2, num_clusters), np.int64)
     for cluster, decision in zip(
         table['cluster'].to_pylist(), table['decision'].to_pylist(), strict=True
@@ -164,7 +170,7 @@ def write_curation_run(
         if cluster is not None:
             scored[cluster] += 1
             filled[cluster] += decision in ('selected', 'dropped')
-    write_quotas(folder / 'check/quotas.json', scored, filled)
+    write_quotas(folder / 'check' / QUOTAS_FILE, scored, filled)
     _write_check(folder, table, names)
     (folder / 'cluster').mkdir()
     counts = np.arange(num_clusters) + 10
@@ -173,7 +179,7 @@ def write_curation_run(
         {'stage': 'plan', 'seconds': 0.5, 'items': len(names), 'workers': 1},
         {'stage': 'score', 'seconds': 130.0, 'items': int(scored.sum()), 'workers': 2},
     ]
-    (folder / 'stages.json').write_text(json.dumps(stages))
+    (folder / STAGES_FILE).write_text(json.dumps(stages))
     run = {
         'version': '0.1.0',
         'commit': 'c0ffee',
@@ -184,7 +190,7 @@ def write_curation_run(
         'benchmarks': {'bench': str(roots['east'])},
         'crop_size': 64,
     }
-    (folder / 'run.json').write_text(json.dumps(run))
+    (folder / RUN_FILE).write_text(json.dumps(run))
     return table
 
 

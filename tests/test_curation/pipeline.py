@@ -17,7 +17,8 @@ from s5_mm.curation.run import CurationRun
 from s5_mm.curation.scoring.scoring_run import Scorer
 from s5_mm.curation.settings import load_settings
 from s5_mm.curation.stages import RUN_STAGE
-from s5_mm.curation.work_dir import STAGES, WorkDir
+from s5_mm.curation.work_dir import WorkDir
+from s5_mm.io.crop_tables.run_names import STAGES
 from s5_mm.testing import draw_scene
 
 from .scoring import CLASSES, MEAN, SIZE, STD, make_checkpoint

@@ -21,8 +21,9 @@ from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import Settings, load_settings
 from s5_mm.curation.stages import RUN_STAGE
 from s5_mm.curation.status import outlook, status
-from s5_mm.curation.work_dir import STAGES, WorkDir
+from s5_mm.curation.work_dir import WorkDir
 from s5_mm.io.crop_tables.parquet import ManifestError, read_table
+from s5_mm.io.crop_tables.run_names import STAGES
 from s5_mm.io.heartbeat import Heartbeat
 
 from .pipeline import NUM_SELECTED, ROOT, CuratingChild, curate, make

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from s5_mm.curation.selection.quotas import (
-    POLICIES,
     fill_quotas,
     largest_remainder,
 )
+from s5_mm.io.crop_tables.run_names import QUOTA_POLICIES
 
 from .plain_selection import shares
 
@@ -103,7 +103,7 @@ def test_policies_differ_where_a_cluster_runs_dry():
 
 
 def test_policies_agree_where_none_does():
-    for policy in POLICIES:
+    for policy in QUOTA_POLICIES:
         assert fill_quotas(2, [1, 1], [5, 1], policy) == ([1, 1], [1, 1], 0)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.overlap.eval_crops import EvalCrops
-from s5_mm.curation.overlap.leakage import MIN_QUALITY, RADIUS
+from s5_mm.curation.overlap.leakage import MIN_HASH_QUALITY, RADIUS
 from s5_mm.curation.overlap.perceptual_hash import perceptual_hash
 from s5_mm.testing.attacks import ATTACKS
 
@@ -154,7 +154,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             finest = max(map(zoom_level, names))
             tiles = [tile for name, tile in read if zoom_level(name) == finest]
         some = [tiles[i] for i in rng.permutation(len(tiles))[: args.max_tiles]]
-        informative = [t for t in some if perceptual_hash(t).quality >= MIN_QUALITY]
+        informative = [
+            t for t in some if perceptual_hash(t).quality >= MIN_HASH_QUALITY
+        ]
         flat += len(some) - len(informative)
         chosen += informative
         folders += [number] * len(informative)

@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.curation.selection.quotas import POLICIES, fill_quotas
+from s5_mm.curation.selection.quotas import fill_quotas
 from s5_mm.curation.selection.ranking import STRATEGIES, Crops, find_strategy
 from s5_mm.curation.selection.selection import select
+from s5_mm.io.crop_tables.run_names import QUOTA_POLICIES
 from s5_mm.io.hashing import mix64
 
 WAYS = {'memory': 'table in memory', 'stream': 'batches', 'sort': 'lexsort'}
@@ -181,7 +182,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--share', type=int, default=10, help='one in SHARE is chosen')
     parser.add_argument('--clusters', type=int, default=100)
     parser.add_argument('--strategy', choices=STRATEGIES, default='s5')
-    parser.add_argument('--policy', choices=POLICIES, default='redistribute')
+    parser.add_argument('--policy', choices=QUOTA_POLICIES, default='redistribute')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--ties', action='store_true', help='a quarter of zeros')
     parser.add_argument('--rounds', type=int, default=3)

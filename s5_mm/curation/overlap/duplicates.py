@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from .code_search import hamming_matches
 from .feature_search import keep_one, similar_pairs
-from .leakage import MIN_QUALITY, RADIUS, by_blocks, ground_comparer
+from .leakage import MIN_HASH_QUALITY, RADIUS, by_blocks, ground_comparer
 from .matches import Pixels
 
 DUPLICATES = pa.schema(
@@ -23,7 +23,7 @@ def hash_pairs(
     codes: np.ndarray,
     quality: np.ndarray,
     radius: int = RADIUS,
-    min_quality: float = MIN_QUALITY,
+    min_quality: float = MIN_HASH_QUALITY,
 ) -> np.ndarray:
     """Find crops whose codes are close, in the orientation that they have.
 

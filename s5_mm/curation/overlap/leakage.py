@@ -38,7 +38,7 @@ SURE_RADIUS = 64
 """Bits in which copies may differ whose features are similar already.  Small copies
 that are dark or overexposed and compressed lose the key points of some; with this 60 of
 60 are confirmed (docs/results.md)."""
-MIN_QUALITY = 0.1
+MIN_HASH_QUALITY = 0.1
 """Codes of evaluation crops with less structure are noise and are not compared: 3 of
 724 tiles.  Crops of the pool need half of it, for a copy that is darker and smaller has
 less structure than its original."""
@@ -78,7 +78,7 @@ def match_hashes(
     evals: EvalCrops,
     policies: Policies,
     radius: int = RADIUS,
-    min_quality: float = MIN_QUALITY,
+    min_quality: float = MIN_HASH_QUALITY,
 ) -> pa.Table:
     """Second layer: perceptual hashes.
 
@@ -187,7 +187,7 @@ def _code_comparer(pool: PoolCrops, evals: Pixels) -> Callable[[int, int], bool]
 
     def close(row: int, crop: int) -> bool:
         codes, quality = of_benchmark(crop)
-        if quality < MIN_QUALITY or pool.quality[row] < MIN_QUALITY / 2:
+        if quality < MIN_HASH_QUALITY or pool.quality[row] < MIN_HASH_QUALITY / 2:
             return False
         return close_codes(codes, pool.codes[row])
 

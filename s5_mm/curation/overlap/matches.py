@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from s5_mm.io.crop_tables.run_names import LEAKAGE_POLICIES
+
 from .provenance import Origin
 
 Pixels = Callable[[int], np.ndarray]
 """Gives the pixels of a crop by its row: uint8 (H, W, 3), RGB."""
-
-POLICIES = ('drop', 'flag', 'keep')
 
 MATCHES = pa.schema(
     [
@@ -24,7 +24,7 @@ MATCHES = pa.schema(
         ('layer', pa.string()),  # 'provenance', 'hash' or 'features'
         ('distance', pa.float32()),  # 0, bits, or 1 - cosine
         ('correlation', pa.float32()),  # of the pixels; null if not compared
-        ('verdict', pa.string()),  # one of POLICIES
+        ('verdict', pa.string()),  # one of LEAKAGE_POLICIES
     ]
 )
 """Columns of ``check/matches.parquet``; a crop, an image and a layer occur once."""
@@ -54,7 +54,7 @@ class Policies:
     """What becomes of crops that match.
 
     Args:
-        default: One of :data:`POLICIES`.
+        default: One of :data:`.run_names.LEAKAGE_POLICIES`.
         exceptions: The same for a benchmark, or for ``'benchmark/split'``, which takes
             precedence.
 
@@ -67,9 +67,10 @@ class Policies:
     ) -> None:
         self.default, self.exceptions = default, dict(exceptions or {})
         for name, policy in (('default', default), *self.exceptions.items()):
-            if policy not in POLICIES:
+            if policy not in LEAKAGE_POLICIES:
                 raise ValueError(
-                    f'leakage policy {name}={policy!r}, allowed are {list(POLICIES)}'
+                    f'leakage policy {name}={policy!r}, allowed are '
+                    f'{list(LEAKAGE_POLICIES)}'
                 )
 
     def __call__(self, benchmark: str, split: str) -> str:

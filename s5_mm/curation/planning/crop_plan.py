@@ -20,13 +20,13 @@ from s5_mm.io.crop_tables.parquet import (
     read_table,
     write_table,
 )
+from s5_mm.io.crop_tables.run_names import SOURCES_FILE
 from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.rows import read_image_header
 from s5_mm.io.process_pool import map_unordered
 
 from .collections import Collection
 from .crop_grid import CropGrid, crop_ids
-from .source_files import SOURCES_FILE
 
 _NAMES_FILE = 'names.parquet'
 _HEADERS = 'headers-{:06d}.parquet'

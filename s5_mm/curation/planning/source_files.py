@@ -15,10 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from s5_mm.io.crop_tables.parquet import ManifestError, open_table
+from s5_mm.io.crop_tables.run_names import SOURCES_FILE
 
 from .collections import Collection
-
-SOURCES_FILE = 'sources.parquet'
 
 
 class SourceFile(NamedTuple):

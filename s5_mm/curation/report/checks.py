@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from s5_mm.io.crop_tables.run_names import MANIFEST_FILE, SOURCES_FILE
 from s5_mm.io.hashing import file_sha256
 
-from .run_record import MANIFEST_FILE, SOURCES_FILE, RunRecord
-from .tally import SELECTED, Key, Rows
+from .run_record import RunRecord
+from .tally import SELECTED_CODE, Key, Rows
 
 
 class CutCheck:
@@ -31,14 +32,17 @@ class CutCheck:
     def add(self, rows: Rows) -> None:
         """Count in a batch."""
         known = (rows.cluster >= 0) & (rows.cluster < len(self._cuts))
-        known &= rows.decision == SELECTED
+        known &= rows.decision == SELECTED_CODE
         cut = self._cuts[rows.cluster[known]]
         self.beyond += int((rows.entropy[known] > cut).sum())
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
     """Hash the manifest and the table of sources as they are now, SHA-256."""
-    files = {'manifest': folder / MANIFEST_FILE, 'sources': folder / SOURCES_FILE}
+    files = {
+        'manifest': folder / MANIFEST_FILE,
+        'sources': folder / 'plan' / SOURCES_FILE,
+    }
     found = {}
     for name, path in files.items():
         if path.exists():

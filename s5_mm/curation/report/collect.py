@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from s5_mm.io.crop_tables.run_names import MANIFEST_FILE
 from s5_mm.version import __version__
 
 from . import summary
@@ -13,7 +14,7 @@ from .batches import iterate, open_manifest
 from .checks import CutCheck, file_hashes, find_problems
 from .leakage import Duplicates, Matches
 from .picks import Picks
-from .run_record import MANIFEST_FILE, ReportError, RunRecord
+from .run_record import ReportError, RunRecord
 from .sources import count_sources
 from .tally import COLUMNS, Key, Tally
 

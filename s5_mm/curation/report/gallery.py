@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from s5_mm.io.crop_tables.run_names import MANIFEST_FILE
+
 from .batches import take_rows
 from .contact_sheets import CROP_COLUMNS, Sheet, Tile, describe
 from .pictures import Picture, crop_pictures, image_picture, placeholder
-from .run_record import MANIFEST_FILE, RunRecord
+from .run_record import RunRecord
 
 _IDENTITY = ('collection', 'path', 'x', 'y', 'width', 'height')
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from s5_mm.io.crop_tables.parquet import read_table
 
 from .run_record import ReportError
-from .tally import SELECTED
+from .tally import SELECTED_CODE
 from .watch import Watch
 
 _MATCH_COLUMNS = (
@@ -121,7 +121,7 @@ class Matches:
     def _is_selected(self, where: int) -> bool:
         """Tell whether a watched crop is in the manifest and selected."""
         watch = self.watch
-        return bool(watch.row[where] >= 0 and watch.decision[where] == SELECTED)
+        return bool(watch.row[where] >= 0 and watch.decision[where] == SELECTED_CODE)
 
 
 class Duplicates:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from s5_mm.io.crop_tables.run_names import DECISIONS
+
 from . import page_figures
 from .contact_sheets import jpeg
 from .gallery import FilledSheet
 from .html import Page, number, percent
-from .tally import DECISIONS
 
 _MEANING = {
     'entropy': 'Mean over the pixels of the entropy of the predicted probabilities, in '

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 
+from s5_mm.io.crop_tables.run_names import SOURCES_FILE
+
 from .batches import Codes, iterate
-from .run_record import SOURCES_FILE
 
 _MAX_PROBLEMS = 50
 _COLUMNS = ('collection', 'path', 'width', 'height', 'num_bytes', 'problem')
@@ -26,7 +27,7 @@ def count_sources(folder: Path) -> dict[str, Any] | None:
         and ``problems``, the first files that cannot be read with ``collection``,
         ``path`` and ``problem``.  None without ``plan/sources.parquet``.
     """
-    path = folder / SOURCES_FILE
+    path = folder / 'plan' / SOURCES_FILE
     if not path.exists():
         return None
     codes = Codes(1024)

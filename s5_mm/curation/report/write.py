@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from s5_mm.io.atomic import write_bytes
+from s5_mm.io.crop_tables.run_names import DUPLICATES_FILE, MATCHES_FILE
 
 from . import charts, histograms, summary
 from .collect import Pass, read_manifest, summarise
@@ -18,7 +19,7 @@ from .contact_sheets import arrange, arrange_checks, sheet_png
 from .gallery import FilledSheet, fill
 from .leakage import read_duplicates, read_matches
 from .page import build_page
-from .run_record import DUPLICATES_FILE, MATCHES_FILE, read_run_record
+from .run_record import read_run_record
 
 FIGURES = ('entropy', 'entropy_by_cluster', 'quotas', 'collections', 'classes', 'leaks')
 SHEETS = ('best', 'borderline', 'typical', 'rejected', 'dropped', 'leaks', 'duplicates')
@@ -56,8 +57,8 @@ def write_report(
     """
     folder, out = Path(work_dir), Path(out)
     record = read_run_record(folder)
-    matches = read_matches(folder / MATCHES_FILE)
-    duplicates = read_duplicates(folder / DUPLICATES_FILE)
+    matches = read_matches(folder / 'check' / MATCHES_FILE)
+    duplicates = read_duplicates(folder / 'check' / DUPLICATES_FILE)
     found = read_manifest(record, matches, duplicates)
     numbers = summarise(record, found, matches, duplicates)
     sheets = arrange(

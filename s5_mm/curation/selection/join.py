@@ -19,14 +19,17 @@ from s5_mm.io.crop_tables.parquet import (
     read_table,
     versioned,
 )
+from s5_mm.io.crop_tables.run_names import (
+    DROPPED,
+    MANIFEST_FILE,
+    REJECTED,
+    SELECTED,
+    SOURCES_FILE,
+    UNSELECTED,
+)
 
 from ..work_dir import WorkDir
 from .ranking import Crops
-
-MANIFEST_FILE = 'manifest.parquet'
-DECISIONS = ('selected', 'dropped', 'rejected', 'unselected')
-"""What becomes of a crop: chosen; chosen but for its overlap with a benchmark or with
-another crop; stopped by the quality gate; above the cut of its cluster."""
 
 
 def read_part(
@@ -102,7 +105,7 @@ def join_manifest(work: WorkDir, reasons: dict[int, str]) -> None:
 
 def _put(file: BinaryIO, work: WorkDir, reasons: dict[int, str]) -> None:
     """Write the parts one after another, a row group each."""
-    sources = read_table(work.folder('plan') / 'sources.parquet')
+    sources = read_table(work.folder('plan') / SOURCES_FILE)
     dropped = pa.table(
         {
             'crop_id': pa.array(reasons, pa.uint64()),
@@ -148,7 +151,11 @@ def _manifest_part(
     why = pc.take(dropped['dropped'], place)
     passed = pc.equal(rejected, '')
     decision = pc.case_when(
-        pc.make_struct(chosen, pc.is_valid(why), pc.invert(passed)), *DECISIONS
+        pc.make_struct(chosen, pc.is_valid(why), pc.invert(passed)),
+        SELECTED,
+        DROPPED,
+        REJECTED,
+        UNSELECTED,
     )
     reason = pc.coalesce(why, rejected)
     table = table.append_column('decision', decision.dictionary_encode())

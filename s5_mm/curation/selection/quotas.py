@@ -7,9 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-POLICIES = ('redistribute', 'best', 'leave', 'error')
-"""What happens when a cluster runs dry: its rest goes to the others by their quotas, to
-the lowest entropies wherever they are, to nobody, or stops the run."""
+from s5_mm.io.crop_tables.run_names import QUOTA_POLICIES
 
 
 class Quotas(NamedTuple):
@@ -67,7 +65,7 @@ def fill_quotas(
         num_selected: B^u.
         counts: N_m^l, labelled crops of each cluster; they sum to B^l.
         available: Crops that may be chosen of each cluster.
-        policy: One of :data:`POLICIES`.
+        policy: One of :data:`.run_names.QUOTA_POLICIES`.
 
     Returns:
         The numbers by cluster.
@@ -77,8 +75,10 @@ def fill_quotas(
             or no whole number of crops, a cluster has no labelled crop, runs dry under
             ``'error'``, or is missing from one of the lists, or the policy is unknown.
     """
-    if policy not in POLICIES:
-        raise ValueError(f'selection.policy={policy!r}, allowed are {list(POLICIES)}')
+    if policy not in QUOTA_POLICIES:
+        raise ValueError(
+            f'selection.policy={policy!r}, allowed are {list(QUOTA_POLICIES)}'
+        )
     if not isinstance(num_selected, int | np.integer) or num_selected < 1:
         raise ValueError(
             f'selection.num_selected={num_selected!r}, expected a whole number of at '
@@ -109,7 +109,7 @@ def fill_quotas(
         raise ValueError(
             f'cluster {m} has {available[m]} crops for a quota of {wanted[m]}, and '
             f'{len(dry) - 1} others run dry; selection.policy may be '
-            f'{list(POLICIES[:-1])}'
+            f'{list(QUOTA_POLICIES[:-1])}'
         )
     rest = int(num_selected) - sum(filled)
     if policy == 'redistribute':

@@ -102,7 +102,7 @@ def select(
         num_selected: B^u.
         strategy: Name of one of :data:`s5_mm.curation.selection.ranking.STRATEGIES`.
         policy: What happens when a cluster runs dry, see
-            :data:`s5_mm.curation.selection.quotas.POLICIES`.
+            :data:`s5_mm.io.crop_tables.run_names.QUOTA_POLICIES`.
         seed: Of the strategies that draw.
 
     Returns:

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from s5_mm.io.crop_tables.parquet import open_table, read_table
 from s5_mm.io.crop_tables.row_groups import read_group
+from s5_mm.io.crop_tables.run_names import INDEX_FILE
 from s5_mm.io.crop_tables.selected import read_selected
 from s5_mm.io.crop_tables.shard_table import (
-    INDEX_FILE,
     member_name,
     shard_name,
     shards_record,

@@ -12,7 +12,7 @@ from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
 from s5_mm.io.images.header import ImageHeader
 
 FORMATS = ('png', 'webp', 'jpeg')
-MIN_QUALITY = 95
+MIN_ENCODER_QUALITY = 95
 
 ENCODER = f'OpenCV {cv2.__version__}'
 """The same pixels are the same bytes for the same one."""
@@ -73,9 +73,10 @@ class ShardOptions:
                 f'shards: quality={self.quality} with format={self.format!r}, which is '
                 "lossless; only 'jpeg' has one"
             )
-        if self.quality is not None and not MIN_QUALITY <= self.quality <= 100:
+        if self.quality is not None and not MIN_ENCODER_QUALITY <= self.quality <= 100:
             raise ValueError(
-                f'shards: quality={self.quality}, allowed are {MIN_QUALITY} to 100'
+                f'shards: quality={self.quality}, allowed are {MIN_ENCODER_QUALITY} to '
+                '100'
             )
 
     @property
@@ -129,7 +130,7 @@ class ShardOptions:
         if self.format == 'webp':
             return '.webp', [cv2.IMWRITE_WEBP_QUALITY, _LOSSLESS_WEBP]
         full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
-        quality = self.quality or MIN_QUALITY
+        quality = self.quality or MIN_ENCODER_QUALITY
         return '.jpg', [
             *(cv2.IMWRITE_JPEG_QUALITY, quality),
             *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full),

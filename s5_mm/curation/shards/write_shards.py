@@ -20,19 +20,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.io.atomic import remove_leftovers
+from s5_mm.io.atomic import remove_leftovers, write_json
 from s5_mm.io.crop_tables.parquet import ManifestError, open_table
 from s5_mm.io.crop_tables.row_groups import write_groups
+from s5_mm.io.crop_tables.run_names import INDEX_FILE, SPOOL_FOLDER
 from s5_mm.io.crop_tables.selected import read_selected
 from s5_mm.io.crop_tables.shard_table import (
-    INDEX_FILE,
     SHARDS_KEY,
     check_shards,
     shards_record,
 )
 from s5_mm.io.process_pool import map_unordered
 
-from ..work_dir import write_json
 from .shard_layout import INDEX, lay_out, write_work
 from .shard_options import ShardOptions
 from .shard_writer import ShardWriter, unwritten_shards
@@ -84,7 +83,7 @@ def materialize(
         OSError: If the disk is full; the next call goes on.
     """
     folder = Path(folder)
-    spool = folder / 'spool' if spool is None else Path(spool)
+    spool = folder / SPOOL_FOLDER if spool is None else Path(spool)
     table = read_selected(manifest, roots, columns=('source_sha256', 'pixel_hash'))
     record = {'options': options.record(), 'crops': _fingerprint(table)}
     if overwrite:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
+from s5_mm.io.atomic import write_json
 from s5_mm.io.crop_tables.parquet import write_table
 
 from ..run import CurationRun
@@ -14,7 +15,6 @@ from ..scoring.prototypes_file import load_prototypes
 from ..selection.join import scored_crops
 from ..selection.ranking import Crops
 from ..selection.selection import Selection, select
-from ..work_dir import write_json
 from .scoring import PROTOTYPES_FILE
 
 QUOTAS_FILE = 'quotas.json'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmengine.config import Config
 
+from s5_mm.io.atomic import write_json
 from s5_mm.io.hashing import file_sha256
 from s5_mm.utils.commit import checkout_commit
 from s5_mm.version import __version__
@@ -12,7 +13,7 @@ from ..planning.source_files import SOURCES_FILE
 from ..report import write_report
 from ..run import CurationRun
 from ..selection.join import MANIFEST_FILE
-from ..work_dir import before, write_json
+from ..work_dir import before
 
 
 def run_report(run: CurationRun) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .parquet import ManifestError, open_table
+from .run_names import SELECTED
 
 WINDOW = ('x', 'y', 'width', 'height')
 _NEEDED = ('crop_id', 'collection', 'path', *WINDOW)
@@ -80,7 +81,7 @@ def windows_of(table: pa.Table) -> np.ndarray:
 
 def _selected(table: pa.Table) -> pa.Table:
     """Keep the selected rows of a row group; its dictionaries become plain text."""
-    mask = pc.equal(table['decision'].cast(pa.string()), 'selected')
+    mask = pc.equal(table['decision'].cast(pa.string()), SELECTED)
     table = table.drop_columns('decision').filter(mask)
     place = table.column_names.index('collection')
     return table.set_column(place, 'collection', table['collection'].cast(pa.string()))

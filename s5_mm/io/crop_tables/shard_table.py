@@ -16,7 +16,8 @@ from s5_mm.io.images.source import ShardMember
 from s5_mm.io.open_files import OpenFiles
 from s5_mm.io.shared_arrays import SharedArrays
 
-INDEX_FILE = 'index.parquet'
+from .run_names import INDEX_FILE
+
 SHARDS_KEY = b's5_mm.shards'
 """Metadata of the index: JSON with ``num_bytes`` of every shard and ``options``."""
 
