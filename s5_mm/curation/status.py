@@ -10,12 +10,11 @@ from s5_mm.io.crop_tables.run_names import STAGES
 from s5_mm.io.progress import duration
 
 from .run import CurationRun
+from .stages import STAGE_TYPES
 from .work_dir import WorkDir
 
 # Files whose times give the speed of a stage that another process works on.
 _RECENT = 20
-PER_PART = ('scan', 'score')
-"""Stages that work part by part."""
 
 
 def status(work: WorkDir) -> str:
@@ -74,7 +73,7 @@ def outlook(run: CurationRun, stages: Iterable[str]) -> str:
 
 def _missing(run: CurationRun, stage: str) -> str:
     """Say how many parts are missing of a stage that works part by part."""
-    if stage not in PER_PART:
+    if not STAGE_TYPES[stage].by_parts:
         return ''
     names = list(run.parts())
     missing = sum(not (run.folder(stage) / name).exists() for name in names)
@@ -83,7 +82,7 @@ def _missing(run: CurationRun, stage: str) -> str:
 
 def _left(work: WorkDir, stage: str) -> str:
     """Estimate the time that a stage needs still, where it works part by part."""
-    if stage not in PER_PART or not work.record('plan').get('finished'):
+    if not STAGE_TYPES[stage].by_parts or not work.record('plan').get('finished'):
         return ''
     total = len(Parts(work.folder('plan')))
     files = list(Path(work.folder(stage)).glob('part-*.parquet'))

@@ -19,7 +19,7 @@ import pytest
 from s5_mm.curation import stages
 from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import Settings, load_settings
-from s5_mm.curation.stages import RUN_STAGE
+from s5_mm.curation.stages import STAGE_TYPES
 from s5_mm.curation.status import outlook, status
 from s5_mm.curation.work_dir import WorkDir
 from s5_mm.io.crop_tables.parquet import ManifestError, read_table
@@ -131,7 +131,7 @@ def test_a_silent_stage_shows_that_it_is_at_work(config, tmp_path, monkeypatch) 
     monkeypatch.setitem(stages._WORK, 'select', lambda run: beaten.wait(60))
     heartbeat = Heartbeat(every=0.001, write=write)
     run = CurationRun(load_settings(config), WorkDir(tmp_path), heartbeat=heartbeat)
-    RUN_STAGE['select'](run)
+    STAGE_TYPES['select'](run).run()
     assert lines[0] == 'select: at work for 0 s'
     # What shows its progress is not reported as silent, and a quiet run says nothing.
     heartbeat.last = 0.0
@@ -139,7 +139,7 @@ def test_a_silent_stage_shows_that_it_is_at_work(config, tmp_path, monkeypatch) 
     assert heartbeat.last > 0
     quiet = replace(run, quiet=True)
     monkeypatch.setitem(stages._WORK, 'select', lambda run: lines.clear())
-    RUN_STAGE['select'](quiet)
+    STAGE_TYPES['select'](quiet).run()
     assert lines == []
 
 
@@ -235,7 +235,7 @@ def test_config_errors(config) -> None:
 
 
 def test_every_stage_is_there() -> None:
-    assert tuple(RUN_STAGE) == STAGES
+    assert tuple(STAGE_TYPES) == STAGES
 
 
 def test_the_command(config, done, tmp_path) -> None:

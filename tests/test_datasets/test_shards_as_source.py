@@ -17,7 +17,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from s5_mm.curation.shards.shard_layout import INDEX
-from s5_mm.curation.shards.write_shards import materialize
+from s5_mm.curation.shards.write_shards import write_shards
 from s5_mm.datasets import MultiSourceDataset, UnlabelledDataset
 from s5_mm.datasets.verification import scan, verify_dataset
 from s5_mm.io.crop_tables import parquet as tables
@@ -44,7 +44,7 @@ def world(tmp_path_factory) -> World:
 @pytest.fixture(scope='module')
 def made(world, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('made') / 'shards'
-    materialize(world.manifest, world.roots, folder, OPTIONS)
+    write_shards(world.manifest, world.roots, folder, OPTIONS)
     return folder
 
 

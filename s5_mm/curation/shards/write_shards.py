@@ -1,4 +1,4 @@
-"""Stage ``materialize``: the selected crops of a manifest become tar shards.
+"""Stage ``write_shards``: the selected crops of a manifest become tar shards.
 
 Two passes.  The first decodes every source once, from the top down, and puts the
 encoded crops into spool files; the second puts them, in an order that a hash decides,
@@ -44,7 +44,7 @@ _CHUNK = 1024
 Progress = Callable[[int, int], None]
 
 
-def materialize(
+def write_shards(
     manifest: str | os.PathLike[str],
     roots: Mapping[str, str] | None,
     folder: str | os.PathLike[str],

@@ -15,6 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from s5_mm.io.crop_tables.parquet import Parts, read_table, write_table
+from s5_mm.io.crop_tables.run_names import (
+    BENCHMARK_CODES_FILE,
+    BENCHMARKS_FOLDER,
+    DUPLICATES_FILE,
+    DUPLICATES_ROUND,
+    MATCHES_FILE,
+    MATCHES_ROUND,
+    SOURCES_FILE,
+)
 
 from ..overlap.benchmarks import Benchmarks, hash_benchmarks
 from ..overlap.candidates import Candidates, crop_reader, read_candidates
@@ -29,40 +38,40 @@ from ..overlap.leakage import match_features, match_hashes, match_names
 from ..overlap.matches import MATCHES, Pixels, Policies, dropped_crops
 from ..overlap.provenance import Provenance
 from ..planning.crop_plan import plan
-from ..planning.source_files import SOURCES_FILE, SourceFiles
+from ..planning.source_files import SourceFiles
 from ..run import CurationRun
 from ..scoring.score_parts import read_features
 from ..selection.join import join_manifest, scored_crops
 from ..selection.selection import Selection
-from .choosing import choose, write_choice
+from ..stage import Stage
+from .select import choose, write_choice
 
-_MATCHES, _DUPLICATES = 'matches-{:03d}.parquet', 'duplicates-{:03d}.parquet'
 
+class CheckStage(Stage):
+    """Compares what is chosen with the benchmarks and with itself."""
 
-def run_check(run: CurationRun) -> None:
-    """Compare what is chosen with the benchmarks and with itself."""
-    run.work.require('select')
-    settings = run.settings['check']
-    benchmarks = Benchmarks(settings['benchmarks'])
-    record = run.work.begin(
-        'check',
-        {
-            **settings,
-            'benchmarks': benchmarks.settings(),
-            'provenance': run.settings.provenance,
-        },
-    )
-    if record.finished:
-        return
-    folder = run.folder('check')
-    with record.work(workers=run.jobs, unit='crops') as results:
-        check = _Check(run, benchmarks)
+    name = 'check'
+    needs = ('select',)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the config's section, the benchmarks and the rules of provenance."""
+        settings = self.curation.settings
+        return {
+            **settings['check'],
+            'benchmarks': self._benchmarks.settings(),
+            'provenance': settings.provenance,
+        }
+
+    def make(self) -> dict[str, Any]:
+        """Drop and choose anew until nothing is dropped; write the manifest."""
+        curation, folder = self.curation, self.folder
+        check = _Check(curation, self._benchmarks)
         matches, duplicates = [], []
         excluded, looked_at = (np.zeros(0, np.uint64) for _ in range(2))
         number = 0
         while True:
-            chosen = choose(run, excluded)
-            kept = _chosen_ids(run, chosen, excluded)
+            chosen = choose(curation, excluded)
+            kept = _chosen_ids(curation, chosen, excluded)
             found = check.round(number, kept, np.setdiff1d(kept, looked_at))
             matches.append(found[0])
             duplicates.append(found[1])
@@ -71,12 +80,17 @@ def run_check(run: CurationRun) -> None:
             if not len(gone):
                 break
             excluded = np.union1d(excluded, gone)
-        write_choice(run, 'check', chosen, excluded)
+        write_choice(curation, self.name, chosen, excluded)
         leaks, repeats = pa.concat_tables(matches), _join_groups(duplicates)
-        write_table(folder / 'matches.parquet', leaks)
-        write_table(folder / 'duplicates.parquet', repeats)
-        join_manifest(run.work, _reasons(leaks, repeats))
-        results.update(items=int(chosen.filled.sum()), rounds=number)
+        write_table(folder / MATCHES_FILE, leaks)
+        write_table(folder / DUPLICATES_FILE, repeats)
+        join_manifest(curation.work, _reasons(leaks, repeats))
+        return {'items': int(chosen.filled.sum()), 'rounds': number}
+
+    @cached_property
+    def _benchmarks(self) -> Benchmarks:
+        """What must not leak."""
+        return Benchmarks(self.curation.settings['check']['benchmarks'])
 
 
 class _Check:
@@ -115,7 +129,9 @@ class _Check:
         Returns:
             Matches and duplicates.
         """
-        files = [self.folder / f.format(number) for f in (_MATCHES, _DUPLICATES)]
+        files = [
+            self.folder / f.format(number) for f in (MATCHES_ROUND, DUPLICATES_ROUND)
+        ]
         if not files[1].exists():
             crops = read_candidates(
                 self.run.work,
@@ -164,13 +180,16 @@ class _Check:
     def _hashed(self) -> EvalCrops:
         """Codes of the benchmarks' crops."""
         return hash_benchmarks(
-            self.benchmarks, self.size, self.folder / 'benchmarks.npz', self.run.jobs
+            self.benchmarks,
+            self.size,
+            self.folder / BENCHMARK_CODES_FILE,
+            self.run.jobs,
         )
 
     @cached_property
     def _featured(self) -> tuple[EvalCrops, Pixels]:
         """Features of the benchmarks' crops, which lie as those of the pool."""
-        folder, run = self.folder / 'benchmarks', self.run
+        folder, run = self.folder / BENCHMARKS_FOLDER, self.run
         planned = folder / 'plan'
         if not (planned / SOURCES_FILE).exists():
             plan(

@@ -3,33 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from s5_mm.io.atomic import write_json
 from s5_mm.io.crop_tables.parquet import write_table
+from s5_mm.io.crop_tables.run_names import PROTOTYPES_FILE, QUOTAS_FILE
 
 from ..run import CurationRun
 from ..scoring.prototypes_file import load_prototypes
 from ..selection.join import scored_crops
 from ..selection.ranking import Crops
 from ..selection.selection import Selection, select
-from .scoring import PROTOTYPES_FILE
-
-QUOTAS_FILE = 'quotas.json'
+from ..stage import Stage
 
 
-def run_select(run: CurationRun) -> None:
-    """Choose crops (Eq. 2-3)."""
-    run.work.require('score')
-    record = run.work.begin('select', run.settings['selection'])
-    if record.finished:
-        return
-    with record.work(workers=1, unit='crops') as results:
-        chosen = choose(run)
-        write_choice(run, 'select', chosen)
-        results['items'] = int(chosen.filled.sum())
+class SelectStage(Stage):
+    """Chooses crops (Eq. 2-3)."""
+
+    name = 'select'
+    needs = ('score',)
+
+    @property
+    def workers(self) -> int:
+        """One process."""
+        return 1
+
+    def settings(self) -> dict[str, Any]:
+        """Return the config's section."""
+        return self.curation.settings['selection']
+
+    def make(self) -> dict[str, Any]:
+        """Choose, and write the choice and the quotas."""
+        chosen = choose(self.curation)
+        write_choice(self.curation, self.name, chosen)
+        return {'items': int(chosen.filled.sum())}
 
 
 def choose(run: CurationRun, excluded: np.ndarray | None = None) -> Selection:
