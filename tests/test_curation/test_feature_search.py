@@ -16,7 +16,7 @@ from s5_mm.curation.overlap.duplicates import (
 from s5_mm.curation.overlap.feature_search import keep_one, similar_pairs, similar_rows
 from s5_mm.curation.overlap.perceptual_hash import perceptual_hash
 from s5_mm.testing import draw_scene
-from s5_mm.testing.attacks import compress
+from tools.benchmarks.attacks import compress
 
 
 def features(seed: int, rows: int) -> np.ndarray:

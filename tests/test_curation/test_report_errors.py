@@ -13,7 +13,8 @@ from s5_mm.curation.report import ReportError, write_report
 from s5_mm.curation.report.collect import read_manifest, summarise
 from s5_mm.curation.report.run_record import read_run_record
 from s5_mm.io.crop_tables.parquet import ManifestError, read_table, write_table
-from s5_mm.testing.curation_run import write_curation_run
+
+from ..support.curation_run import write_curation_run
 
 
 @pytest.fixture(scope='module')

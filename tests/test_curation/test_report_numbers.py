@@ -19,7 +19,8 @@ from s5_mm.curation.report.run_record import read_run_record
 from s5_mm.curation.report.summary import collection_matrices
 from s5_mm.curation.report.tally import Key
 from s5_mm.io.crop_tables.parquet import SOURCES, read_table, versioned, write_table
-from s5_mm.testing.curation_run import CLASSES, cut_of, write_curation_run
+
+from ..support.curation_run import CLASSES, cut_of, write_curation_run
 
 M = 5
 

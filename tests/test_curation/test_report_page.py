@@ -16,7 +16,8 @@ from s5_mm.curation.report.charts import quotas
 from s5_mm.curation.report.html import Page, number, shown
 from s5_mm.curation.report.page import _MEANING, duration
 from s5_mm.io.crop_tables.parquet import read_table, write_table
-from s5_mm.testing.curation_run import write_curation_run
+
+from ..support.curation_run import write_curation_run
 
 NASTY = [
     '"><script>alert(1)<.png',

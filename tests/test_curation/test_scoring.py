@@ -29,7 +29,7 @@ from s5_mm.io.crop_tables.parquet import (
 from s5_mm.io.hashing import file_sha256
 from s5_mm.registry import MODELS
 
-from ..distributed import run_ranks
+from ..support.distributed import run_ranks
 from .scoring import (
     CLASSES,
     MEAN,

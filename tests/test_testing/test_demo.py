@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.signals import listen_to_ctrl_c
+from ..support.signals import listen_to_ctrl_c
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / 'tools' / 'demo.py'

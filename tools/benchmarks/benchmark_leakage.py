@@ -25,7 +25,7 @@ from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.overlap.eval_crops import EvalCrops
 from s5_mm.curation.overlap.leakage import MIN_HASH_QUALITY, RADIUS
 from s5_mm.curation.overlap.perceptual_hash import perceptual_hash
-from s5_mm.testing.attacks import ATTACKS
+from tools.benchmarks.attacks import ATTACKS
 
 from .leakage_features import Features, backbone_features, centred, stand_in
 from .leakage_hashes import as_benchmark, closest_bits, hash_matches, hash_pool

@@ -17,8 +17,7 @@ from s5_mm.io.crop_tables.run_names import (
     RUN_FILE,
     STAGES_FILE,
 )
-
-from .scenes import METAINFO, draw_scene
+from s5_mm.testing.scenes import METAINFO, draw_scene
 
 CLASSES = METAINFO['classes']
 REASONS = ('constant_colour', 'blurred', 'stripes')
