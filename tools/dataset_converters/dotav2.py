@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from s5_mm.cli.command import start_command
+from s5_mm.cli.conversion import run_converter
 from s5_mm.datasets.conversion import (
     Converter,
     Plan,
@@ -30,7 +31,6 @@ from s5_mm.datasets.conversion import (
     SourceTree,
     dataset_config,
     lacking,
-    run_converter,
 )
 from s5_mm.datasets.conversion.boxes import Scene, SplitPatches, patch_files
 from s5_mm.datasets.conversion.runner import SCRATCH

@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s5_mm.cli.command import start_command
+from s5_mm.cli.conversion import run_converter
 from s5_mm.datasets.conversion import (
     ColourTable,
     Converter,
@@ -37,7 +38,6 @@ from s5_mm.datasets.conversion import (
     SourceTree,
     dataset_config,
     lacking,
-    run_converter,
 )
 from s5_mm.datasets.conversion.boxes import QuarterPlanner, Scene
 from s5_mm.datasets.conversion.runner import SCRATCH

@@ -98,14 +98,14 @@ class _Worker:
         written = 0
         try:
             for name, data in job.make(missing, self.dst / SCRATCH):
-                write_bytes(self.dst / name, data)
+                write_output(self.dst / name, data)
                 written += 1
         except ValueError as error:
             return Done(written, str(error))
         return Done(written, '')
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_output(path: Path, data: bytes) -> None:
     """Write a file that appears whole or not at all.
 
     Args:

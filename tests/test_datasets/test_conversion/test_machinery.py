@@ -30,7 +30,7 @@ from s5_mm.datasets.conversion.record import (
     open_destination,
     read_plan,
 )
-from s5_mm.datasets.conversion.runner import run_jobs, write_bytes
+from s5_mm.datasets.conversion.runner import run_jobs, write_output
 
 from .archives import convert, encode, pack, picture, tree
 
@@ -280,6 +280,6 @@ def test_full_disk(files: list[SourceFile], tmp_path: Path, monkeypatch, capsys)
 def test_sidecars_of_a_file_that_is_replaced_go(tmp_path: Path) -> None:
     for name in ('a.png', 'a.png.aux.xml', 'a.png.ovr', 'b.png.ovr'):
         (tmp_path / name).write_bytes(b'old')
-    write_bytes(tmp_path / 'a.png', b'new')
+    write_output(tmp_path / 'a.png', b'new')
     assert (tmp_path / 'a.png').read_bytes() == b'new'
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.png', 'b.png.ovr']

@@ -11,11 +11,10 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from s5_mm.cli.command import CommandParser
-
-from .archive import SourceTree
-from .converter import Converter, Plan
-from .expected import NONE, Expected, read_expected
-from .record import (
+from s5_mm.datasets.conversion.archive import SourceTree
+from s5_mm.datasets.conversion.converter import Converter, Plan
+from s5_mm.datasets.conversion.expected import NONE, Expected, read_expected
+from s5_mm.datasets.conversion.record import (
     OUTPUTS,
     RECORD,
     check_settings,
@@ -24,8 +23,8 @@ from .record import (
     read_plan,
     write_plan,
 )
-from .runner import files_below, run_jobs, write_bytes
-from .verification import compare_files, verify_split
+from s5_mm.datasets.conversion.runner import files_below, run_jobs, write_output
+from s5_mm.datasets.conversion.verification import compare_files, verify_split
 
 
 def run_converter(
@@ -122,7 +121,7 @@ def _convert(plan: Plan, args: argparse.Namespace) -> list[str]:
     write_plan(args.dst, [*outputs, *plan.lists], plan.missing)
     problems = run_jobs(plan.jobs, args.dst, args.jobs)
     for name, text in plan.lists.items():
-        write_bytes(args.dst / name, text.encode())
+        write_output(args.dst / name, text.encode())
     return problems
 
 
