@@ -14,6 +14,11 @@ from s5_mm.cli.command import CommandParser
 from s5_mm.datasets.conversion.archive import SourceTree
 from s5_mm.datasets.conversion.converter import Converter, Plan
 from s5_mm.datasets.conversion.expected import NONE, Expected, read_expected
+from s5_mm.datasets.conversion.job_runner import (
+    files_below,
+    run_conversion,
+    write_output,
+)
 from s5_mm.datasets.conversion.record import (
     OUTPUTS,
     RECORD,
@@ -23,8 +28,7 @@ from s5_mm.datasets.conversion.record import (
     read_plan,
     write_plan,
 )
-from s5_mm.datasets.conversion.runner import files_below, run_jobs, write_output
-from s5_mm.datasets.conversion.verification import compare_files, verify_split
+from s5_mm.datasets.conversion.split_verification import compare_files, verify_split
 
 
 def run_converter(
@@ -119,7 +123,7 @@ def _convert(plan: Plan, args: argparse.Namespace) -> list[str]:
     """Make all files; the problems of the source are returned."""
     outputs = {name for job in plan.jobs for name in job.outputs}
     write_plan(args.dst, [*outputs, *plan.lists], plan.missing)
-    problems = run_jobs(plan.jobs, args.dst, args.jobs)
+    problems = run_conversion(plan.jobs, args.dst, args.jobs)
     for name, text in plan.lists.items():
         write_output(args.dst / name, text.encode())
     return problems

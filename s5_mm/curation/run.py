@@ -15,7 +15,7 @@ from s5_mm.io.progress import ProgressLine
 
 from .planning.collections import Collection
 from .scoring.scoring_run import Scorer
-from .settings import Settings
+from .settings import CurationSettings
 from .work_dir import WorkDir
 
 _TEST_SCRIPT = Path(__file__).parents[2] / 'tools' / 'test.py'
@@ -34,7 +34,7 @@ class CurationRun:
         heartbeat: Says that a stage is at work where its progress says nothing.
     """
 
-    settings: Settings
+    settings: CurationSettings
     work: WorkDir
     jobs: int = 1
     test_script: Path = _TEST_SCRIPT

@@ -16,7 +16,7 @@ from s5_mm.io.images.read import check_mask_layout, read_header, read_mask
 from s5_mm.io.images.source import ImageFile, ImageSource
 
 from .labels import LabelRule
-from .transforms.loading import LoadImage
+from .transforms.load_images import LoadImage
 
 Depth = Literal['headers', 'masks', 'full']
 _CHUNK = 64

@@ -11,8 +11,8 @@ from mmrotate.structures.bbox import rbox2qbox
 
 from s5_mm.io.atomic import write_whole
 
-from .archive import write_archive
 from .oriented_ap import Detections
+from .zip_archive import write_archive
 
 
 class DotaSubmission:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from s5_mm.io.images.sidecars import remove_sidecars
 
-from .archive import write_archive
+from .zip_archive import write_archive
 
 
 class MaskWriter:

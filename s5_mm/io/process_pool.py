@@ -15,14 +15,14 @@ from typing import TypeVar
 import cv2
 
 Item = TypeVar('Item')
-Result = TypeVar('Result')
+JobResult = TypeVar('Result')
 
 _AHEAD = 2
 
 
 def map_unordered(
-    function: Callable[[Item], Result], items: Sequence[Item], jobs: int = 1
-) -> Iterator[Result]:
+    function: Callable[[Item], JobResult], items: Sequence[Item], jobs: int = 1
+) -> Iterator[JobResult]:
     """Call a function for every item and yield results as they come.
 
     Args:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from s5_mm.curation.overlap import leakage
-from s5_mm.curation.overlap.alignment import align, find_key_points, same_ground
 from s5_mm.curation.overlap.eval_crops import (
     EvalCrops,
     crops_of,
@@ -17,6 +16,7 @@ from s5_mm.curation.overlap.eval_crops import (
     eval_windows,
     hash_eval_crop,
 )
+from s5_mm.curation.overlap.ground_alignment import align, find_key_points, same_ground
 from s5_mm.curation.overlap.leakage import match_features, match_hashes, match_names
 from s5_mm.curation.overlap.matches import MATCHES, Policies, PoolCrops, dropped_crops
 from s5_mm.curation.overlap.perceptual_hash import orientation_codes, perceptual_hash

@@ -18,7 +18,7 @@ import pytest
 
 from s5_mm.curation import stages
 from s5_mm.curation.run import CurationRun
-from s5_mm.curation.settings import Settings, load_settings
+from s5_mm.curation.settings import CurationSettings, load_settings
 from s5_mm.curation.stages import STAGE_TYPES
 from s5_mm.curation.status import outlook, status
 from s5_mm.curation.work_dir import WorkDir
@@ -226,8 +226,8 @@ def test_config_errors(config) -> None:
         ),
     ):
         with pytest.raises(ValueError, match=message):
-            Settings(wrong)
-    settings = Settings(dict(collections=collections, labelled=dict(root='x')))
+            CurationSettings(wrong)
+    settings = CurationSettings(dict(collections=collections, labelled=dict(root='x')))
     with pytest.raises(ValueError, match='the config has no scorer.checkpoint'):
         settings.need('scorer', 'checkpoint')
     moved = load_settings(config, {'data_root': '/elsewhere'})

@@ -53,7 +53,7 @@ def labels_of(red):
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     logged: list[tuple[str, int]] = []
     monkeypatch.setattr(
-        's5_mm.inference.raster.print_log',
+        's5_mm.inference.segment_raster.print_log',
         lambda text, logger, level: logged.append((text, level)),
     )
     return logged

@@ -10,8 +10,8 @@ import torch
 
 from s5_mm.checkpoints import load_data_only, load_into
 from s5_mm.cli.config import load_config
-from s5_mm.curation.overlap.alignment import find_key_points, same_ground
 from s5_mm.curation.overlap.eval_crops import FEATURE_GAINS, hash_eval_crop
+from s5_mm.curation.overlap.ground_alignment import find_key_points, same_ground
 from s5_mm.curation.overlap.leakage import close_codes
 from s5_mm.registry import MODELS
 

@@ -27,7 +27,7 @@ from s5_mm.datasets.patches import (
     SplitSettings,
     find_sources,
 )
-from s5_mm.datasets.patches.settings import (
+from s5_mm.datasets.patches.split_settings import (
     ANNOTATIONS,
     IMAGES,
     check_record,

@@ -39,8 +39,8 @@ from s5_mm.datasets.conversion import (
     dataset_config,
     lacking,
 )
-from s5_mm.datasets.conversion.boxes import QuarterPlanner, Scene
-from s5_mm.datasets.conversion.runner import SCRATCH
+from s5_mm.datasets.conversion.boxes import BoxScene, QuarterPlanner
+from s5_mm.datasets.conversion.job_runner import SCRATCH
 from s5_mm.io.process_pool import map_unordered
 from s5_mm.io.progress import ProgressLine
 
@@ -105,7 +105,7 @@ packed or unpacked; the folders train and val are needed"""
                 missing += lacking('train labelTxt of DOTA-v1.0', names, found[2])
                 complete &= found[2]
             scenes += [
-                Scene(name, split, images[split, name], boxes.get((split, name)))
+                BoxScene(name, split, images[split, name], boxes.get((split, name)))
                 for name in sorted(complete)
             ]
         colours, jobs = ColourTable(COLOURS), []

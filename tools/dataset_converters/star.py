@@ -30,8 +30,8 @@ from s5_mm.datasets.conversion import (
     image_size,
     tile_windows,
 )
-from s5_mm.datasets.conversion.runner import SCRATCH
-from s5_mm.datasets.conversion.unlabelled import UnlabelledConverter
+from s5_mm.datasets.conversion.job_runner import SCRATCH
+from s5_mm.datasets.conversion.unlabelled_converter import UnlabelledConverter
 
 COUNTS = Path(__file__).with_name('counts.json')
 

@@ -23,7 +23,7 @@ from s5_mm.io.images.header import ImageError
 
 from ..overlap.perceptual_hash import perceptual_hash
 from ..planning.crops import read_crops
-from ..planning.source_files import SourceFile, SourceFiles
+from ..planning.source_files import PlannedSource, SourceFiles
 from .quality import QUALITY_COLUMNS, measure_quality
 from .quality_gate import QualityGate
 
@@ -97,7 +97,7 @@ class PartScanner:
         return len(table)
 
     def _scan_source(
-        self, source: SourceFile, windows: np.ndarray
+        self, source: PlannedSource, windows: np.ndarray
     ) -> list[tuple[Any, ...]]:
         """Give a row, without its identifier, for every crop of a source."""
         source.check_unchanged()

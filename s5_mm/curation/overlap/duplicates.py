@@ -15,7 +15,7 @@ DUPLICATES = pa.schema(
 )
 """Columns of ``check/duplicates.parquet``."""
 
-MIN_OVERLAP = 0.5
+MIN_SHARED_GROUND = 0.5
 """Crops that share less ground are worth having both."""
 
 
@@ -46,7 +46,7 @@ def feature_pairs(
     features: np.ndarray,
     pixels: Pixels,
     min_similarity: float,
-    min_overlap: float = MIN_OVERLAP,
+    min_overlap: float = MIN_SHARED_GROUND,
     fresh: np.ndarray | None = None,
 ) -> np.ndarray:
     """Find crops with similar features whose pixels show the same ground.

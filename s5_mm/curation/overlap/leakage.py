@@ -13,7 +13,10 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
-from .alignment import (
+from .code_search import hamming_matches
+from .eval_crops import EvalCrops, hash_eval_crop
+from .feature_search import similar_rows
+from .ground_alignment import (
     MIN_CORRELATION,
     MIN_OVERLAP,
     Alignment,
@@ -21,9 +24,6 @@ from .alignment import (
     find_key_points,
     same_ground,
 )
-from .code_search import hamming_matches
-from .eval_crops import EvalCrops, hash_eval_crop
-from .feature_search import similar_rows
 from .matches import Pixels, Policies, PoolCrops, matches_table
 from .provenance import Provenance
 
@@ -136,7 +136,7 @@ def match_features(
         eval_pixels: Gives a crop of the benchmarks.
         min_similarity: Cosine from which pixels are compared.  It depends on the
             backbone and decides what this costs, not what is a match.
-        min_correlation: See :func:`s5_mm.curation.overlap.alignment.same_ground`.
+        min_correlation: See :func:`.ground_alignment.same_ground`.
         min_overlap: See there.
 
     Returns:
@@ -216,7 +216,7 @@ def ground_comparer(
     Args:
         first: Gives the crops of one side.
         second: Gives the crops of the other side.
-        thresholds: Of :func:`s5_mm.curation.overlap.alignment.same_ground`.
+        thresholds: Of :func:`.ground_alignment.same_ground`.
 
     Returns:
         Takes a row of each side; key points of the last 256 crops are remembered.

@@ -20,7 +20,7 @@ from s5_mm.io.crop_tables.run_names import SOURCES_FILE
 from .collections import Collection
 
 
-class SourceFile(NamedTuple):
+class PlannedSource(NamedTuple):
     """A source of a plan.
 
     Attributes:
@@ -71,7 +71,7 @@ class SourceFiles:
         self.folder = Path(folder)
         self.roots: Mapping[str, str] = {c.name: c.root for c in collections}
 
-    def find(self, numbers: Iterable[int]) -> dict[int, SourceFile]:
+    def find(self, numbers: Iterable[int]) -> dict[int, PlannedSource]:
         """Look sources up.
 
         Args:
@@ -97,7 +97,7 @@ class SourceFiles:
             )
         groups = np.searchsorted(ends, wanted, side='right')
         columns = ['collection', 'path', 'num_bytes', 'mtime_ns']
-        found: dict[int, SourceFile] = {}
+        found: dict[int, PlannedSource] = {}
         for group in np.unique(groups):
             own = wanted[groups == group]
             table = file.read_row_group(int(group), columns)
@@ -130,8 +130,8 @@ class SourceFiles:
 
     def _file(
         self, table: Path, collection: str, name: str, num_bytes: int, mtime_ns: int
-    ) -> SourceFile:
+    ) -> PlannedSource:
         """Put a source together."""
         self._check(table, collection)
         path = os.path.join(self.roots[collection], name)
-        return SourceFile(collection, name, path, num_bytes, mtime_ns)
+        return PlannedSource(collection, name, path, num_bytes, mtime_ns)

@@ -113,10 +113,14 @@ def _stages(page: Page, stages: Sequence[Mapping[str, Any]]) -> None:
     )
     keys = ('items', 'workers', 'items_per_second', 'of_one_worker')
     rows = [
-        [stage['stage'], duration(stage['seconds']), *(stage[key] for key in keys)]
+        [
+            stage['stage'],
+            exact_duration(stage['seconds']),
+            *(stage[key] for key in keys),
+        ]
         for stage in stages
     ]
-    total = duration(sum(stage['seconds'] for stage in stages))
+    total = exact_duration(sum(stage['seconds'] for stage in stages))
     rows.append(['all', total, *[''] * len(keys)])
     headings = ('stage', 'time', 'items', 'workers', 'items/s', 'items/s and worker')
     page.table(headings, rows)
@@ -203,7 +207,7 @@ def _sheet(page: Page, sheet: FilledSheet) -> None:
         page.gallery(heading, tiles)
 
 
-def duration(seconds: float) -> str:
+def exact_duration(seconds: float) -> str:
     """Write a time: 12.3 s below two minutes, else hours, minutes and seconds."""
     if seconds < 120:
         return f'{number(float(seconds), 3)} s'

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from s5_mm.io.crop_tables.run_names import DECISIONS
 
-from .batches import Codes
 from .run_record import ReportError
+from .table_batches import Codes
 
 SELECTED_CODE, UNSELECTED_CODE, REJECTED_CODE, DROPPED_CODE = range(len(DECISIONS))
 MEANS = ('entropy', 'foreground', 'confidence', 'similarity', 'margin')

@@ -25,7 +25,7 @@ class Quotas(NamedTuple):
     rest: int
 
 
-def largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
+def share_exactly(total: int, weights: Sequence[int]) -> list[int]:
     """Share a number in proportion to weights, in whole numbers that sum to it.
 
     Every share is rounded down, and those with the largest remainders get one more;
@@ -101,7 +101,7 @@ def fill_quotas(
             f'selection.num_selected={num_selected}, but only {have} crops may be '
             "chosen; ask for fewer, add sources, or selection.policy='leave'"
         )
-    wanted = largest_remainder(int(num_selected), counts)
+    wanted = share_exactly(int(num_selected), counts)
     filled = [min(pair) for pair in zip(wanted, available, strict=True)]
     dry = [m for m, want in enumerate(wanted) if want > available[m]]
     if dry and policy == 'error':
@@ -128,7 +128,7 @@ def _redistribute(
         open_to = [
             count if left else 0 for count, left in zip(counts, spare, strict=True)
         ]
-        shares = largest_remainder(rest, open_to)
+        shares = share_exactly(rest, open_to)
         for m, share in enumerate(shares):
             filled[m] += min(share, spare[m])
             rest -= min(share, spare[m])

@@ -11,7 +11,7 @@ import numpy as np
 from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
 from s5_mm.io.images.header import ImageHeader
 
-FORMATS = ('png', 'webp', 'jpeg')
+SHARD_FORMATS = ('png', 'webp', 'jpeg')
 MIN_ENCODER_QUALITY = 95
 
 ENCODER = f'OpenCV {cv2.__version__}'
@@ -60,9 +60,9 @@ class ShardOptions:
             )
         if self.seed < 0:
             raise ValueError(f'shards: seed={self.seed}, expected at least 0')
-        if self.format not in FORMATS:
+        if self.format not in SHARD_FORMATS:
             raise ValueError(
-                f'shards: format={self.format!r}, allowed are {list(FORMATS)}'
+                f'shards: format={self.format!r}, allowed are {list(SHARD_FORMATS)}'
             )
         if self.small not in SMALL_POLICIES:
             raise ValueError(

@@ -5,7 +5,7 @@ from .colours import ColourTable
 from .converter import Converter, Plan, dataset_config, lacking
 from .jobs import CopyFile, CutTiles, Job, ReencodeImage
 from .open_image import image_size
-from .scenes import SceneConverter
+from .scene_converter import SceneConverter
 from .tiles import Tile, tile_windows
 
 __all__ = [

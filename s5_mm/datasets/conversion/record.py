@@ -12,7 +12,7 @@ from s5_mm.io.atomic import remove_leftovers
 from s5_mm.io.locks import file_lock
 
 from .archive import LayoutError
-from .runner import files_below, write_output
+from .job_runner import files_below, write_output
 
 RECORD, OUTPUTS = 'conversion.json', 'outputs.txt'
 """Files in the destination: the settings, and the files there should be."""

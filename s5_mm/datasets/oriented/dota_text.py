@@ -17,8 +17,8 @@ from .annotations import (
     refuse_degenerate,
     unknown_class,
 )
-from .base import OrientedDataset
 from .dota_lines import read_dota_lines
+from .oriented_dataset import OrientedDataset
 
 
 def read_dota_text(

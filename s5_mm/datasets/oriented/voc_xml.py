@@ -20,7 +20,7 @@ from .annotations import (
     to_coordinates,
     unknown_class,
 )
-from .base import OrientedDataset
+from .oriented_dataset import OrientedDataset
 
 CORNERS = tuple(
     f'{axis}_{corner}'

@@ -16,9 +16,9 @@ from s5_mm.io.path_table import IMAGE_SUFFIXES
 
 from ..class_pixels import class_pixels
 from ..segmentation import SegDataset
-from .drawing import Size, draw_order
+from .draw_splits import Size, draw_order
 
-RECORD = 'split.json'
+LISTS_RECORD = 'split.json'
 
 
 class Pool(NamedTuple):
@@ -185,7 +185,7 @@ def write_splits(
     _write_lists(out, lists)
     for one in records:
         text = json.dumps(one, indent=2) + '\n'
-        file = out / f'seed{one["seed"]}' / RECORD
+        file = out / f'seed{one["seed"]}' / LISTS_RECORD
         write_whole(file, lambda opened, text=text: opened.write(text.encode()))
     return records
 

@@ -20,7 +20,7 @@ from s5_mm.datasets.patches import (  # noqa: E402
     find_sources,
     read_objects,
 )
-from s5_mm.datasets.patches.settings import record_settings  # noqa: E402
+from s5_mm.datasets.patches.split_settings import record_settings  # noqa: E402
 from s5_mm.io.images.read import read_image  # noqa: E402
 
 from .boxes import dota  # noqa: E402

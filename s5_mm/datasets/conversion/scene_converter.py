@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from .archive import SourceTree
 from .colours import ColourTable
 from .converter import Converter, Plan, dataset_config, lacking
+from .job_runner import SCRATCH
 from .jobs import CutTiles
 from .open_image import image_size
-from .runner import SCRATCH
 from .tiles import Tile, Windows, tile_windows
 
 

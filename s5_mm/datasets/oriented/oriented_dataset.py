@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from s5_mm.visualization.palette import palette_of
 
 from .annotations import DegeneratePolicy, OrientedObjects
-from .images import SUFFIXES, ImageFolder, image_size
+from .images import ORIENTED_SUFFIXES, ImageFolder, image_shape
 from .rules import BoxRules, OutsidePolicy
 
 MissingPolicy = Literal['raise', 'empty']
@@ -62,7 +62,7 @@ class OrientedDataset(BaseDetDataset):
         metainfo: dict | None = None,
         data_root: str = '',
         data_prefix: dict | None = None,
-        img_suffix: str | Sequence[str] = SUFFIXES,
+        img_suffix: str | Sequence[str] = ORIENTED_SUFFIXES,
         missing_ann: MissingPolicy = 'raise',
         outside: OutsidePolicy = 'raise',
         degenerate: DegeneratePolicy = 'raise',
@@ -159,7 +159,7 @@ class OrientedDataset(BaseDetDataset):
             'instances': [],
         }
         if size is None and objects is not None and self.rules.outside != 'keep':
-            size = image_size(image)
+            size = image_shape(image)
         if size is not None:
             info['height'], info['width'] = size
         if objects is not None and len(objects.labels):

@@ -32,7 +32,7 @@ class Done(NamedTuple):
     problem: str
 
 
-def run_jobs(jobs: Sequence[Job], dst: Path, processes: int) -> list[str]:
+def run_conversion(jobs: Sequence[Job], dst: Path, processes: int) -> list[str]:
     """Do what is not done yet, and show how far it is.
 
     Files appear whole or not at all, so what a killed run has written stays, and the

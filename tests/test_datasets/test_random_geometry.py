@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.datasets.transforms.geometry import (
+from s5_mm.datasets.transforms.random_geometry import (
     RandomGeometry,
     Window,
     _bilinear,

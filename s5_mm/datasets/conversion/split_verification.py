@@ -20,7 +20,7 @@ from .record import Record
 _SHOWN = 5
 
 
-class SplitReport(NamedTuple):
+class VerificationReport(NamedTuple):
     """What was found in a split.
 
     Attributes:
@@ -58,7 +58,7 @@ class SplitReport(NamedTuple):
 
 def verify_split(
     name: str, config: dict, expected: Expected | None, processes: int
-) -> SplitReport:
+) -> VerificationReport:
     """Read the headers of all images, every pixel of the masks, all boxes.
 
     Args:
@@ -73,7 +73,7 @@ def verify_split(
     try:
         dataset = DATASETS.build({**config, 'pipeline': []})
     except (ValueError, OSError) as error:
-        return SplitReport(name, 0, {}, {}, 'px', (f'{name}: {error}',))
+        return VerificationReport(name, 0, {}, {}, 'px', (f'{name}: {error}',))
     progress = ProgressLine(f'verify {name}', 'images')
     histogram, sizes = np.zeros(256, np.int64), Counter()
     problems: list[str] = []
@@ -88,7 +88,9 @@ def verify_split(
     if len(dataset) and 'instances' in dataset.get_data_info(0):
         labels, unit = _boxes(dataset, classes), 'boxes'
     problems += _compare(name, len(dataset), sizes, expected)
-    return SplitReport(name, len(dataset), dict(sizes), labels, unit, tuple(problems))
+    return VerificationReport(
+        name, len(dataset), dict(sizes), labels, unit, tuple(problems)
+    )
 
 
 def compare_files(dst: Path, record: Record, found: Sequence[str]) -> list[str]:

@@ -65,7 +65,7 @@ def find_problems(
         record: What the run wrote down of itself.
         counts: Crops by kind.
         clusters: Rows of :func:`s5_mm.curation.report.summary.clusters`.
-        leaks: Rows of :meth:`s5_mm.curation.report.leakage.Matches.table`.
+        leaks: Rows of :meth:`s5_mm.curation.report.leakage_tables.Matches.table`.
         hashes: Of the files as they are now.
         not_finite: Scored crops whose entropy is no number.
         beyond_cut: Selected crops beyond the cut of their cluster.

@@ -10,7 +10,7 @@ from typing import Any
 from s5_mm.io.atomic import write_whole
 from s5_mm.io.images.windows import scale_windows
 
-RECORD = 'split.json'
+SPLIT_RECORD = 'split.json'
 """File in the destination that holds the settings."""
 
 # These let more images in and leave the patches of the others as they are, so a run may
@@ -105,7 +105,7 @@ def record_settings(settings: SplitSettings, dst: Path) -> None:
     Raises:
         ValueError: If patches of other settings, or of unknown ones, are there.
     """
-    path = dst / RECORD
+    path = dst / SPLIT_RECORD
     if path.exists():
         check_record(settings, dst)
         return
@@ -130,7 +130,7 @@ def check_record(settings: SplitSettings, dst: Path) -> None:
     Raises:
         ValueError: If there are none, or they differ.
     """
-    path = dst / RECORD
+    path = dst / SPLIT_RECORD
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
         wanted = json.loads(settings.record())

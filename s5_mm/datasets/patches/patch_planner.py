@@ -15,11 +15,11 @@ from s5_mm.io.images.windows import patch_name, sliding_windows
 from ..oriented import AnnotationError
 from .cut_boxes import TRUNCATED, cut_objects
 from .dota_objects import DotaObjects, format_objects, make_objects, read_objects
-from .settings import ANNOTATIONS, IMAGES, SplitSettings
-from .sources import SourceImage
+from .source_images import SourceImage
+from .split_settings import ANNOTATIONS, IMAGES, SplitSettings
 
 
-class Patch(NamedTuple):
+class PlannedPatch(NamedTuple):
     """A patch as it should be.
 
     Attributes:
@@ -149,7 +149,7 @@ class PatchPlanner:
             return make_objects()
         return read_objects(source.ann)
 
-    def _plan(self, source: SourceImage) -> tuple[SplitReport, list[Patch]]:
+    def _plan(self, source: SourceImage) -> tuple[SplitReport, list[PlannedPatch]]:
         """Work out what the patches of an image should be."""
         try:
             windows, _ = self._windows(source)
@@ -161,7 +161,7 @@ class PatchPlanner:
         cut = cut_objects(objects, windows, self.settings.iof_thr)
         for window, (rows, taken) in zip(windows, cut, strict=True):
             name = patch_name(source.name, window)
-            patches.append(Patch(name, window, format_objects(taken)))
+            patches.append(PlannedPatch(name, window, format_objects(taken)))
             used[rows] = True
             empty += not len(rows)
             copies += len(rows)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from torch import Tensor
 
-from .base import Format
+from .checkpoint_format import Format
 
 _RENAMES = tuple(
     (re.compile(pattern), target)

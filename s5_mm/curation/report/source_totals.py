@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from s5_mm.io.crop_tables.run_names import SOURCES_FILE
 
-from .batches import Codes, iterate
+from .table_batches import Codes, iterate
 
 _MAX_PROBLEMS = 50
 _COLUMNS = ('collection', 'path', 'width', 'height', 'num_bytes', 'problem')

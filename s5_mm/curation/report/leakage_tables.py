@@ -25,7 +25,7 @@ _MAX_GROUPS = 12
 _CROPS_PER_GROUP = 8
 
 
-class Pair(NamedTuple):
+class MatchedPair(NamedTuple):
     """A crop and the evaluation image that it matches.
 
     Attributes:
@@ -94,7 +94,7 @@ class Matches:
             counted.append({**cell, 'crops': len(crops), 'selected': chosen})
         return counted
 
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[MatchedPair]:
         """Choose examples: the closest of every benchmark, split and layer."""
         rows = self.watch.row[self.watch.find(self._crop_id)]
         images = self._columns['eval_image']
@@ -110,7 +110,9 @@ class Matches:
             taken[cell] = taken.get(cell, 0) + 1
             if taken[cell] <= _PAIRS_PER_CELL:
                 where = int(rows[i]), benchmark, split, images[i]
-                chosen.append(Pair(*where, layer, float(self._distance[i]), verdict))
+                chosen.append(
+                    MatchedPair(*where, layer, float(self._distance[i]), verdict)
+                )
         return sorted(chosen[:_MAX_PAIRS], key=lambda pair: (pair.layer, pair.distance))
 
     def _kind(self, i: int) -> tuple[str, ...]:
