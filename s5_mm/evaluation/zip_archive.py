@@ -5,9 +5,8 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import atomic_open
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time that a zip can tell
 
@@ -25,16 +24,16 @@ def write_archive(path: Path, files: Iterable[Path], compress: bool = False) -> 
     """
     method = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
 
-    def write(opened: BinaryIO) -> None:
-        with zipfile.ZipFile(opened, 'w', method) as archive:
-            for file in sorted(files, key=lambda file: file.name):
-                entry = zipfile.ZipInfo(file.name, _EPOCH)
-                entry.create_system = 3  # the same bytes on every system
-                entry.external_attr = 0o644 << 16
-                entry.compress_type = method
-                archive.writestr(entry, file.read_bytes())
-
-    write_whole(path, write, _check)
+    with (
+        atomic_open(path, _check) as opened,
+        zipfile.ZipFile(opened, 'w', method) as archive,
+    ):
+        for file in sorted(files, key=lambda file: file.name):
+            entry = zipfile.ZipInfo(file.name, _EPOCH)
+            entry.create_system = 3  # the same bytes on every system
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = method
+            archive.writestr(entry, file.read_bytes())
 
 
 def _check(path: str) -> None:

@@ -7,45 +7,48 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 _LEFTOVER = re.compile(r'\.tmp-\d+$')
 
 
-def write_whole(
-    path: str | os.PathLike[str],
-    write: Callable[[BinaryIO], None],
-    check: Callable[[str], None] | None = None,
-) -> None:
-    """Write a file so that a crash at any moment leaves the old one or the new one.
+@contextmanager
+def atomic_open(
+    path: str | os.PathLike[str], check: Callable[[str], None] | None = None
+) -> Iterator[BinaryIO]:
+    """Open a file for writing so that a crash leaves the old one or the new one.
 
-    The bytes go to a file beside the target, are forced to the disk, checked, and
-    take the target's name in one step; then the directory is forced to the disk.
+    The bytes go to a file next to the target, are forced to the disk, checked, and
+    take the target's name in one step; then the directory is forced to the disk::
+
+        with atomic_open(path) as file:
+            file.write(data)
 
     Args:
         path: The file to write; its directory is made where missing.
-        write: Called with the open binary file.
         check: Called with the name of the complete file before it takes its place;
             whatever it raises keeps the old file.
+
+    Yields:
+        The open binary file.  Whatever the block raises keeps the old file.
 
     Raises:
         OSError: The disk is full or failed; the old file is untouched.
     """
-    with whole_file(path, check) as aside, open(aside, 'wb') as file:
-        write(file)
+    with atomic_path(path, check) as aside, open(aside, 'wb') as file:
+        yield file
 
 
 @contextmanager
-def whole_file(
+def atomic_path(
     path: str | os.PathLike[str], check: Callable[[str], None] | None = None
 ) -> Iterator[Path]:
     """Write a file by its name, for libraries that take no open file.
 
     Args:
-        path: See :func:`write_whole`.
-        check: See :func:`write_whole`.
+        path: See :func:`atomic_open`.
+        check: See :func:`atomic_open`.
 
     Yields:
         The name to write to, beside the target.  The file takes the target's name when
@@ -71,18 +74,14 @@ def whole_file(
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write bytes to a file as :func:`write_whole` does."""
-    write_whole(path, partial(_put, data=data))
+    """Write bytes to a file as :func:`atomic_open` does."""
+    with atomic_open(path) as file:
+        file.write(data)
 
 
 def write_json(path: Path, values: Any) -> None:
     """Write a JSON file whole, its keys in order."""
     write_bytes(path, (json.dumps(values, indent=2, sort_keys=True) + '\n').encode())
-
-
-def _put(file: BinaryIO, data: bytes) -> None:
-    """Write all of a file."""
-    file.write(data)
 
 
 def remove_leftovers(directory: str | os.PathLike[str]) -> list[str]:

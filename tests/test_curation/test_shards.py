@@ -12,6 +12,7 @@ import shutil
 import signal
 import tarfile
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -224,15 +225,14 @@ def test_killed_at_any_moment_it_goes_on(world, made, tmp_path) -> None:
 
 def test_a_full_disk_leaves_nothing_torn(world, made, tmp_path, monkeypatch) -> None:
     for module, after in ((spool, 2), (shard_writer, 3)):
-        write, calls = module.write_whole, []
+        opened, calls = module.atomic_open, []
 
-        def full(path, put, write=write, calls=calls, after=after):
+        @contextmanager
+        def full(path, opened=opened, calls=calls, after=after):
             calls.append(path)
-            if len(calls) <= after:
-                return write(path, put)
 
             class Disk:
-                """Takes 700 bytes."""
+                """Takes 700 bytes, and no more once it is full."""
 
                 def __init__(self, file):
                     self.file = file
@@ -241,12 +241,15 @@ def test_a_full_disk_leaves_nothing_torn(world, made, tmp_path, monkeypatch) -> 
                     return self.file.tell()
 
                 def write(self, data):
+                    if len(calls) <= after:
+                        return self.file.write(data)
                     self.file.write(data[:700])
                     raise OSError(28, 'No space left on device')
 
-            return write(path, lambda file: put(Disk(file)))
+            with opened(path) as file:
+                yield Disk(file)
 
-        monkeypatch.setattr(module, 'write_whole', full)
+        monkeypatch.setattr(module, 'atomic_open', full)
         with pytest.raises(OSError, match='No space left on device'):
             write_shards(
                 world.manifest, world.roots, tmp_path, OPTIONS, crops_per_chunk=10

@@ -3,13 +3,14 @@ import os
 
 import pytest
 
-from s5_mm.io.atomic import remove_leftovers, write_whole
+from s5_mm.io.atomic import atomic_open, remove_leftovers
 
 
 def test_writes_and_replaces(tmp_path):
     path = tmp_path / 'deep' / 'a.bin'
-    write_whole(path, lambda file: file.write(b'one'))
-    write_whole(path, lambda file: file.write(b'two'))
+    for data in (b'one', b'two'):
+        with atomic_open(path) as file:
+            file.write(data)
     assert path.read_bytes() == b'two'
     assert os.listdir(path.parent) == ['a.bin']
 
@@ -28,8 +29,8 @@ def test_file_and_directory_reach_the_disk_in_order(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, 'fsync', traced_fsync)
     monkeypatch.setattr(os, 'replace', traced_replace)
-    check = events.append
-    write_whole(tmp_path / 'a', lambda file: file.write(b'x'), lambda p: check('check'))
+    with atomic_open(tmp_path / 'a', lambda path: events.append('check')) as file:
+        file.write(b'x')
     assert events == ['file', 'check', 'rename', 'dir']
 
 
@@ -45,9 +46,15 @@ def test_failure_keeps_the_old_file(tmp_path, monkeypatch, fault):
         monkeypatch.setattr(os, 'fsync', fail)
     if fault == 'rename':
         monkeypatch.setattr(os, 'replace', fail)
-    write = fail if fault == 'write' else lambda file: file.write(b'new')
+
+    def write():
+        with atomic_open(path, fail if fault == 'check' else None) as file:
+            file.write(b'new')
+            if fault == 'write':
+                fail()
+
     with pytest.raises(OSError, match='No space left'):
-        write_whole(path, write, fail if fault == 'check' else None)
+        write()
     assert path.read_bytes() == b'old'
     assert os.listdir(tmp_path) == ['a']
 

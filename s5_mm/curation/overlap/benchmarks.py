@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import atomic_open
 from s5_mm.io.images.read import read_image
 from s5_mm.io.process_pool import map_unordered
 
@@ -107,7 +107,8 @@ def hash_benchmarks(
                 for key in ('window', 'codes', 'quality')
             },
         }
-        write_whole(path, lambda file: np.savez(file, **arrays))
+        with atomic_open(path) as file:
+            np.savez(file, **arrays)
     with np.load(path, allow_pickle=False) as file:
         return EvalCrops([origin for origin, _ in images], **dict(file))
 

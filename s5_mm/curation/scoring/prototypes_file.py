@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import zipfile
-from functools import partial
-from typing import BinaryIO
 
 import numpy as np
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import atomic_open
 
 from .prototypes import Prototypes, PrototypesError
 
@@ -26,7 +24,9 @@ def save_prototypes(path: str | os.PathLike[str], prototypes: Prototypes) -> Non
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
-    write_whole(path, partial(_put, prototypes=prototypes))
+    arrays = {k: np.asarray(v) for k, v in prototypes._asdict().items()}
+    with atomic_open(path) as file:
+        np.savez(file, **arrays)
 
 
 def load_prototypes(
@@ -74,11 +74,6 @@ def load_prototypes(
             'checkpoints cannot be compared, do the stage cluster again'
         )
     return found
-
-
-def _put(file: BinaryIO, prototypes: Prototypes) -> None:
-    """Write the arrays into an open file."""
-    np.savez(file, **{k: np.asarray(v) for k, v in prototypes._asdict().items()})
 
 
 def _problem(arrays: dict[str, np.ndarray]) -> str:

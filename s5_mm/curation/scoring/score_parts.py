@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import atomic_open
 from s5_mm.io.crop_tables.parquet import (
     ManifestError,
     Parts,
@@ -60,7 +59,8 @@ def write_scores(
     if features is not None:
         table = np.zeros((len(crop_ids), *features.shape[1:]), np.float16)
         table[passed] = features
-        write_whole(feature_file(path), partial(np.save, arr=table))
+        with atomic_open(feature_file(path)) as file:
+            np.save(file, table)
     text = json.dumps(scorer, sort_keys=True).encode()
     schema = schema.with_metadata({_SCORER_KEY: text})
     write_table(path, pa.table(columns, schema))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import atomic_open
 from s5_mm.io.crop_tables.parquet import (
     ManifestError,
     Parts,
@@ -100,10 +99,11 @@ def join_manifest(work: WorkDir, reasons: dict[int, str]) -> None:
         work: Directory of the run; all stages up to ``check`` are done.
         reasons: By identifier, why a crop was dropped.
     """
-    write_whole(work.path / MANIFEST_FILE, partial(_put, work=work, reasons=reasons))
+    with atomic_open(work.path / MANIFEST_FILE) as file:
+        _write_parts(file, work, reasons)
 
 
-def _put(file: BinaryIO, work: WorkDir, reasons: dict[int, str]) -> None:
+def _write_parts(file: BinaryIO, work: WorkDir, reasons: dict[int, str]) -> None:
     """Write the parts one after another, a row group each."""
     sources = read_table(work.folder('plan') / SOURCES_FILE)
     dropped = pa.table(

@@ -7,9 +7,8 @@ import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import atomic_open
 from s5_mm.io.crop_tables.parquet import ManifestError
 from s5_mm.io.crop_tables.row_groups import read_group
 from s5_mm.io.crop_tables.shard_table import member_name, shard_name
@@ -66,16 +65,13 @@ class ShardWriter:
         table = read_group(self.spool / MEMBERS_FILE, number)
         rows = table.to_pylist()
         total = tar_layout(table['size'].to_numpy())[1]
-
-        def put(file: BinaryIO) -> None:
+        with atomic_open(self.folder / shard_name(number)) as file:
             for row in rows:
                 name = member_name(row['crop_id'], row['format'])
                 file.write(tar_header(name, row['size']))
                 file.write(self._read(row))
                 file.write(bytes(-row['size'] % TAR_BLOCK))
             file.write(bytes(total - file.tell()))
-
-        write_whole(self.folder / shard_name(number), put)
         return len(rows)
 
     def _read(self, row: dict) -> bytes:

@@ -11,12 +11,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import atomic_open
 from s5_mm.io.crop_tables.parquet import ManifestError, write_table
 from s5_mm.io.crop_tables.row_groups import read_group
 from s5_mm.io.crop_tables.selected import windows_of
@@ -88,17 +88,14 @@ class SpoolWriter:
         """
         work = read_group(self.folder / WORK_FILE, chunk)
         rows: list[dict[str, Any]] = []
-
-        def put(file: BinaryIO) -> None:
+        path = self.folder / spool_file(chunk)
+        with atomic_open(path) as file:
             for row, data in self._members(work):
                 kept = row['place'] < 0
                 row['place'] = -1 if kept else file.tell()
                 if not kept:
                     file.write(data)
                 rows.append(row)
-
-        path = self.folder / spool_file(chunk)
-        write_whole(path, put)
         table = pa.Table.from_pylist([{**row, 'chunk': chunk} for row in rows], SPOOLED)
         write_table(path.with_suffix('.parquet'), table)
         return len(rows)

@@ -6,9 +6,9 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from s5_mm.io.atomic import remove_leftovers, write_whole
+from s5_mm.io.atomic import remove_leftovers, write_bytes
 from s5_mm.io.images.sidecars import remove_sidecars
 from s5_mm.io.process_pool import map_unordered
 from s5_mm.io.progress import ProgressLine
@@ -115,12 +115,8 @@ def write_output(path: Path, data: bytes) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-
-    def put(file: BinaryIO) -> None:
-        file.write(data)
-
     remove_sidecars(path)
-    write_whole(path, put)
+    write_bytes(path, data)
 
 
 def _missing(job: Job, there: set[str]) -> frozenset[str]:

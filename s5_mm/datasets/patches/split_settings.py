@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import write_bytes
 from s5_mm.io.images.windows import scale_windows
 
 SPLIT_RECORD = 'split.json'
@@ -117,7 +117,7 @@ def record_settings(settings: SplitSettings, dst: Path) -> None:
             )
     (dst / IMAGES).mkdir(parents=True, exist_ok=True)
     (dst / ANNOTATIONS).mkdir(exist_ok=True)
-    write_whole(path, lambda file: file.write(settings.record().encode()))
+    write_bytes(path, settings.record().encode())
 
 
 def check_record(settings: SplitSettings, dst: Path) -> None:

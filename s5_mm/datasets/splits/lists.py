@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import write_bytes
 from s5_mm.io.path_table import IMAGE_SUFFIXES
 
 from ..class_pixels import class_pixels
@@ -186,7 +186,7 @@ def write_splits(
     for one in records:
         text = json.dumps(one, indent=2) + '\n'
         file = out / f'seed{one["seed"]}' / LISTS_RECORD
-        write_whole(file, lambda opened, text=text: opened.write(text.encode()))
+        write_bytes(file, text.encode())
     return records
 
 
@@ -228,4 +228,4 @@ def _write_lists(out: Path, lists: Mapping[Path, Sequence[Sequence[str]]]) -> No
             )
     for path, text in texts.items():
         if text:
-            write_whole(path, lambda file, text=text: file.write(text))
+            write_bytes(path, text)

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import atomic_open
 
 MANIFEST_VERSION = '1'
 """Raised when a column changes its name or its meaning."""
@@ -105,7 +103,8 @@ def write_table(
         OSError: If the disk is full or the folder cannot be written.
     """
     table = table.replace_schema_metadata(versioned(table.schema).metadata)
-    write_whole(path, partial(_put, table=table, row_group_size=row_group_size))
+    with atomic_open(path) as file:
+        pq.write_table(table, file, row_group_size, compression=_COMPRESSION)
 
 
 def open_table(path: str | os.PathLike[str]) -> pq.ParquetFile:
@@ -201,8 +200,3 @@ class Parts:
 def part_name(number: int) -> str:
     """Name of the file of a part."""
     return f'part-{number:06d}.parquet'
-
-
-def _put(file: BinaryIO, table: pa.Table, row_group_size: int) -> None:
-    """Write a table into an open file."""
-    pq.write_table(table, file, row_group_size, compression=_COMPRESSION)

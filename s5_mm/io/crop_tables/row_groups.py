@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from s5_mm.io.atomic import write_whole
+from s5_mm.io.atomic import atomic_open
 
 from .parquet import ManifestError, open_table, versioned
 
@@ -32,14 +31,13 @@ def write_groups(
         OSError: If the disk is full or the folder cannot be written.
     """
     schema = versioned(schema.with_metadata(dict(metadata or {})))
-
-    def put(file: BinaryIO) -> None:
-        with pq.ParquetWriter(file, schema, compression='zstd') as writer:
-            for group in groups:
-                rows = group.select(schema.names).cast(schema)
-                writer.write_table(rows, row_group_size=len(rows))
-
-    write_whole(path, put)
+    with (
+        atomic_open(path) as file,
+        pq.ParquetWriter(file, schema, compression='zstd') as writer,
+    ):
+        for group in groups:
+            rows = group.select(schema.names).cast(schema)
+            writer.write_table(rows, row_group_size=len(rows))
 
 
 def read_group(path: str | os.PathLike[str], number: int) -> pa.Table:
