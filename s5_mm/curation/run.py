@@ -11,7 +11,7 @@ from typing import Any
 from s5_mm.io.crop_tables.parquet import Parts
 from s5_mm.io.heartbeat import Heartbeat
 from s5_mm.io.process_pool import map_unordered
-from s5_mm.io.progress import ProgressLine
+from s5_mm.io.progress import Progress, ProgressLine
 
 from .planning.collections import Collection
 from .scoring.scoring_run import Scorer
@@ -53,7 +53,7 @@ class CurationRun:
         """Number of planned crops."""
         return sum(self.parts().num_rows())
 
-    def progress(self, stage: str, unit: str) -> Callable[[int, int], None]:
+    def progress(self, stage: str, unit: str) -> Progress:
         """Make the line that shows how far a stage is."""
         if self.quiet:
             return lambda *_: None

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 
 #: Seconds between two lines, on a terminal and elsewhere.
 _TERMINAL, _LOG = 1, 10
+
+
+Progress = Callable[[int, int], None]
+"""Called with the number of items done and the number of all."""
 
 
 class StatusLine:

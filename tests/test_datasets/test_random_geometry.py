@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from s5_mm.datasets.transforms.random_geometry import (
+    CropWindow,
     RandomGeometry,
-    Window,
     _bilinear,
     _nearest,
     source_window,
@@ -18,7 +18,7 @@ from s5_mm.utils.randomness import SampleKey
 from .files import picture
 
 
-def sample(source: np.ndarray, window: Window, axis: int) -> np.ndarray:
+def sample(source: np.ndarray, window: CropWindow, axis: int) -> np.ndarray:
     """Sample one axis in fp64 where the window says."""
     size = source.shape[axis]
     where = window.start + (window.skip + np.arange(window.length) + 0.5) / window.ratio

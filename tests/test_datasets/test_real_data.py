@@ -24,7 +24,7 @@ from s5_mm.cli.config import load_config
 from s5_mm.datasets import MultiSourceDataset, SegDataset, UnlabelledDataset
 from s5_mm.datasets.verification import verify_dataset
 from s5_mm.registry import DATASETS
-from s5_mm.utils.ordered_config import pass_batch_size
+from s5_mm.utils.batch_size import pass_batch_size
 
 from ..test_end_to_end.toy_mdf import CONFIGS, SHIPPED, SHORT, SMALL, train
 from .files import LABELLED, UNLABELLED

@@ -32,7 +32,7 @@ from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.datasets import MultiSourceDataset
 from s5_mm.io.path_table import PathTable
-from s5_mm.utils.ordered_config import pass_batch_size
+from s5_mm.utils.batch_size import pass_batch_size
 from s5_mm.utils.randomness import SampleKey, StreamIndex
 
 from .plain_loader import plain_sample

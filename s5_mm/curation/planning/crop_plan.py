@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from s5_mm.io.crop_tables.run_names import SOURCES_FILE
 from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.rows import read_image_header
 from s5_mm.io.process_pool import map_unordered
+from s5_mm.io.progress import Progress
 
 from .collections import Collection
 from .crop_grid import CropGrid, crop_ids
@@ -32,8 +33,6 @@ _NAMES_FILE = 'names.parquet'
 _HEADERS = 'headers-{:06d}.parquet'
 # Names whose headers are read before they are written down: what a kill costs.
 _CHUNK = 2048
-
-Progress = Callable[[int, int], None]
 
 
 def plan(

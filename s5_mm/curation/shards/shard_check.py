@@ -28,9 +28,9 @@ from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.read import decode_image
 from s5_mm.io.images.source import TAR_BLOCK
 from s5_mm.io.process_pool import map_unordered
+from s5_mm.io.progress import Progress
 
 from .shard_writer import tar_header
-from .write_shards import Progress
 
 
 def verify_shards(

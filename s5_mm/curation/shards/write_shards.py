@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from s5_mm.io.crop_tables.shard_table import (
     shards_record,
 )
 from s5_mm.io.process_pool import map_unordered
+from s5_mm.io.progress import Progress
 
 from .shard_layout import INDEX, lay_out, write_work
 from .shard_options import ShardOptions
@@ -40,8 +41,6 @@ from .spool import WORK_FILE, SpoolWriter, finished_chunks
 _RECORD_FILE = 'shards.json'
 # Crops of a chunk of the first pass: what a kill costs, some 15 s.
 _CHUNK = 1024
-
-Progress = Callable[[int, int], None]
 
 
 def write_shards(

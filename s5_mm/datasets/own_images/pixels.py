@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +14,11 @@ import numpy as np
 from s5_mm.io.atomic import write_bytes
 from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.read import check_colours, read_header, read_image, read_mask
+from s5_mm.io.progress import Progress
 
 from ..conversion.colours import ColourTable
 from ..labels import IGNORE
 
-Progress = Callable[[int, int], None]
 Colour = tuple[int, int, int]
 
 _MAX_COLOURS = 256

@@ -17,7 +17,7 @@ _SEARCH = 8
 _TRIES = 10  # DAFormer's
 
 
-class Window(NamedTuple):
+class CropWindow(NamedTuple):
     """The part of a resized axis that is kept, in pixels of both axes.
 
     Attributes:
@@ -35,11 +35,11 @@ class Window(NamedTuple):
     ratio: float
 
 
-Geometry = tuple[Window, Window, bool, bool, int]
+Geometry = tuple[CropWindow, CropWindow, bool, bool, int]
 """Windows of rows and columns, horizontal and vertical flip, quarter turns."""
 
 
-def source_window(size: int, resized: int, offset: int, length: int) -> Window:
+def source_window(size: int, resized: int, offset: int, length: int) -> CropWindow:
     """Find the source pixels behind a piece of a resized axis.
 
     The kept pixel ``d`` is then the one at ``start + (skip + d + 0.5) / ratio - 0.5``
@@ -69,8 +69,8 @@ def source_window(size: int, resized: int, offset: int, length: int) -> Window:
     if abs((stop - start) * (resized - size)) * 2 <= size:
         # OpenCV copies a window that its factor does not change in length.
         start = min(start, size - skip - length)
-        return Window(start, start + skip + length, skip, length, 1.0)
-    return Window(start, stop, skip, length, resized / size)
+        return CropWindow(start, start + skip + length, skip, length, 1.0)
+    return CropWindow(start, stop, skip, length, resized / size)
 
 
 @TRANSFORMS.register_module()
@@ -218,7 +218,7 @@ class RandomGeometry(BaseTransform):
         )
 
 
-def _bilinear(image: np.ndarray, rows: Window, columns: Window) -> np.ndarray:
+def _bilinear(image: np.ndarray, rows: CropWindow, columns: CropWindow) -> np.ndarray:
     """Resize a window of an image."""
     source = image[rows.start : rows.stop, columns.start : columns.stop]
     if rows.ratio == columns.ratio == 1:
@@ -239,7 +239,7 @@ def _bilinear(image: np.ndarray, rows: Window, columns: Window) -> np.ndarray:
     ]
 
 
-def _nearest(mask: np.ndarray, rows: Window, columns: Window) -> np.ndarray:
+def _nearest(mask: np.ndarray, rows: CropWindow, columns: CropWindow) -> np.ndarray:
     """Take the value at the pixel centre nearest to each resized one."""
     # OpenCV's INTER_NEAREST samples half a pixel off its INTER_LINEAR.
     indices = [
