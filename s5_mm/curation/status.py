@@ -58,7 +58,7 @@ def outlook(run: CurationRun, stages: Iterable[str]) -> str:
     """
     lines = []
     for stage in stages:
-        text = 'done' if run.work.record(stage).get('finished') else 'to do'
+        text = 'done' if STAGE_TYPES[stage](run).done() else 'to do'
         if text == 'to do' and stage == 'plan':
             sizes = [
                 f'{collection.name}: {sum(1 for _ in collection.names()):,} images'

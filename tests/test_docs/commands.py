@@ -127,7 +127,8 @@ def check_arguments(script: Path, arguments: list[str]) -> argparse.Namespace:
         with contextlib.suppress(_Parsed, SystemExit):
             if script.parent.name == 'benchmarks':
                 runpy.run_module(f'tools.benchmarks.{script.stem}', run_name='__main__')
-            runpy.run_path(str(script), run_name='__main__')
+            else:
+                runpy.run_path(str(script), run_name='__main__')
     assert parsed, f'{script.name} refuses {arguments}'
     return parsed[0]
 
