@@ -53,9 +53,10 @@ test: $(TESTS)  ## install what is missing, then run the tests (TEST=path PYTEST
 
 environment: $(DEMO)  ## install what training, rasters and the demo need (3 GB, minutes)
 
-lint: $(TESTS)  ## ruff: rules and format
+lint: $(TESTS)  ## ruff: rules and format; who may import whom
 	$(PY_BIN) -m ruff check .
 	$(PY_BIN) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache
 
 format: $(TESTS)  ## let ruff mend what it can
 	$(PY_BIN) -m ruff check --fix .

@@ -18,8 +18,8 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 PACKAGE = 's5_mm'
 MIM_PARTS = ('tools', 'configs', 'data_curation', 'model-index.yml')
-# `own` are the configs of who builds the wheel.
-IGNORED = shutil.ignore_patterns('__pycache__', '*.py[cod]', '.*', 'own')
+# `benchmarks` run from a checkout; `own` are the configs of who builds the wheel.
+IGNORED = shutil.ignore_patterns('__pycache__', '*.py[cod]', '.*', 'benchmarks', 'own')
 
 
 def read_version() -> str:

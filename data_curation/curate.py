@@ -20,11 +20,12 @@ from pathlib import Path
 
 from s5_mm.cli.arguments import OptionsAction
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.curation.progress import outlook, status
 from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import load_settings
-from s5_mm.curation.stages import RUN_STAGE
-from s5_mm.curation.work_dir import STAGES, WorkDir
+from s5_mm.curation.stages import STAGE_TYPES
+from s5_mm.curation.status import outlook, status
+from s5_mm.curation.work_dir import WorkDir
+from s5_mm.io.crop_tables.run_names import STAGES
 
 # Beside this folder in a checkout as in an installed package.
 TEST_SCRIPT = Path(__file__).resolve().parents[1] / 'tools' / 'test.py'
@@ -84,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for number, stage in enumerate(stages, 1):
                 if len(stages) > 1:
                     sys.stderr.write(f'{stage} ({number} of {len(stages)})\n')
-                RUN_STAGE[stage](run)
+                STAGE_TYPES[stage](run).run()
     except FileNotFoundError:
         raise
     except BrokenProcessPool:

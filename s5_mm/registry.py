@@ -59,13 +59,13 @@ def _child(parent: Registry, *locations: str) -> Registry:
     )
 
 
-MODELS = _child(_root.MODELS, 'models')
+MODELS = _child(_root.MODELS, 'models', 'curation.scoring')
 TASK_UTILS = _child(_root.TASK_UTILS, 'models')
-DATASETS = _child(_root.DATASETS, 'datasets')
+DATASETS = _child(_root.DATASETS, 'datasets', 'curation.scoring')
 DATA_SAMPLERS = _child(_root.DATA_SAMPLERS, 'datasets.samplers')
 TRANSFORMS = _child(_root.TRANSFORMS, 'datasets.transforms')
 FUNCTIONS = _child(_root.FUNCTIONS, 'datasets')
-HOOKS = _child(_root.HOOKS, 'engine.hooks')
+HOOKS = _child(_root.HOOKS, 'engine.hooks', 'curation.scoring')
 LOOPS = _child(_root.LOOPS, 'engine.loops')
 OPTIM_WRAPPERS = _child(_root.OPTIM_WRAPPERS, 'engine.optimizers')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(

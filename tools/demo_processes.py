@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from s5_mm.utils.heartbeat import Heartbeat
-from s5_mm.utils.processes import command_environment, die_with_parent
+from s5_mm.io.heartbeat import Heartbeat
+from s5_mm.io.processes import command_environment, die_with_parent
 
 ROOT = Path(__file__).resolve().parents[1]
 LINE = re.compile(r'Iter\((train|val|test)\) \[ *(\d+)/(\d+)\]\s*(.*)')

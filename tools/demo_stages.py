@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from s5_mm.cli.config import load_config
-from s5_mm.curation.hashing import file_sha256
+from s5_mm.io.hashing import file_sha256
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 

@@ -16,7 +16,7 @@ from s5_mm.cli.arguments import OptionsAction
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.inference import load_network, segment_raster
-from s5_mm.utils.progress import ProgressLine
+from s5_mm.io.progress import ProgressLine
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

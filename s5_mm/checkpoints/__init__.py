@@ -1,6 +1,5 @@
-"""Reading and writing weights: whole or not at all, as data and never as code."""
+"""Read and write weights: as data, never as code."""
 
-from .atomic_io import remove_leftovers, whole_file, write_whole
 from .class_lists import match_classes
 from .class_order import class_permutation, reorder_classes
 from .errors import CheckpointError
@@ -39,7 +38,6 @@ __all__ = [
     'load_data_only',
     'load_into',
     'match_classes',
-    'remove_leftovers',
     'plain_names',
     'read_safetensors',
     'rename_vit_key',
@@ -50,7 +48,5 @@ __all__ = [
     'to_plain',
     'to_segmentor_names',
     'unwrap',
-    'whole_file',
     'write_safetensors',
-    'write_whole',
 ]

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .atomic_io import write_whole
+from s5_mm.io.atomic import write_bytes
 
 _META = 's5_mm.meta'
 
@@ -71,8 +71,7 @@ def write_safetensors(
         name: tensor.detach().to('cpu', copy=True).contiguous()
         for name, tensor in state.items()
     }
-    content = save(own, metadata=header)
-    write_whole(path, lambda file: file.write(content))
+    write_bytes(path, save(own, metadata=header))
 
 
 __all__ = ['SafetensorError', 'read_safetensors', 'write_safetensors']

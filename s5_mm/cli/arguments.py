@@ -101,3 +101,20 @@ def parse_config_arguments(
     args = parser.parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+def named_run(text: str) -> tuple[str, list[str]]:
+    """Read one ``name=path[,path...]``.
+
+    Args:
+        text: The argument.
+
+    Returns:
+        The name and the paths of its runs.
+    """
+    name, sign, paths = text.partition('=')
+    if not (name and sign and all(paths.split(','))):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} found, expected name=path[,path...]'
+        )
+    return name, paths.split(',')

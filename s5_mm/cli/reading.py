@@ -12,7 +12,7 @@ import traceback
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from s5_mm.utils.config import OrderedConfig
+from s5_mm.utils.ordered_config import OrderedConfig
 
 #: Top-level settings that mmengine's runner reads.
 RUNNER_KEYS = frozenset(inspect.signature(Runner.__init__).parameters) - {

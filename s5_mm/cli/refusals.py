@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 
 from mmengine.logging import MMLogger
 
-from .building import building_error, with_key
+from .build_failure import building_error, with_key
 from .failure import failure
 from .known_errors import known_error
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from s5_mm.datasets.patches.workers import map_unordered
-from s5_mm.utils.heartbeat import Heartbeat
-from s5_mm.utils.progress import ProgressLine
+from s5_mm.io.crop_tables.parquet import Parts
+from s5_mm.io.heartbeat import Heartbeat
+from s5_mm.io.process_pool import map_unordered
+from s5_mm.io.progress import Progress, ProgressLine
 
-from .collections import Collection
-from .manifest import Parts
-from .scoring_run import Scorer
-from .settings import Settings
+from .planning.collections import Collection
+from .scoring.scoring_run import Scorer
+from .settings import CurationSettings
 from .work_dir import WorkDir
 
 _TEST_SCRIPT = Path(__file__).parents[2] / 'tools' / 'test.py'
@@ -34,7 +34,7 @@ class CurationRun:
         heartbeat: Says that a stage is at work where its progress says nothing.
     """
 
-    settings: Settings
+    settings: CurationSettings
     work: WorkDir
     jobs: int = 1
     test_script: Path = _TEST_SCRIPT
@@ -53,7 +53,7 @@ class CurationRun:
         """Number of planned crops."""
         return sum(self.parts().num_rows())
 
-    def progress(self, stage: str, unit: str) -> Callable[[int, int], None]:
+    def progress(self, stage: str, unit: str) -> Progress:
         """Make the line that shows how far a stage is."""
         if self.quiet:
             return lambda *_: None

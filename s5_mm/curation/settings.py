@@ -9,11 +9,11 @@ from typing import Any
 
 from mmengine.config import Config
 
-from s5_mm.utils.config import OrderedConfig
+from s5_mm.utils.ordered_config import OrderedConfig
 
-from .collections import Collection, read_collections
-from .crop_grid import CropGrid
-from .eval_crops import FEATURE_GAINS
+from .overlap.eval_crops import FEATURE_GAINS
+from .planning.collections import Collection, read_collections
+from .planning.crop_grid import CropGrid
 
 DEFAULTS: dict[str, dict[str, Any]] = {
     'crop': dict(size=512, stride=512, small='reflect', min_size=1, max_crops=None),
@@ -39,7 +39,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 used."""
 
 
-class Settings:
+class CurationSettings:
     """What a config says, with defaults filled in.
 
     Args:
@@ -50,7 +50,7 @@ class Settings:
     Attributes:
         collections: What is selected from.
         labelled: The labelled images, whose features make the prototypes.
-        provenance: Rules of :class:`s5_mm.curation.provenance.Rule`.
+        provenance: Rules of :class:`s5_mm.curation.overlap.provenance.Rule`.
         grid: How crops lie in images.
 
     Raises:
@@ -109,7 +109,7 @@ class Settings:
 
 def load_settings(
     path: str | os.PathLike[str], options: Mapping[str, Any] | None = None
-) -> Settings:
+) -> CurationSettings:
     """Read a config file.
 
     Args:
@@ -122,7 +122,7 @@ def load_settings(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: As :class:`Settings`; the file is named.
+        ValueError: As :class:`CurationSettings`; the file is named.
     """
     config = Config.fromfile(path, format_python_code=False)
     options = dict(options or {})
@@ -134,7 +134,7 @@ def load_settings(
         sections = {
             k: v for k, v in plain.items() if isinstance(v, dict) or k == 'provenance'
         }
-        return Settings(sections, OrderedConfig(plain).pretty_text)
+        return CurationSettings(sections, OrderedConfig(plain).pretty_text)
     except ValueError as error:
         raise ValueError(f'{path}: {error}') from error
 

@@ -13,30 +13,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers, write_bytes
-from s5_mm.utils.locks import file_lock
-
-from .manifest import ManifestError
-
-STAGES = (
-    'plan',
-    'scan',
-    'cluster',
-    'score',
-    'select',
-    'check',
-    'materialize',
-    'report',
-    'verify',
-)
-"""The stages of a run, in order; each has a folder of its name."""
-
-_LOCK, _RECORD = 'run.lock', 'stage.json'
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write a JSON file whole, its keys in order."""
-    write_bytes(path, (json.dumps(values, indent=2, sort_keys=True) + '\n').encode())
+from s5_mm.io.atomic import remove_leftovers, write_json
+from s5_mm.io.crop_tables.parquet import ManifestError
+from s5_mm.io.crop_tables.run_names import LOCK_FILE, STAGE_FILE, STAGES
+from s5_mm.io.locks import file_lock
 
 
 class WorkDir:
@@ -62,7 +42,7 @@ class WorkDir:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with (
-            open(self.path / _LOCK, 'a+', encoding='utf-8') as file,
+            open(self.path / LOCK_FILE, 'a+', encoding='utf-8') as file,
             ExitStack() as stack,
         ):
             try:
@@ -110,9 +90,9 @@ class WorkDir:
                 'finished': False,
                 'seconds': 0.0,
             }
-            write_json(self.folder(stage) / _RECORD, record)
+            write_json(self.folder(stage) / STAGE_FILE, record)
         remove_leftovers(self.folder(stage))
-        return StageRecord(self.folder(stage) / _RECORD, record)
+        return StageRecord(self.folder(stage) / STAGE_FILE, record)
 
     def record(self, stage: str) -> dict[str, Any]:
         """Read the record of a stage.
@@ -126,7 +106,7 @@ class WorkDir:
         Raises:
             ManifestError: If the file is no record.
         """
-        path = self.folder(stage) / _RECORD
+        path = self.folder(stage) / STAGE_FILE
         try:
             return json.loads(path.read_text(encoding='utf-8'))
         except FileNotFoundError:

@@ -3,9 +3,7 @@
 from s5_mm.utils.lazy import lazy_exports
 
 from .collate import branch_collate
-from .image_io import ImageError, read_image, read_mask
 from .multi_source import MultiSourceDataset
-from .path_table import PathTable
 from .samplers import MultiSourceSampler, RareClassSampling
 from .transforms import (
     LoadImage,
@@ -19,8 +17,6 @@ from .unlabelled import UnlabelledDataset
 __getattr__, __dir__, LATE = lazy_exports(
     __name__,
     {
-        # Curation, on Parquet.
-        'crop_stream': ['CropStream'],
         # Segmentation, on mmseg.
         'open_earth_map': ['OpenEarthMapDataset'],
         'segmentation': ['SegDataset'],
@@ -32,18 +28,14 @@ __getattr__, __dir__, LATE = lazy_exports(
 )
 
 __all__ = [
-    'ImageError',
     'LoadImage',
     'LoadMask',
     'MultiSourceDataset',
     'MultiSourceSampler',
-    'PathTable',
     'RandomGeometry',
     'RandomRotate90',
     'RareClassSampling',
     'Rotate90',
     'UnlabelledDataset',
     'branch_collate',
-    'read_image',
-    'read_mask',
 ]

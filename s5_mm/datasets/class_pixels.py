@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import ConcatDataset
 
-from s5_mm.utils.progress import ProgressLine
+from s5_mm.io.progress import ProgressLine
 
 from .verification import scan
 

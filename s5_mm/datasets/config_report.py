@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from s5_mm.io.progress import ProgressLine
 from s5_mm.registry import DATASETS
-from s5_mm.utils.progress import ProgressLine
 
 from .labels import IGNORE
 from .verification import scan

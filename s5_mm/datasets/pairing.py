@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .path_table import PathTable
+from s5_mm.io.path_table import PathTable
 
 Pair = tuple[str, str | None]
 """Paths of an image and of its mask, None where there are no masks."""

@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from mmseg.datasets import BaseSegDataset
 
+from s5_mm.io.images.header import is_address
+from s5_mm.io.path_table import IMAGE_SUFFIXES, PathTable
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import View, seeded_for
 from s5_mm.visualization.palette import palette_of
 
-from .image_header import is_address
 from .labels import IGNORE, LabelRule
 from .pairing import Pair, by_stem, none_missing
-from .path_table import IMAGE_SUFFIXES, PathTable
 
 
 @DATASETS.register_module()

@@ -9,14 +9,13 @@ from typing import Any
 from mmengine.dataset import Compose
 from torch.utils.data import Dataset
 
+from s5_mm.io.crop_tables.shard_table import ShardTable
+from s5_mm.io.crop_tables.window_table import WindowTable, is_curated
+from s5_mm.io.images.fill import SmallPolicy
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.path_table import IMAGE_SUFFIXES, PathTable
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import SampleKey, View, sample_generator, seeded_for
-
-from .filling import SmallPolicy
-from .image_header import ImageError
-from .path_table import IMAGE_SUFFIXES, PathTable
-from .shard_table import ShardTable
-from .window_table import WindowTable, is_curated
 
 _PROBES = 16
 

@@ -11,15 +11,12 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 
-from .image_header import ImageError
-from .image_io import (
-    check_mask_layout,
-    read_header,
-    read_mask,
-)
-from .image_source import ImageFile, ImageSource
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import check_mask_layout, read_header, read_mask
+from s5_mm.io.images.source import ImageFile, ImageSource
+
 from .labels import LabelRule
-from .transforms.loading import LoadImage
+from .transforms.load_images import LoadImage
 
 Depth = Literal['headers', 'masks', 'full']
 _CHUNK = 64

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from mmrotate.structures.bbox import rbox2qbox
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.io.atomic import write_bytes
 
-from .archive import write_archive
 from .oriented_ap import Detections
+from .zip_archive import write_archive
 
 
 class DotaSubmission:
@@ -69,8 +69,7 @@ class DotaSubmission:
         files = []
         for name, own in zip(classes, lines, strict=True):
             path = self.folder / f'Task1_{name}.txt'
-            text = ''.join(own).encode()
-            write_whole(path, lambda file, text=text: file.write(text))
+            write_bytes(path, ''.join(own).encode())
             files.append(path)
         write_archive(self.archive, files, compress=True)
         return self.archive

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from s5_mm.datasets.sidecars import remove_sidecars
+from s5_mm.io.images.sidecars import remove_sidecars
 
-from .archive import write_archive
+from .zip_archive import write_archive
 
 
 class MaskWriter:

@@ -21,7 +21,7 @@ from .dota_submission import DotaSubmission
 from .oriented_ap import Detections, Objects, OrientedAP, oriented_ap
 from .oriented_samples import sample_detections, sample_objects
 from .patch_merging import PatchMerger
-from .whole_image_objects import read_objects
+from .whole_image_objects import read_image_objects
 
 _MERGE_ARGUMENTS = (*inspect.signature(PatchMerger).parameters, 'ann_dir')
 Result = tuple[str, Detections, Objects | None]
@@ -171,7 +171,7 @@ class OrientedMetric(BaseMetric):
             if self.ann_dir is not None:
                 self._name_absent(by_name)
                 images = [
-                    (found, read_objects(self.ann_dir, name, classes))
+                    (found, read_image_objects(self.ann_dir, name, classes))
                     for name, found in by_name.items()
                 ]
         if self.without_truth:

@@ -3,9 +3,8 @@
 mmcv's ``box_iou_rotated`` computes in single precision and loses corners where edges
 lie on one line: of random boxes of 8 to 120 px, 0.1 % of those that differ by rounding
 alone (5e-5 px) get another IoU, 7 % of those that are shifted along their own axis and
-25 % of those that differ in width, off by up to 0.9
-(``tools/analysis_tools/benchmark_rotated_iou.py``).  It also computes the IoU of any
-pair, however far apart.
+25 % of those that differ in width, off by up to 0.9 (commit 7a86ab8, its
+``benchmark_rotated_iou.py``).  It also computes the IoU of any pair, however far apart.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from s5_mm.datasets.oriented.dota_text import read_dota_text
 from .oriented_ap import Objects
 
 
-def read_objects(ann_dir: str, image: str, classes: Sequence[str]) -> Objects:
+def read_image_objects(ann_dir: str, image: str, classes: Sequence[str]) -> Objects:
     """Read the objects of an image.
 
     A patch knows its objects only as far as its border, so its own cannot stand in.

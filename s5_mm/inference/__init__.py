@@ -1,7 +1,7 @@
 """Prediction of images that are too large to be held: bands in, bands out."""
 
 from .banded_slide import banded_scores, banded_slide
-from .raster import segment_raster
+from .segment_raster import segment_raster
 from .window_network import WindowNetwork, load_network
 from .window_sums import ScoreTile, WindowSums
 

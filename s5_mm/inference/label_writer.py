@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from s5_mm.checkpoints import whole_file
-from s5_mm.datasets.raster_io import block_cache, coordinates_optional, reason_of
-from s5_mm.datasets.sidecars import PAM, remove_sidecars
+from s5_mm.io.atomic import atomic_path
+from s5_mm.io.images.raster import block_cache, coordinates_optional, reason_of
+from s5_mm.io.images.sidecars import PAM, remove_sidecars
 
 from .window_network import WindowNetwork
 
@@ -45,7 +45,7 @@ def whole_raster(target: str, like: Any) -> Iterator[str]:
         remove_sidecars(target)
 
     try:
-        with whole_file(target, check) as aside:
+        with atomic_path(target, check) as aside:
             sidecar = aside.with_name(aside.name + PAM)
             yield str(aside)
         if sidecar.exists():

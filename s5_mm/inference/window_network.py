@@ -13,7 +13,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from s5_mm.checkpoints import CheckpointError, load_address, load_into
-from s5_mm.datasets.sample_depth import SampleRange, check_range
+from s5_mm.io.images.sample_depth import SampleRange, check_range
 from s5_mm.models.segmentors import MultiDatasetSegmentor, SemiBaseSegmentor
 from s5_mm.models.segmentors.inference import Predict
 from s5_mm.registry import MODELS

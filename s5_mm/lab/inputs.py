@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from s5_mm.checkpoints.packages import find_packaged
+from s5_mm.io.crop_tables.run_names import INDEX_FILE
 
 
 def list_files(settings: Any) -> set[str]:
@@ -19,7 +20,7 @@ def list_files(settings: Any) -> set[str]:
         Paths of those that are there.
     """
     found = {
-        os.path.join(path, 'index.parquet') if key == 'shards' else path
+        os.path.join(path, INDEX_FILE) if key == 'shards' else path
         for node in _mappings(settings)
         for key, path in _sources(node)
     }

@@ -14,8 +14,8 @@ import torch
 from mmengine.config import Config
 
 from s5_mm.cli.config_text import differences
-from s5_mm.curation.hashing import file_sha256
-from s5_mm.curation.work_dir import write_json
+from s5_mm.io.atomic import write_json
+from s5_mm.io.hashing import file_sha256
 from s5_mm.utils.commit import checkout_commit
 
 from .grid import CONFIGS, TAKEN, fill

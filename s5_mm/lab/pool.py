@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from s5_mm.utils.processes import die_with_parent
+from s5_mm.io.processes import die_with_parent
 
 _POLL = 0.2  # seconds
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from s5_mm.curation.work_dir import write_json
+from s5_mm.io.atomic import write_json
 
 from .run_figures import RunFigures
 

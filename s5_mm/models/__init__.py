@@ -36,7 +36,6 @@ __getattr__, __dir__, LATE = lazy_exports(
             'EncoderDecoder',
             'FixMatch',
             'MultiDatasetSegmentor',
-            'PatchScorer',
             'SemiBaseSegmentor',
         ],
         # Oriented detection, on mmdet and mmrotate.

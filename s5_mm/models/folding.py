@@ -8,7 +8,7 @@ from collections.abc import Callable
 from mmengine.config import Config, ConfigDict
 from torch import Tensor
 
-from s5_mm.utils.config import OrderedConfig
+from s5_mm.utils.ordered_config import OrderedConfig
 from s5_mm.utils.routing import RoutingError
 
 from .multi_dataset import MultiDatasetModel

@@ -111,7 +111,7 @@ def test_what_the_package_raises_is_a_refusal(capsys, monkeypatch, kind, text):
 
 
 def _read_nothing(path):
-    from s5_mm.datasets.image_io import read_image
+    from s5_mm.io.images.read import read_image
 
     return read_image(path)
 

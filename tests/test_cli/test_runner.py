@@ -10,7 +10,7 @@ from mmengine.registry import DATASETS, MODELS
 from torch.utils.data import TensorDataset
 
 from s5_mm.cli.runner import CommandRunner
-from s5_mm.utils.config import OrderedConfig
+from s5_mm.utils.ordered_config import OrderedConfig
 
 
 @MODELS.register_module()

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from s5_mm.cli.switches import save_predictions_to, show_predictions, switch_to_tta
-from s5_mm.utils.config import OrderedConfig
+from s5_mm.utils.ordered_config import OrderedConfig
 
 
 def _config(**changes):

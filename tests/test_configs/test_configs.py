@@ -16,7 +16,8 @@ from s5_mm.cli.switches import resume_from
 from s5_mm.datasets.samplers.shares import resolve_shares
 from s5_mm.engine.optimizers import NonFiniteGuard
 from s5_mm.registry import DATASETS, METRICS, MODELS, OPTIM_WRAPPERS, TRANSFORMS
-from tests.package_configs import package_configs
+
+from ..support.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2] / 'configs'
 # Configs of detection need the compiled ops: see test_detection_configs.py; those of

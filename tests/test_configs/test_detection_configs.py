@@ -15,8 +15,8 @@ from s5_mm.cli.config import load_config  # noqa: E402
 from s5_mm.cli.meta import build_on_meta, count_params  # noqa: E402
 from s5_mm.models.backbones.vit_arch import resolve_arch  # noqa: E402
 from s5_mm.registry import DATASETS, HOOKS, METRICS, MODELS, TRANSFORMS  # noqa: E402
-from tests.package_configs import package_configs  # noqa: E402
 
+from ..support.package_configs import package_configs  # noqa: E402
 from .test_configs import BOXES, LOADERS, ROOT, _pipelines  # noqa: E402
 
 LEAVES = sorted(

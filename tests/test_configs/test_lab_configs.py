@@ -13,7 +13,8 @@ from s5_mm.cli.config_text import differences
 from s5_mm.lab import identity, read_grid
 from s5_mm.models import FixMatch
 from s5_mm.registry import MODELS
-from tests.package_configs import package_configs
+
+from ..support.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2] / 'configs'
 GRIDS = sorted(

@@ -9,7 +9,8 @@ import yaml
 
 from s5_mm.cli.config import load_config
 from s5_mm.cli.meta import build_on_meta, count_params
-from tests.package_configs import package_configs
+
+from ..support.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ('s4p', 'finetune_seg', 'finetune_seg/rsfm', 'finetune_det')

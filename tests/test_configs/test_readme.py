@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import init_default_scope
 
 from s5_mm.cli.config import load_config
-from s5_mm.curation.shards import materialize
+from s5_mm.curation.shards.write_shards import write_shards
 from s5_mm.registry import DATASETS, MODELS
 from tests.test_curation.shard_world import OPTIONS, SIZE, World
 
@@ -74,7 +74,7 @@ def test_the_unlabelled_sources_of_the_data_page_load(tmp_path, monkeypatch):
     world = World(tmp_path / 'data')
     (tmp_path / 'data/curation').mkdir()
     world.manifest.rename(tmp_path / 'data/curation/manifest.parquet')
-    materialize(
+    write_shards(
         'data/curation/manifest.parquet',
         world.roots,
         'work_dirs/curation/shards',

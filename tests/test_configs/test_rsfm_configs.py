@@ -10,7 +10,8 @@ from mmengine.registry import init_default_scope
 from s5_mm.cli.config import load_config
 from s5_mm.cli.meta import build_on_meta, count_params
 from s5_mm.registry import MODELS
-from tests.package_configs import package_configs
+
+from ..support.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2] / 'configs'
 SEG, DET = (

@@ -14,10 +14,11 @@ import torch
 from mmengine.config import Config
 
 from s5_mm.curation.run import CurationRun
-from s5_mm.curation.scoring_run import Scorer
+from s5_mm.curation.scoring.scoring_run import Scorer
 from s5_mm.curation.settings import load_settings
-from s5_mm.curation.stages import RUN_STAGE
-from s5_mm.curation.work_dir import STAGES, WorkDir
+from s5_mm.curation.stages import STAGE_TYPES
+from s5_mm.curation.work_dir import WorkDir
+from s5_mm.io.crop_tables.run_names import STAGES
 from s5_mm.testing import draw_scene
 
 from .scoring import CLASSES, MEAN, SIZE, STD, make_checkpoint
@@ -99,7 +100,7 @@ def curate(
     settings = load_settings(config, options)
     with work.lock():
         for stage in stages:
-            RUN_STAGE[stage](CurationRun(settings, work, jobs, quiet=True))
+            STAGE_TYPES[stage](CurationRun(settings, work, jobs, quiet=True)).run()
 
 
 class CuratingChild:

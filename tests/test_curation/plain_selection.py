@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from s5_mm.curation.ranking import Crops
+from s5_mm.curation.selection.ranking import Crops
 
 WORD = 2**64
 

@@ -15,10 +15,10 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from s5_mm.curation.collections import read_collections
-from s5_mm.curation.crop_grid import CropGrid
-from s5_mm.curation.manifest import Parts, read_table, write_table
-from s5_mm.curation.plan import plan
+from s5_mm.curation.planning.collections import read_collections
+from s5_mm.curation.planning.crop_grid import CropGrid
+from s5_mm.curation.planning.crop_plan import plan
+from s5_mm.io.crop_tables.parquet import Parts, read_table, write_table
 from s5_mm.registry import MODELS
 from s5_mm.testing.toy import toy_segmentor
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from s5_mm.curation.crop_grid import CropGrid, crop_ids
-from s5_mm.curation.manifest import write_table
-from s5_mm.curation.shard_options import ShardOptions
+from s5_mm.curation.planning.crop_grid import CropGrid, crop_ids
+from s5_mm.curation.shards.shard_options import ShardOptions
+from s5_mm.io.crop_tables.parquet import write_table
 
 SIZE = 32
 OPTIONS = ShardOptions(per_shard=7, size=SIZE)

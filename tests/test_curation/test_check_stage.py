@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation.benchmarks import Benchmarks
-from s5_mm.curation.manifest import read_table
-from s5_mm.curation.stages.choosing import QUOTAS_FILE
+from s5_mm.curation.overlap.benchmarks import Benchmarks
+from s5_mm.io.crop_tables.parquet import read_table
+from s5_mm.io.crop_tables.run_names import QUOTAS_FILE
 
 from .pipeline import curate, make, write_images
 

@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation.crop_grid import CropGrid, crop_ids
-from s5_mm.curation.crops import read_crops
-from s5_mm.datasets.filling import fill_up
-from s5_mm.datasets.image_header import ImageError
-from s5_mm.datasets.patches import image_rows
+from s5_mm.curation.planning.crop_grid import CropGrid, crop_ids
+from s5_mm.curation.planning.crops import read_crops
+from s5_mm.io.images import rows
+from s5_mm.io.images.fill import fill_up
+from s5_mm.io.images.header import ImageError
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_windows(image, whole, monkeypatch) -> None:
     if not whole:
         pytest.importorskip('rasterio', reason='large files are read by rasterio')
         defaults = (False, 0)
-        monkeypatch.setattr(image_rows.open_rows, '__defaults__', defaults)
+        monkeypatch.setattr(rows.open_rows, '__defaults__', defaults)
     windows = CropGrid(64, 40).windows(300, 200)
     crops = list(read_crops(path, windows, 64))
     assert len(crops) == len(windows) == 5 * 7

@@ -7,7 +7,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from s5_mm.curation.entropy import BACKGROUND_MODES, check_background, pixel_scores
+from s5_mm.curation.scoring.entropy import (
+    BACKGROUND_MODES,
+    check_background,
+    pixel_scores,
+)
 
 
 def plain(logits, size, align_corners, background, mode):

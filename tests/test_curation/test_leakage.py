@@ -8,21 +8,21 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation import leakage
-from s5_mm.curation.alignment import align, find_key_points, same_ground
-from s5_mm.curation.eval_crops import (
+from s5_mm.curation.overlap import leakage
+from s5_mm.curation.overlap.eval_crops import (
     EvalCrops,
     crops_of,
     cut_eval_images,
     eval_windows,
     hash_eval_crop,
 )
-from s5_mm.curation.leakage import match_features, match_hashes, match_names
-from s5_mm.curation.matches import MATCHES, Policies, PoolCrops, dropped_crops
-from s5_mm.curation.perceptual_hash import orientation_codes, perceptual_hash
-from s5_mm.curation.provenance import Origin, Provenance
+from s5_mm.curation.overlap.ground_alignment import align, find_key_points, same_ground
+from s5_mm.curation.overlap.leakage import match_features, match_hashes, match_names
+from s5_mm.curation.overlap.matches import MATCHES, Policies, PoolCrops, dropped_crops
+from s5_mm.curation.overlap.perceptual_hash import orientation_codes, perceptual_hash
+from s5_mm.curation.overlap.provenance import Origin, Provenance
 from s5_mm.testing import draw_scene
-from s5_mm.testing.attacks import ATTACKS, orient
+from tools.benchmarks.attacks import ATTACKS, orient
 
 SIZE = 192
 

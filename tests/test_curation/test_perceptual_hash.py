@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation.perceptual_hash import (
+from s5_mm.curation.overlap.perceptual_hash import (
     NUM_BITS,
     NUM_ORIENTATIONS,
     frequencies,

@@ -16,14 +16,15 @@ from pathlib import Path
 
 import pytest
 
-from s5_mm.curation import stages
-from s5_mm.curation.manifest import ManifestError, read_table
-from s5_mm.curation.progress import outlook, status
 from s5_mm.curation.run import CurationRun
-from s5_mm.curation.settings import Settings, load_settings
-from s5_mm.curation.stages import RUN_STAGE
-from s5_mm.curation.work_dir import STAGES, WorkDir
-from s5_mm.utils.heartbeat import Heartbeat
+from s5_mm.curation.settings import CurationSettings, load_settings
+from s5_mm.curation.stage import Stage
+from s5_mm.curation.stages import STAGE_TYPES
+from s5_mm.curation.status import outlook, status
+from s5_mm.curation.work_dir import WorkDir
+from s5_mm.io.crop_tables.parquet import ManifestError, read_table
+from s5_mm.io.crop_tables.run_names import STAGES
+from s5_mm.io.heartbeat import Heartbeat
 
 from .pipeline import NUM_SELECTED, ROOT, CuratingChild, curate, make
 
@@ -120,25 +121,38 @@ def test_status_and_outlook(config, done, tmp_path) -> None:
     assert fresh == 'plan         to do (land: 7 images, sea: 8 images)'
 
 
-def test_a_silent_stage_shows_that_it_is_at_work(config, tmp_path, monkeypatch) -> None:
+def test_a_silent_stage_shows_that_it_is_at_work(config, tmp_path) -> None:
     lines, beaten = [], threading.Event()
 
     def write(line: str) -> None:
         lines.append(line)
         beaten.set()
 
-    monkeypatch.setitem(stages._WORK, 'select', lambda run: beaten.wait(60))
+    class Silent(Stage):
+        name = 'select'
+
+        def settings(self) -> dict:
+            return {}
+
+        def make(self) -> dict:
+            if self.curation.quiet:
+                lines.clear()
+            else:
+                beaten.wait(60)
+            return {'items': 0}
+
     heartbeat = Heartbeat(every=0.001, write=write)
     run = CurationRun(load_settings(config), WorkDir(tmp_path), heartbeat=heartbeat)
-    RUN_STAGE['select'](run)
+    Silent(run).run()
+    assert Silent(run).done()
     assert lines[0] == 'select: at work for 0 s'
     # What shows its progress is not reported as silent, and a quiet run says nothing.
     heartbeat.last = 0.0
     run.progress('select', 'crops')(1, 2)
     assert heartbeat.last > 0
-    quiet = replace(run, quiet=True)
-    monkeypatch.setitem(stages._WORK, 'select', lambda run: lines.clear())
-    RUN_STAGE['select'](quiet)
+    quiet = replace(run, work=WorkDir(tmp_path / 'quiet'), quiet=True)
+    Silent(quiet).run()
+    assert Silent(quiet).done()
     assert lines == []
 
 
@@ -225,8 +239,8 @@ def test_config_errors(config) -> None:
         ),
     ):
         with pytest.raises(ValueError, match=message):
-            Settings(wrong)
-    settings = Settings(dict(collections=collections, labelled=dict(root='x')))
+            CurationSettings(wrong)
+    settings = CurationSettings(dict(collections=collections, labelled=dict(root='x')))
     with pytest.raises(ValueError, match='the config has no scorer.checkpoint'):
         settings.need('scorer', 'checkpoint')
     moved = load_settings(config, {'data_root': '/elsewhere'})
@@ -234,7 +248,7 @@ def test_config_errors(config) -> None:
 
 
 def test_every_stage_is_there() -> None:
-    assert tuple(RUN_STAGE) == STAGES
+    assert tuple(STAGE_TYPES) == STAGES
 
 
 def test_the_command(config, done, tmp_path) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from s5_mm.curation.prototypes import (
+from s5_mm.curation.scoring.prototypes import (
     Prototypes,
     PrototypesError,
     fit_prototypes,
     similarities,
 )
-from s5_mm.curation.prototypes_file import load_prototypes, save_prototypes
+from s5_mm.curation.scoring.prototypes_file import load_prototypes, save_prototypes
 
 CHECKPOINT = 'c' * 64
 
@@ -107,7 +107,7 @@ def test_order_and_threads_change_nothing(labelled) -> None:
 _CHILD = """
 import sys
 import numpy as np
-from s5_mm.curation.prototypes import fit_prototypes
+from s5_mm.curation.scoring.prototypes import fit_prototypes
 f = np.random.default_rng(0).standard_normal((400, 48)).astype(np.float32)
 p, _ = fit_prototypes(f, np.arange(400, dtype=np.uint64), 9, 'c' * 64, num_restarts=2)
 sys.stdout.write(p.prototypes.tobytes().hex())
@@ -189,7 +189,9 @@ def test_refused_features(labelled, changes, message) -> None:
 def test_empty_clusters_are_named(labelled, monkeypatch) -> None:
     features, keys = labelled
     twice = np.repeat(unit(features[:1]), 3, 0).astype(np.float32)
-    monkeypatch.setattr('s5_mm.curation.prototypes._cluster', lambda *arguments: twice)
+    monkeypatch.setattr(
+        's5_mm.curation.scoring.prototypes._cluster', lambda *arguments: twice
+    )
     with pytest.raises(PrototypesError, match=r'clusters \[1, 2\] of 3 are empty'):
         fit_prototypes(features, keys, 3, CHECKPOINT)
 

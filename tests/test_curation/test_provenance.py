@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
-from s5_mm.curation.provenance import Origin, Provenance
+from s5_mm.curation.overlap.provenance import Origin, Provenance
 
 RULES = Path(__file__).parents[2] / 'configs/_base_/curation/provenance.py'
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation.quality import QUALITY_COLUMNS, Quality, measure_quality
-from s5_mm.curation.spectrum import detail_share
+from s5_mm.curation.gate.quality import QUALITY_COLUMNS, Quality, measure_quality
+from s5_mm.curation.gate.spectrum import detail_share
 from s5_mm.testing import draw_scene, spoil
 
 INTERPOLATIONS = {

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from s5_mm.curation.crops import read_crops
-from s5_mm.curation.quality import QUALITY_COLUMNS, Quality, measure_quality
-from s5_mm.curation.quality_gate import REASONS, UNREADABLE, QualityGate
-from s5_mm.datasets.image_header import ImageError
+from s5_mm.curation.gate.quality import QUALITY_COLUMNS, Quality, measure_quality
+from s5_mm.curation.gate.quality_gate import REASONS, UNREADABLE, QualityGate
+from s5_mm.curation.planning.crops import read_crops
+from s5_mm.io.images.header import ImageError
 from s5_mm.testing import DEFECTS, adversarial_pool, draw_scene, spoil
 
 GOOD = Quality(

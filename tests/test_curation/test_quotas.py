@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from s5_mm.curation.quotas import POLICIES, fill_quotas, largest_remainder
+from s5_mm.curation.selection.quotas import fill_quotas, share_exactly
+from s5_mm.io.crop_tables.run_names import QUOTA_POLICIES
 
 from .plain_selection import shares
 
@@ -18,7 +19,7 @@ def test_shares_equal_fractions():
         weights = rng.integers(0, 9, rng.integers(1, 9)).tolist()
         weights[int(rng.integers(len(weights)))] += 1
         total = int(rng.integers(0, 100))
-        given = largest_remainder(total, weights)
+        given = share_exactly(total, weights)
         assert given == shares(total, weights)
         assert sum(given) == total
         for share, weight in zip(given, weights, strict=True):
@@ -27,14 +28,14 @@ def test_shares_equal_fractions():
 
 
 def test_equal_remainders_go_to_the_first_clusters():
-    assert largest_remainder(5, [1, 1, 1]) == [2, 2, 1]
-    assert largest_remainder(1, [2, 2, 2]) == [1, 0, 0]
+    assert share_exactly(5, [1, 1, 1]) == [2, 2, 1]
+    assert share_exactly(1, [2, 2, 2]) == [1, 0, 0]
 
 
 def test_shares_are_exact_beyond_floating_point():
-    assert largest_remainder(10**12 + 1, [1, 1]) == [5 * 10**11 + 1, 5 * 10**11]
+    assert share_exactly(10**12 + 1, [1, 1]) == [5 * 10**11 + 1, 5 * 10**11]
     counts = np.array([3 * 10**8, 10**8], np.int64)  # the products overflow 64 bits
-    assert largest_remainder(4 * 10**12, counts) == [3 * 10**12, 10**12]
+    assert share_exactly(4 * 10**12, counts) == [3 * 10**12, 10**12]
     number = np.int64(4 * 10**12)
     assert fill_quotas(number, counts, [number, number]).wanted[0] == 3 * 10**12
 
@@ -99,7 +100,7 @@ def test_policies_differ_where_a_cluster_runs_dry():
 
 
 def test_policies_agree_where_none_does():
-    for policy in POLICIES:
+    for policy in QUOTA_POLICIES:
         assert fill_quotas(2, [1, 1], [5, 1], policy) == ([1, 1], [1, 1], 0)
 
 
@@ -131,4 +132,4 @@ def test_errors(arguments, message):
 def test_weights_are_checked():
     for weights in ([], [0, 0], [2, -1]):
         with pytest.raises(ValueError, match='expected numbers >= 0, not all of them'):
-            largest_remainder(3, weights)
+            share_exactly(3, weights)

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from s5_mm.curation.manifest import ManifestError, read_table, write_table
 from s5_mm.curation.report import ReportError, write_report
 from s5_mm.curation.report.collect import read_manifest, summarise
 from s5_mm.curation.report.run_record import read_run_record
-from s5_mm.testing.curation_run import write_curation_run
+from s5_mm.io.crop_tables.parquet import ManifestError, read_table, write_table
+
+from ..support.curation_run import write_curation_run
 
 
 @pytest.fixture(scope='module')

@@ -11,15 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from s5_mm.curation.manifest import SOURCES, read_table, versioned, write_table
-from s5_mm.curation.report import batches, write_report
+from s5_mm.curation.report import table_batches, write_report
 from s5_mm.curation.report.collect import read_manifest, summarise
-from s5_mm.curation.report.leakage import read_duplicates, read_matches
+from s5_mm.curation.report.leakage_tables import read_duplicates, read_matches
 from s5_mm.curation.report.picks import Smallest
 from s5_mm.curation.report.run_record import read_run_record
 from s5_mm.curation.report.summary import collection_matrices
 from s5_mm.curation.report.tally import Key
-from s5_mm.testing.curation_run import CLASSES, cut_of, write_curation_run
+from s5_mm.io.crop_tables.parquet import SOURCES, read_table, versioned, write_table
+
+from ..support.curation_run import CLASSES, cut_of, write_curation_run
 
 M = 5
 
@@ -256,8 +257,10 @@ def test_batches_and_row_groups_change_nothing(run, tmp_path, monkeypatch, rows,
     shutil.copytree(run[0], copy)
     table = read_table(copy / 'manifest.parquet')
     pq.write_table(table, copy / 'manifest.parquet', row_group_size=group)
-    monkeypatch.setattr(batches, 'BATCH_ROWS', rows)
-    sizes = [len(b) for _, b in batches.iterate(copy / 'manifest.parquet', ['path'])]
+    monkeypatch.setattr(table_batches, 'BATCH_ROWS', rows)
+    sizes = [
+        len(b) for _, b in table_batches.iterate(copy / 'manifest.parquet', ['path'])
+    ]
     assert sum(sizes) == 128
     assert max(sizes) <= rows
     again, others, _, _ = collect(copy)
@@ -282,7 +285,7 @@ def test_rows_are_taken_from_any_row_group(tmp_path):
     table = table.replace_schema_metadata(versioned(table.schema).metadata)
     pq.write_table(table, tmp_path / 'm.parquet', row_group_size=7)
     rows = np.array([49, 0, 13, 14, 14, 6])
-    found = batches.take_rows(tmp_path / 'm.parquet', rows, ['crop_id'])
+    found = table_batches.take_rows(tmp_path / 'm.parquet', rows, ['crop_id'])
     assert found == {row: {'crop_id': row} for row in (0, 6, 13, 14, 49)}
 
 

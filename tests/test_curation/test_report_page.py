@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from s5_mm.curation.manifest import read_table, write_table
 from s5_mm.curation.report import write_report
 from s5_mm.curation.report.charts import quotas
 from s5_mm.curation.report.html import Page, number, shown
-from s5_mm.curation.report.page import _MEANING, duration
-from s5_mm.testing.curation_run import write_curation_run
+from s5_mm.curation.report.page import _MEANING, exact_duration
+from s5_mm.io.crop_tables.parquet import read_table, write_table
+
+from ..support.curation_run import write_curation_run
 
 NASTY = [
     '"><script>alert(1)<.png',
@@ -247,7 +248,7 @@ def test_numbers(value, text):
     [(0.1234, '0.123 s'), (119.9, '120 s'), (3725, '1:02:05 h'), (0, '0 s')],
 )
 def test_durations(seconds, text):
-    assert duration(seconds) == text
+    assert exact_duration(seconds) == text
 
 
 def test_text_of_a_config_keeps_its_lines():

@@ -12,25 +12,24 @@ import pytest
 import torch
 
 from s5_mm.checkpoints import CheckpointError
-from s5_mm.curation.collections import read_collections
-from s5_mm.curation.crops import read_crops
-from s5_mm.curation.hashing import file_sha256
-from s5_mm.curation.manifest import (
+from s5_mm.curation.planning.collections import read_collections
+from s5_mm.curation.planning.crops import read_crops
+from s5_mm.curation.planning.source_files import SourceFiles
+from s5_mm.curation.scoring import CropStream, PatchScoringHook
+from s5_mm.curation.scoring.prototypes import PrototypesError, fit_prototypes
+from s5_mm.curation.scoring.prototypes_file import save_prototypes
+from s5_mm.curation.scoring.score_parts import read_features, read_scorer
+from s5_mm.io.crop_tables.parquet import (
     ManifestError,
     Parts,
     read_table,
     scores_schema,
     write_table,
 )
-from s5_mm.curation.prototypes import PrototypesError, fit_prototypes
-from s5_mm.curation.prototypes_file import save_prototypes
-from s5_mm.curation.score_parts import read_features, read_scorer
-from s5_mm.curation.source_files import SourceFiles
-from s5_mm.datasets import CropStream
-from s5_mm.engine.hooks import PatchScoringHook
+from s5_mm.io.hashing import file_sha256
 from s5_mm.registry import MODELS
 
-from ..distributed import run_ranks
+from ..support.distributed import run_ranks
 from .scoring import (
     CLASSES,
     MEAN,

@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from s5_mm.curation.ranking import STRATEGIES, Crops
-from s5_mm.curation.selection import select
+from s5_mm.curation.selection.ranking import STRATEGIES, Crops
+from s5_mm.curation.selection.selection import select
 
 from .plain_selection import draw_crops, select_plainly
 

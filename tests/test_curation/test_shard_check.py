@@ -13,13 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation.manifest import ManifestError, read_table
-from s5_mm.curation.row_groups import write_groups
-from s5_mm.curation.shard_check import verify_shards
-from s5_mm.curation.shard_layout import INDEX, tar_layout
-from s5_mm.curation.shard_writer import tar_header
-from s5_mm.curation.shards import materialize
-from s5_mm.datasets.shard_table import SHARDS_KEY, member_name
+from s5_mm.curation.shards.shard_check import verify_shards
+from s5_mm.curation.shards.shard_layout import INDEX, tar_layout
+from s5_mm.curation.shards.shard_writer import tar_header
+from s5_mm.curation.shards.write_shards import write_shards
+from s5_mm.io.crop_tables.parquet import ManifestError, read_table
+from s5_mm.io.crop_tables.row_groups import write_groups
+from s5_mm.io.crop_tables.shard_table import SHARDS_KEY, member_name
 
 from .shard_world import OPTIONS, World
 
@@ -35,7 +35,7 @@ def world(tmp_path_factory) -> World:
 @pytest.fixture(scope='module')
 def made(world, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('made') / 'shards'
-    materialize(world.manifest, world.roots, folder, OPTIONS)
+    write_shards(world.manifest, world.roots, folder, OPTIONS)
     return folder
 
 
@@ -222,7 +222,7 @@ def test_against_the_manifest(world, shards, tmp_path) -> None:
 
 def test_lossy_members_are_compared_with_what_was_stored(world, tmp_path) -> None:
     options = replace(OPTIONS, format='jpeg')
-    materialize(world.manifest, world.roots, tmp_path, options)
+    write_shards(world.manifest, world.roots, tmp_path, options)
     assert not verify_shards(tmp_path, world.manifest)
     row = next(row for row in rows(tmp_path) if row['stored_hash'])
 

@@ -12,6 +12,7 @@ import shutil
 import signal
 import tarfile
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +20,13 @@ import cv2
 import numpy as np
 import pytest
 
-from s5_mm.curation import shard_writer, shards, spool
-from s5_mm.curation.manifest import ManifestError, read_table
-from s5_mm.curation.shard_layout import shard_bounds, shuffled
-from s5_mm.curation.shard_options import ShardOptions
-from s5_mm.curation.shards import materialize, read_options
-from s5_mm.datasets.image_header import ImageError
+from s5_mm.curation.shards import shard_writer, spool
+from s5_mm.curation.shards.shard_layout import lay_out, shard_bounds, shuffled
+from s5_mm.curation.shards.shard_options import ShardOptions
+from s5_mm.curation.shards.write_shards import read_options, write_shards
+from s5_mm.io.crop_tables.parquet import ManifestError, read_table
+from s5_mm.io.crop_tables.row_groups import write_groups
+from s5_mm.io.images.header import ImageError
 
 from .shard_world import OPTIONS, World, contents
 
@@ -39,7 +41,7 @@ def world(tmp_path_factory) -> World:
 @pytest.fixture(scope='module')
 def made(world, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('made') / 'shards'
-    materialize(world.manifest, world.roots, folder, OPTIONS, crops_per_chunk=10)
+    write_shards(world.manifest, world.roots, folder, OPTIONS, crops_per_chunk=10)
     return folder
 
 
@@ -116,7 +118,7 @@ def test_the_same_bytes_for_any_workers_and_order_of_the_manifest(
     manifest, rows = tmp_path / 'm.parquet', world.rows
     world.write_manifest(manifest, rows[::-1] if reverse else rows)
     seen = []
-    materialize(
+    write_shards(
         manifest,
         world.roots,
         tmp_path / 's',
@@ -135,7 +137,7 @@ def test_shards_are_rebuilt_from_a_released_manifest(world, made, tmp_path) -> N
     released = world.write_manifest(tmp_path / 'released.parquet', selected)
     options = read_options(made / 'index.parquet')
     assert options == OPTIONS
-    materialize(released, world.roots, tmp_path / 's', options)
+    write_shards(released, world.roots, tmp_path / 's', options)
     assert contents(tmp_path / 's') == contents(made)
 
 
@@ -148,7 +150,7 @@ def test_a_source_is_decoded_once(world, tmp_path, monkeypatch) -> None:
         return read_crops(path, windows, *args)
 
     monkeypatch.setattr(spool, 'read_crops', counted)
-    materialize(world.manifest, world.roots, tmp_path, OPTIONS, crops_per_chunk=1)
+    write_shards(world.manifest, world.roots, tmp_path, OPTIONS, crops_per_chunk=1)
     assert len(calls) == len({path for path, _ in calls}) == 8
     assert sum(count for _, count in calls) == 66
 
@@ -156,7 +158,7 @@ def test_a_source_is_decoded_once(world, tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize('fmt', ['webp', 'jpeg'])
 def test_other_formats(world, tmp_path, fmt) -> None:
     options = replace(OPTIONS, format=fmt, quality=97 if fmt == 'jpeg' else None)
-    materialize(world.manifest, world.roots, tmp_path, options)
+    write_shards(world.manifest, world.roots, tmp_path, options)
     index = read_table(tmp_path / 'index.parquet').to_pylist()
     changed = 0
     for row, (_, name, _, data) in zip(index, members(tmp_path), strict=True):
@@ -191,7 +193,7 @@ def _slowly(manifest: Path, roots: dict, folder: Path, jobs: int) -> None:
         return put(name, size)
 
     ShardOptions.encode, shard_writer.tar_header = slow_encode, slow_header
-    materialize(manifest, roots, folder, OPTIONS, jobs=jobs, crops_per_chunk=4)
+    write_shards(manifest, roots, folder, OPTIONS, jobs=jobs, crops_per_chunk=4)
 
 
 def test_killed_at_any_moment_it_goes_on(world, made, tmp_path) -> None:
@@ -217,21 +219,20 @@ def test_killed_at_any_moment_it_goes_on(world, made, tmp_path) -> None:
             break
     assert kills >= 3
     assert phases - {(False, False)}
-    materialize(world.manifest, world.roots, folder, OPTIONS, crops_per_chunk=4)
+    write_shards(world.manifest, world.roots, folder, OPTIONS, crops_per_chunk=4)
     assert contents(folder) == complete
 
 
 def test_a_full_disk_leaves_nothing_torn(world, made, tmp_path, monkeypatch) -> None:
     for module, after in ((spool, 2), (shard_writer, 3)):
-        write, calls = module.write_whole, []
+        opened, calls = module.atomic_open, []
 
-        def full(path, put, write=write, calls=calls, after=after):
+        @contextmanager
+        def full(path, opened=opened, calls=calls, after=after):
             calls.append(path)
-            if len(calls) <= after:
-                return write(path, put)
 
             class Disk:
-                """Takes 700 bytes."""
+                """Takes 700 bytes, and no more once it is full."""
 
                 def __init__(self, file):
                     self.file = file
@@ -240,42 +241,45 @@ def test_a_full_disk_leaves_nothing_torn(world, made, tmp_path, monkeypatch) -> 
                     return self.file.tell()
 
                 def write(self, data):
+                    if len(calls) <= after:
+                        return self.file.write(data)
                     self.file.write(data[:700])
                     raise OSError(28, 'No space left on device')
 
-            return write(path, lambda file: put(Disk(file)))
+            with opened(path) as file:
+                yield Disk(file)
 
-        monkeypatch.setattr(module, 'write_whole', full)
+        monkeypatch.setattr(module, 'atomic_open', full)
         with pytest.raises(OSError, match='No space left on device'):
-            materialize(
+            write_shards(
                 world.manifest, world.roots, tmp_path, OPTIONS, crops_per_chunk=10
             )
         monkeypatch.undo()
         assert not (tmp_path / 'index.parquet').exists()
         assert not [name for name in contents(tmp_path) if '.tmp-' in name]
     assert len(list(tmp_path.glob('*.tar'))) == 3
-    materialize(world.manifest, world.roots, tmp_path, OPTIONS)
+    write_shards(world.manifest, world.roots, tmp_path, OPTIONS)
     assert contents(tmp_path) == contents(made)
 
 
 # -- errors ----------------------------------------------------------------------------
 def test_a_folder_with_other_shards_is_refused(world, made, tmp_path) -> None:
-    materialize(world.manifest, world.roots, made, OPTIONS)  # nothing is left to do
+    write_shards(world.manifest, world.roots, made, OPTIONS)  # nothing is left to do
     other = replace(OPTIONS, seed=1)
     with pytest.raises(ManifestError, match=r'index\.parquet: made with seed=0, now'):
-        materialize(world.manifest, world.roots, made, other)
+        write_shards(world.manifest, world.roots, made, other)
     fewer = [r for r in world.rows if r['decision'] == 'selected'][1:]
     manifest = world.write_manifest(tmp_path / 'm.parquet', fewer)
     with pytest.raises(ManifestError, match='made from other selected crops'):
-        materialize(manifest, world.roots, made, OPTIONS)
+        write_shards(manifest, world.roots, made, OPTIONS)
     folder = tmp_path / 's'
     folder.mkdir()
     (folder / 'shard-000099.tar').write_bytes(b'')
     message = r'shard-000099\.tar: nothing says from what this shard was made'
     with pytest.raises(ManifestError, match=message):
-        materialize(world.manifest, world.roots, folder, OPTIONS)
-    materialize(world.manifest, world.roots, folder, other, overwrite=True)
-    materialize(world.manifest, world.roots, folder, OPTIONS, overwrite=True)
+        write_shards(world.manifest, world.roots, folder, OPTIONS)
+    write_shards(world.manifest, world.roots, folder, other, overwrite=True)
+    write_shards(world.manifest, world.roots, folder, OPTIONS, overwrite=True)
     assert contents(folder) == contents(made)
 
 
@@ -284,7 +288,7 @@ def test_damaged_shards_are_made_again(world, made, tmp_path, monkeypatch) -> No
     shutil.copytree(made, folder)
     shard = folder / 'shard-000002.tar'
     shard.write_bytes(shard.read_bytes()[::-1])
-    materialize(world.manifest, world.roots, folder, OPTIONS)
+    write_shards(world.manifest, world.roots, folder, OPTIONS)
     assert contents(folder) != contents(made)  # of the right size: not looked at
     encode, calls = ShardOptions.encode, []
 
@@ -297,7 +301,7 @@ def test_damaged_shards_are_made_again(world, made, tmp_path, monkeypatch) -> No
     monkeypatch.setattr(ShardOptions, 'encode', stop_late)
     for _ in range(2):  # it goes on where it was stopped
         with contextlib.suppress(OSError):
-            materialize(
+            write_shards(
                 world.manifest,
                 world.roots,
                 folder,
@@ -315,14 +319,14 @@ def test_unfinished_work_with_other_options_is_refused(
     def stop(self, number):
         raise OSError(5, 'stopped')
 
-    monkeypatch.setattr(shards.ShardWriter, '__call__', stop)
+    monkeypatch.setattr(shard_writer.ShardWriter, '__call__', stop)
     with pytest.raises(OSError, match='stopped'):
-        materialize(world.manifest, world.roots, tmp_path, OPTIONS)
+        write_shards(world.manifest, world.roots, tmp_path, OPTIONS)
     monkeypatch.undo()
     other = replace(OPTIONS, per_shard=9)
     message = r'spool/shards\.json: made with per_shard=7, now it is 9'
     with pytest.raises(ManifestError, match=message):
-        materialize(world.manifest, world.roots, tmp_path, other)
+        write_shards(world.manifest, world.roots, tmp_path, other)
 
 
 def test_a_source_that_changed_is_an_error(tmp_path) -> None:
@@ -331,34 +335,33 @@ def test_a_source_that_changed_is_an_error(tmp_path) -> None:
     cv2.imwrite(str(source), cv2.imread(str(source)) ^ 1)
     message = r'large\.png: the source has changed since it was scanned: its sha256'
     with pytest.raises(ManifestError, match=message):
-        materialize(world.manifest, world.roots, tmp_path / 's', OPTIONS)
+        write_shards(world.manifest, world.roots, tmp_path / 's', OPTIONS)
     other = replace(OPTIONS, small='zero')
     world = World(tmp_path / 'v')
     with pytest.raises(ManifestError, match=r'small\.png: the pixels of the window x='):
-        materialize(world.manifest, world.roots, tmp_path / 't', other)
+        write_shards(world.manifest, world.roots, tmp_path / 't', other)
     (tmp_path / 'v/space/exact.jpg').unlink()
     with pytest.raises(ImageError, match=r'exact\.jpg: the file cannot be read'):
-        materialize(world.manifest, world.roots, tmp_path / 'u', OPTIONS)
+        write_shards(world.manifest, world.roots, tmp_path / 'u', OPTIONS)
 
 
 def test_a_kept_source_that_changes_between_the_passes(tmp_path, monkeypatch) -> None:
     world = World(tmp_path / 'w')
-    lay_out = shards.lay_out
 
     def change(*args):
         (tmp_path / 'w/space/exact.jpg').write_bytes(b'x')
         return lay_out(*args)
 
-    monkeypatch.setattr(shards, 'lay_out', change)
+    monkeypatch.setattr('s5_mm.curation.shards.write_shards.lay_out', change)
     with pytest.raises(ManifestError, match=r'exact\.jpg: changed while the shards'):
-        materialize(world.manifest, world.roots, tmp_path / 's', OPTIONS)
+        write_shards(world.manifest, world.roots, tmp_path / 's', OPTIONS)
 
 
 def test_errors_of_the_manifest(world, tmp_path) -> None:
     def attempt(rows: list[dict], message: str, roots: dict | None = None) -> None:
         path = world.write_manifest(tmp_path / 'm.parquet', rows)
         with pytest.raises(ManifestError, match=r'm\.parquet: ' + message):
-            materialize(path, roots or world.roots, tmp_path / 's', OPTIONS)
+            write_shards(path, roots or world.roots, tmp_path / 's', OPTIONS)
 
     row = {**world.rows[0], 'decision': 'selected'}
     attempt([row, row], f'the crop {row["crop_id"]:016x} is selected twice')
@@ -367,9 +370,9 @@ def test_errors_of_the_manifest(world, tmp_path) -> None:
     message = r"has crops of the collection 'air', roots has \['space'\]"
     attempt([row], message, {'space': ''})
     table = read_table(world.manifest).drop_columns('pixel_hash')
-    shards.write_groups(tmp_path / 'm.parquet', table.schema, [table])
+    write_groups(tmp_path / 'm.parquet', table.schema, [table])
     with pytest.raises(ManifestError, match=r"no column \['pixel_hash'\]"):
-        materialize(tmp_path / 'm.parquet', None, tmp_path / 's', OPTIONS)
+        write_shards(tmp_path / 'm.parquet', None, tmp_path / 's', OPTIONS)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pickle
 import pyarrow as pa
 import pytest
 
-from s5_mm.curation.collections import read_collections
-from s5_mm.curation.manifest import SOURCES, ManifestError, open_table, write_table
-from s5_mm.curation.source_files import SOURCES_FILE, SourceFiles
+from s5_mm.curation.planning.collections import read_collections
+from s5_mm.curation.planning.source_files import SourceFiles
+from s5_mm.io.crop_tables.parquet import SOURCES, ManifestError, open_table, write_table
+from s5_mm.io.crop_tables.run_names import SOURCES_FILE
 
 COUNT, GROUP = 100, 7
 

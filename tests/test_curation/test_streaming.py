@@ -8,10 +8,10 @@ import weakref
 import numpy as np
 import pytest
 
-from s5_mm.curation import rank_search, streaming
-from s5_mm.curation.ranking import STRATEGIES, Crops
-from s5_mm.curation.selection import select
-from s5_mm.curation.streaming import Passes
+from s5_mm.curation.selection import rank_search, streaming
+from s5_mm.curation.selection.ranking import STRATEGIES, Crops
+from s5_mm.curation.selection.selection import select
+from s5_mm.curation.selection.streaming import Passes
 
 from .plain_selection import draw_crops
 

@@ -16,7 +16,7 @@ from mmrotate.datasets import DOTADataset  # noqa: E402
 
 from s5_mm.datasets.oriented import DotaTextDataset, read_dota_text  # noqa: E402
 from s5_mm.datasets.oriented.annotations import is_degenerate  # noqa: E402
-from s5_mm.datasets.oriented.images import image_size  # noqa: E402
+from s5_mm.datasets.oriented.images import image_shape  # noqa: E402
 from s5_mm.datasets.oriented.rules import widen  # noqa: E402
 from s5_mm.registry import DATASETS  # noqa: E402
 from s5_mm.testing import write_dataset  # noqa: E402
@@ -206,7 +206,7 @@ def test_boxes_outside(tmp_path: Path) -> None:
     messages: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            's5_mm.datasets.oriented.base.print_log',
+            's5_mm.datasets.oriented.oriented_dataset.print_log',
             lambda message, **_: messages.append(message),
         )
         found = instances(build(cfg, outside='drop'))
@@ -225,7 +225,7 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     messages: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            's5_mm.datasets.oriented.base.print_log',
+            's5_mm.datasets.oriented.oriented_dataset.print_log',
             lambda message, **_: messages.append(message),
         )
         rules = {'degenerate': 'drop', 'ignore_size': 2}
@@ -321,17 +321,17 @@ def test_filters_that_leave_nothing(tmp_path: Path) -> None:
 
 def test_size_of_an_image(tmp_path: Path) -> None:
     for name in ('a.png', 'a.jpg', 'a.bmp', 'a.tif'):
-        assert image_size(write(tmp_path / name, picture())) == (32, 40)
+        assert image_shape(write(tmp_path / name, picture())) == (32, 40)
     # A frame header beyond what is read first: EXIF and seven further blocks.
     path = write(tmp_path / 'long.jpg', picture())
     data = Path(path).read_bytes()
     blocks = (b'\xff\xef' + (65000).to_bytes(2, 'big') + b'\0' * 64998) * 7
     Path(path).write_bytes(data[:2] + blocks + data[2:])
     assert Image.open(path).size == (40, 32)
-    assert image_size(path) == (32, 40)
+    assert image_shape(path) == (32, 40)
     (tmp_path / 'bad.png').write_bytes((tmp_path / 'a.png').read_bytes()[:20])
     with pytest.raises(ValueError, match=r'bad\.png: truncated PNG: 20 bytes'):
-        image_size(str(tmp_path / 'bad.png'))
+        image_shape(str(tmp_path / 'bad.png'))
 
 
 # -- real imagery ---------------------------------------------------------------------

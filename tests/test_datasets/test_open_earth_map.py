@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from s5_mm.datasets import ImageError, OpenEarthMapDataset, SegDataset
+from s5_mm.datasets import OpenEarthMapDataset, SegDataset
 from s5_mm.datasets.verification import verify_dataset
+from s5_mm.io.images.header import ImageError
 from s5_mm.registry import DATASETS
 
 from .files import LABELLED, picture

@@ -19,12 +19,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
+from s5_mm.checkpoints.comparison import last_checkpoint
 from s5_mm.cli.config import load_config
 from s5_mm.datasets import MultiSourceDataset, SegDataset, UnlabelledDataset
 from s5_mm.datasets.verification import verify_dataset
 from s5_mm.registry import DATASETS
-from s5_mm.testing.kill_trials import last_checkpoint
-from s5_mm.utils.config import pass_batch_size
+from s5_mm.utils.batch_size import pass_batch_size
 
 from ..test_end_to_end.toy_mdf import CONFIGS, SHIPPED, SHORT, SMALL, train
 from .files import LABELLED, UNLABELLED

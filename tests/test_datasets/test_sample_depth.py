@@ -12,10 +12,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from s5_mm.datasets import LoadImage
-from s5_mm.datasets.image_io import ImageError
-from s5_mm.datasets.image_source import ImageFile, ImageWindow
-from s5_mm.datasets.patches.image_rows import open_rows
-from s5_mm.datasets.sample_depth import check_range
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.rows import open_rows
+from s5_mm.io.images.sample_depth import check_range
+from s5_mm.io.images.source import ImageFile, ImageWindow
 
 from .files import picture, write
 from .rasters import rasterio, write_raster

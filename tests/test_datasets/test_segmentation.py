@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from mmengine.registry import init_default_scope
 
-from s5_mm.datasets import ImageError, SegDataset
+from s5_mm.datasets import SegDataset
 from s5_mm.datasets.verification import verify_dataset
+from s5_mm.io.images.header import ImageError
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import SampleKey, StreamIndex
 from s5_mm.visualization.palette import categorical_palette, cielab

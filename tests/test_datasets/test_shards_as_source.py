@@ -16,16 +16,17 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from s5_mm.curation import manifest as tables
-from s5_mm.curation.manifest import read_table
-from s5_mm.curation.row_groups import write_groups
-from s5_mm.curation.shard_layout import INDEX
-from s5_mm.curation.shards import materialize
-from s5_mm.datasets import ImageError, MultiSourceDataset, UnlabelledDataset
-from s5_mm.datasets.image_source import ShardMember
-from s5_mm.datasets.open_files import OpenFiles
-from s5_mm.datasets.shard_table import SHARDS_KEY, ShardTable
+from s5_mm.curation.shards.shard_layout import INDEX
+from s5_mm.curation.shards.write_shards import write_shards
+from s5_mm.datasets import MultiSourceDataset, UnlabelledDataset
 from s5_mm.datasets.verification import scan, verify_dataset
+from s5_mm.io.crop_tables import parquet as tables
+from s5_mm.io.crop_tables.parquet import read_table
+from s5_mm.io.crop_tables.row_groups import write_groups
+from s5_mm.io.crop_tables.shard_table import SHARDS_KEY, ShardTable
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.source import ShardMember
+from s5_mm.io.open_files import OpenFiles
 from s5_mm.utils.randomness import SampleKey, StreamIndex
 from tests.test_curation.shard_world import OPTIONS, SIZE, World
 
@@ -43,7 +44,7 @@ def world(tmp_path_factory) -> World:
 @pytest.fixture(scope='module')
 def made(world, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('made') / 'shards'
-    materialize(world.manifest, world.roots, folder, OPTIONS)
+    write_shards(world.manifest, world.roots, folder, OPTIONS)
     return folder
 
 
@@ -110,12 +111,12 @@ def test_windows_of_a_tiff_that_is_too_large_to_be_decoded_whole(
     windows = [dataset.get_data_info(row)['img_source'] for row in range(len(dataset))]
     windows = [window for window in windows if window.name.endswith('.tif')]
     assert windows
-    from s5_mm.datasets import image_header, image_io, raster_io
+    from s5_mm.io.images import header, raster, read
 
-    monkeypatch.setattr(image_io, 'MAX_PIXELS', 10)
-    monkeypatch.setattr(raster_io.read_raster_header, '__defaults__', (10,))
-    monkeypatch.setattr(raster_io.raster_header, '__defaults__', (10,))
-    monkeypatch.setattr(image_header.check_size, '__defaults__', (10,))
+    monkeypatch.setattr(read, 'MAX_PIXELS', 10)
+    monkeypatch.setattr(raster.read_raster_header, '__defaults__', (10,))
+    monkeypatch.setattr(raster.raster_header, '__defaults__', (10,))
+    monkeypatch.setattr(header.check_size, '__defaults__', (10,))
     for window in windows:
         assert window.read_image().shape == (SIZE, SIZE, 3)
         assert window.read_header()[:3] == ('TIFF', SIZE, SIZE)

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from s5_mm.datasets import ImageError, UnlabelledDataset
+from s5_mm.datasets import UnlabelledDataset
+from s5_mm.io.images.header import ImageError
 from s5_mm.registry import DATASETS
 from s5_mm.utils.randomness import SampleKey, StreamIndex
 

@@ -125,7 +125,10 @@ def check_arguments(script: Path, arguments: list[str]) -> argparse.Namespace:
         patch.setattr(sys, 'argv', [script.name, *arguments])
         patch.syspath_prepend(str(script.parent))
         with contextlib.suppress(_Parsed, SystemExit):
-            runpy.run_path(str(script), run_name='__main__')
+            if script.parent.name == 'benchmarks':
+                runpy.run_module(f'tools.benchmarks.{script.stem}', run_name='__main__')
+            else:
+                runpy.run_path(str(script), run_name='__main__')
     assert parsed, f'{script.name} refuses {arguments}'
     return parsed[0]
 

@@ -32,6 +32,11 @@ def _check_command(words: list[str]) -> None:
     program, *rest = words
     if program == 'python' and rest[0] == '-c':
         compile(rest[1], '-c', 'exec')
+    elif program == 'python' and rest[:1] == ['-m'] and rest[1].startswith('tools.'):
+        script = ROOT / (rest[1].replace('.', '/') + '.py')
+        assert script.is_file(), rest[1]
+        check_configs(rest)
+        check_arguments(script, rest[2:])
     elif program == 'python' and rest[0] == '-m':
         assert rest[1] in ('venv', 'pip', 'pytest'), words
     elif program == 'python':

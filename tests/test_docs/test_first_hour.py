@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from s5_mm.datasets import read_mask
+from s5_mm.io.images.read import read_mask
 from s5_mm.visualization import categorical_palette
 from tests.test_datasets.own_folders import scene, write, write_folder
 

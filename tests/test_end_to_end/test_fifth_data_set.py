@@ -2,8 +2,8 @@
 
 import pytest
 
+from s5_mm.checkpoints.comparison import last_checkpoint
 from s5_mm.cli.config import load_config
-from s5_mm.testing.kill_trials import last_checkpoint
 
 from .toy_mdf import (
     CONFIGS,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from s5_mm.testing.kill_trials import differences, last_checkpoint
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 
-from ..distributed import run_ranks
+from ..support.distributed import run_ranks
 from .host_syncs import count_host_syncs
 from .toy_mdf import (
     TOY,
@@ -80,7 +80,7 @@ def test_resume_to_the_bit(data, uninterrupted, tmp_path, stop, saved, workers):
         train(before, tmp_path, hooks=[StopHook(stop)])
     assert last_checkpoint(tmp_path)['meta']['iter'] == saved
     train(after, tmp_path, resume=True)
-    assert differences(uninterrupted[1], last_checkpoint(tmp_path)) == []
+    assert checkpoint_differences(uninterrupted[1], last_checkpoint(tmp_path)) == []
 
 
 def test_resume_with_data_sets_in_another_order_is_refused(
@@ -119,7 +119,9 @@ def commanded(uninterrupted, tmp_path_factory):
 def test_killed_command_trains_the_same_model(uninterrupted, commanded):
     folder, _, said, _, killed_at = commanded
     assert 4 <= killed_at < 12
-    assert differences(uninterrupted[1], last_checkpoint(folder / 'run')) == []
+    assert (
+        checkpoint_differences(uninterrupted[1], last_checkpoint(folder / 'run')) == []
+    )
     for name in TOY:
         assert f'{name}.loss_ce: ' in said
         assert f'{name}, per class, in %' in said
@@ -204,7 +206,11 @@ def _both(data, folder, changes):
     kinds = ['MultiDatasetSegmentor', *['MMDistributedDataParallel'] * 2]
     assert [kind for kind, _ in found] == kinds
     starts = [state for _, state in found]
-    assert differences(starts[0], starts[1]) == differences(starts[0], starts[2]) == []
+    assert (
+        checkpoint_differences(starts[0], starts[1])
+        == checkpoint_differences(starts[0], starts[2])
+        == []
+    )
     return starts[0], *(last_checkpoint(folder / name) for name in ('alone', 'both'))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 
-from s5_mm.testing.kill_trials import differences, last_checkpoint
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 
 from .toy_s4p import toy_config, train
 
@@ -68,7 +68,7 @@ def test_one_bad_step_of_fixmatch_leaves_no_trace(scenes, tmp_path, monkeypatch,
     assert any('running_mean' in name for name in student)
     assert len(teacher) == len(student)
     # The teacher moves at the start of an iteration, towards a sane student.
-    assert differences({k: before[k] for k in student}, student) == []
+    assert checkpoint_differences({k: before[k] for k in student}, student) == []
     final = last_checkpoint(tmp_path)['state_dict']
     assert all(torch.isfinite(value).all() for value in final.values())
-    assert differences(student, {k: final[k] for k in student}) != []
+    assert checkpoint_differences(student, {k: final[k] for k in student}) != []

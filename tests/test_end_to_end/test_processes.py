@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from s5_mm.testing.kill_trials import last_checkpoint
+from s5_mm.checkpoints.comparison import last_checkpoint
 
-from ..distributed import run_ranks
+from ..support.distributed import run_ranks
 from .toy_s4p import toy_config, train
 
 # Dropout and drop path draw for the batch that a process holds; without them the

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from s5_mm.testing.kill_trials import differences, last_checkpoint, run_with_kills
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 
+from ..support.kill_trials import run_with_kills
 from .host_syncs import count_host_syncs
 from .toy_s4p import toy_config, train
 
@@ -42,7 +43,7 @@ def test_killed_and_resumed_is_never_stopped(scenes, tmp_path, threshold):
     assert max(ratios) > 0, 'the unlabelled branch is dead'
     report = run_with_kills(tmp_path / 'toy.py', tmp_path, kills=2, max_delay=4.0)
     for work_dir in report.work_dirs:
-        assert differences(want, last_checkpoint(work_dir)) == []
+        assert checkpoint_differences(want, last_checkpoint(work_dir)) == []
 
 
 @pytest.mark.parametrize(

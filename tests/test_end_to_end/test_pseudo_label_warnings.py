@@ -2,7 +2,7 @@
 
 import pytest
 
-from ..distributed import run_ranks
+from ..support.distributed import run_ranks
 from .toy_s4p import toy_config, train
 
 TEXT = 'of the pixels count with conf_thresh=1.0, the unlabelled branch learns nothing'

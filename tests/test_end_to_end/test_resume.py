@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from s5_mm.testing.kill_trials import differences, last_checkpoint, run_with_kills
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 
+from ..support.kill_trials import run_with_kills
 from .toy_s4p import toy_config, train
 
 
@@ -44,4 +45,4 @@ def test_killed_again_and_again(uninterrupted, tmp_path):
     assert report.work_dirs
     want = last_checkpoint(uninterrupted)
     for work_dir in report.work_dirs:
-        assert differences(want, last_checkpoint(work_dir)) == []
+        assert checkpoint_differences(want, last_checkpoint(work_dir)) == []

@@ -20,7 +20,7 @@ from s5_mm.engine.loops import StudentTeacherValLoop
 from s5_mm.engine.loops.student_teacher_evaluator import without_files
 from s5_mm.registry import METRICS
 
-from ..distributed import run_ranks
+from ..support.distributed import run_ranks
 from .toy_s4p import toy_config, train
 
 NAMES = ('field', 'road', 'building', 'water', 'tree', 'vehicle')

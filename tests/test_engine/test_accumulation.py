@@ -6,7 +6,7 @@ import signal
 import pytest
 from mmengine.hooks import Hook
 
-from s5_mm.testing.kill_trials import differences, last_checkpoint
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 
 from .toy import Interrupted, ToyStopHook, toy_runner
 
@@ -49,7 +49,9 @@ def test_killed_in_the_middle_resumes_to_the_bit(tmp_path, whole, stop):
     with pytest.raises(Interrupted):
         runner.train()
     toy_runner(tmp_path, resume=True, **CHANGES).train()
-    assert differences(last_checkpoint(whole), last_checkpoint(tmp_path)) == []
+    assert (
+        checkpoint_differences(last_checkpoint(whole), last_checkpoint(tmp_path)) == []
+    )
 
 
 class _Signal(Hook):
@@ -88,7 +90,9 @@ def test_preempted_in_the_middle_goes_on_to_the_end(
     assert caught.value.code == 75
     assert last_checkpoint(tmp_path)['meta']['iter'] == saved
     toy_runner(tmp_path, resume=True, **CHANGES).train()
-    assert differences(last_checkpoint(whole), last_checkpoint(tmp_path)) == []
+    assert (
+        checkpoint_differences(last_checkpoint(whole), last_checkpoint(tmp_path)) == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,4 +114,4 @@ def test_preempted_while_validating(tmp_path, signals, caplog, interval, saved):
     toy_runner(tmp_path / 'stopped', resume=True, **changes).train()
     toy_runner(tmp_path / 'whole', **changes).train()
     first, second = (last_checkpoint(tmp_path / name) for name in ('whole', 'stopped'))
-    assert differences(first, second) == []
+    assert checkpoint_differences(first, second) == []

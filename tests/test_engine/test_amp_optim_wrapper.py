@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
+from s5_mm.checkpoints.comparison import checkpoint_differences
 from s5_mm.engine.optimizers import AmpOptimWrapper, OptimWrapper, amp_optim_wrapper
 from s5_mm.registry import OPTIM_WRAPPERS
-from s5_mm.testing.kill_trials import differences
 
 
 def _setup(dtype='bfloat16', **kwargs):
@@ -64,7 +64,7 @@ def test_state_resumes_to_the_bit(dtype):
     resumed.load_state_dict(saved['optim'])
     again, _ = _train(other, resumed, 6, start=6)
     assert whole == again
-    assert differences(wrapper.state_dict(), resumed.state_dict()) == []
+    assert checkpoint_differences(wrapper.state_dict(), resumed.state_dict()) == []
     if dtype == 'float16':
         assert wrapper.loss_scaler.get_scale() > 16.0
 

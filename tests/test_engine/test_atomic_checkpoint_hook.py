@@ -7,9 +7,10 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import Hook
 
 from s5_mm.checkpoints import load_data_only
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 from s5_mm.engine.hooks import AtomicCheckpointHook, atomic_backend
-from s5_mm.testing.kill_trials import TrainingChild, differences, last_checkpoint
 
+from ..support.kill_trials import TrainingChild
 from .toy import PRELOAD, Interrupted, ToyStopHook, toy_config, toy_runner
 
 
@@ -88,7 +89,7 @@ def test_crash_at_every_rename_then_resume_to_the_bit(tmp_path):
     assert statuses.count(99) >= 7
     assert TrainingChild(toy_config(), crashed, preload=PRELOAD).finish() == 0
     whole, resumed = last_checkpoint(tmp_path / 'whole'), last_checkpoint(crashed)
-    assert differences(whole, resumed) == []
+    assert checkpoint_differences(whole, resumed) == []
     assert _checkpoints(crashed) == _checkpoints(tmp_path / 'whole')
 
 

@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
 from s5_mm.checkpoints import load_data_only
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 from s5_mm.engine.hooks.finite_weights import non_finite_names
-from s5_mm.testing.kill_trials import differences, last_checkpoint
 
 from .toy import Interrupted, ToyMetric, ToyStopHook, toy_runner
 
@@ -66,7 +66,7 @@ def test_the_best_that_a_checkpoint_knows_stays_until_the_next(tmp_path, rising)
     toy_runner(killed, resume=True, **CHANGES).train()
     assert _names(killed) == _names(tmp_path / 'whole')
     whole, resumed = last_checkpoint(tmp_path / 'whole'), last_checkpoint(killed)
-    assert differences(whole, resumed) == []
+    assert checkpoint_differences(whole, resumed) == []
 
 
 def test_several_best_ones(tmp_path, monkeypatch):

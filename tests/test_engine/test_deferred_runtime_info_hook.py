@@ -6,8 +6,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import MessageHub
 
+from s5_mm.checkpoints.comparison import checkpoint_differences
 from s5_mm.engine.hooks import DeferredRuntimeInfoHook
-from s5_mm.testing.kill_trials import differences
 
 from .toy import toy_runner
 
@@ -98,7 +98,7 @@ def test_histories_are_the_hosts(tmp_path):
     first, second = ours.message_hub.log_scalars, theirs.message_hub.log_scalars
     assert set(first) == set(second)
     assert {'train/loss', 'train/grad_norm', 'train/lr', 'val/mIoU'} <= set(first)
-    assert differences(dict(first), dict(second)) == []
+    assert checkpoint_differences(dict(first), dict(second)) == []
 
 
 class _Loader:
@@ -133,7 +133,7 @@ def test_each_type_of_scalar_is_recorded_as_the_host_does(value):
     hook.after_train_iter(runner, 0, outputs=dict(x=value))
     assert 'train/x' not in ours.log_scalars
     hook.flush(ours)
-    assert differences(dict(host.log_scalars), dict(ours.log_scalars)) == []
+    assert checkpoint_differences(dict(host.log_scalars), dict(ours.log_scalars)) == []
 
 
 def test_history_stays_within_its_length():
@@ -146,7 +146,7 @@ def test_history_stays_within_its_length():
     for index in range(6):
         hook.after_train_iter(runner, index, outputs=dict(x=torch.tensor(index)))
         host.update_scalar('train/x', torch.tensor(index))
-    assert differences(dict(host.log_scalars), dict(ours.log_scalars)) == []
+    assert checkpoint_differences(dict(host.log_scalars), dict(ours.log_scalars)) == []
     assert ours.get_scalar('train/x').data[0].tolist() == [2, 3, 4, 5]
 
 

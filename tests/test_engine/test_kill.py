@@ -1,12 +1,8 @@
 """SIGKILL at random moments, again and again: the end is the same to the bit."""
 
-from s5_mm.testing.kill_trials import (
-    TrainingChild,
-    differences,
-    last_checkpoint,
-    run_with_kills,
-)
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 
+from ..support.kill_trials import TrainingChild, run_with_kills
 from .toy import PRELOAD, toy_config
 
 KILLS = 24
@@ -34,5 +30,5 @@ def test_killed_again_and_again_ends_to_the_bit(tmp_path):
     expected = last_checkpoint(tmp_path / 'whole')
     assert expected['meta']['iter'] == 60
     for work_dir in report.work_dirs:
-        assert differences(expected, last_checkpoint(work_dir)) == []
+        assert checkpoint_differences(expected, last_checkpoint(work_dir)) == []
         assert not list(work_dir.glob('*.tmp-*'))

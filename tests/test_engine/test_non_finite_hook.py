@@ -9,11 +9,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from s5_mm.checkpoints import load_data_only
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 from s5_mm.engine.hooks import NonFiniteHook
 from s5_mm.engine.optimizers import AmpOptimWrapper, OptimWrapper
-from s5_mm.testing.kill_trials import differences, last_checkpoint
 
-from ..distributed import run_ranks
+from ..support.distributed import run_ranks
 from .toy import toy_config, toy_runner
 
 ADAMW = dict(type='AdamW', lr=0.01, fused=True)
@@ -98,7 +98,7 @@ def test_a_healthy_run_is_the_same_to_the_bit(tmp_path, wrapper):
     for name, guard in (('with', None), ('without', False)):
         _runner(tmp_path / name, wrapper, guard=guard).train()
     first, second = (last_checkpoint(tmp_path / name) for name in ('with', 'without'))
-    assert differences(first, second) == []
+    assert checkpoint_differences(first, second) == []
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf])
@@ -121,13 +121,18 @@ def test_one_bad_iteration_leaves_no_trace(tmp_path, caplog, wrapper, value):
         parts = ('optimizer',)
         names = [name for name, _ in runner.model.named_parameters()]
         pair = [{n: states.of[i]['model'][n] for n in names} for i in (before, after)]
-        assert differences(*pair) == []
+        assert checkpoint_differences(*pair) == []
         assert _finite(states.of[8]['model'])
     else:
         before, after, update, parts = 7, 8, 8, ('model', 'optimizer')
     for part in parts:
-        assert differences(states.of[before][part], states.of[after][part]) == []
-    assert differences(states.of[after]['model'], states.of[12]['model']) != []
+        assert (
+            checkpoint_differences(states.of[before][part], states.of[after][part])
+            == []
+        )
+    assert (
+        checkpoint_differences(states.of[after]['model'], states.of[12]['model']) != []
+    )
     assert f'loss or gradient was not finite: iteration {update}' in caplog.text
     final = last_checkpoint(tmp_path)
     assert _finite(final['state_dict'])
@@ -283,9 +288,9 @@ def test_a_bad_loss_counts_though_every_gradient_is_finite(scaled):
     before = _copied(net.state_dict())
     wrapper.update_params(loss())
     assert wrapper.non_finite == 1
-    assert differences(before, _copied(net.state_dict())) == []
+    assert checkpoint_differences(before, _copied(net.state_dict())) == []
     _step(wrapper, net, 1.0, image)
-    assert differences(before, _copied(net.state_dict())) != []
+    assert checkpoint_differences(before, _copied(net.state_dict())) != []
 
 
 def test_one_huge_but_finite_gradient_is_no_reason_to_skip():
@@ -295,7 +300,7 @@ def test_one_huge_but_finite_gradient_is_no_reason_to_skip():
     before = _copied(net.state_dict())
     _step(wrapper, net, 1e18)
     assert wrapper.non_finite == 0
-    assert differences(before, _copied(net.state_dict())) != []
+    assert checkpoint_differences(before, _copied(net.state_dict())) != []
 
 
 def _rank_steps(rank, world):
@@ -317,7 +322,7 @@ def _rank_steps(rank, world):
         wrapper.update_params(loss)
         found[kind] = dict(
             skipped=bool(wrapper.non_finite),
-            same=differences(before, _copied(net.state_dict())) == [],
+            same=checkpoint_differences(before, _copied(net.state_dict())) == [],
             weight=net.weight.detach(),
         )
     return found

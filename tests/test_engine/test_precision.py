@@ -7,6 +7,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import nn
 
+from s5_mm.checkpoints.comparison import checkpoint_differences
 from s5_mm.engine.optimizers import AmpOptimWrapper, OptimWrapper, amp_optim_wrapper
 from s5_mm.engine.optimizers.precision import (
     automatic_dtype,
@@ -14,7 +15,6 @@ from s5_mm.engine.optimizers.precision import (
     cpu_flags,
     native_bfloat16,
 )
-from s5_mm.testing.kill_trials import differences
 
 
 @pytest.mark.parametrize('device', ['cpu', 'cuda'])
@@ -94,7 +94,7 @@ def test_auto_is_one_of_the_two_to_the_bit(monkeypatch, said, native):
     else:
         expected = _trained(OptimWrapper)
         line = "optim_wrapper.dtype='auto': training in float32, the cpu lacks bfloat16"
-    assert differences(expected, found) == []
+    assert checkpoint_differences(expected, found) == []
     assert said.records[0].getMessage().startswith(line)
 
 

@@ -8,9 +8,10 @@ import time
 import pytest
 from torch import distributed
 
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 from s5_mm.engine.hooks import PreemptionHook
-from s5_mm.testing.kill_trials import TrainingChild, differences, last_checkpoint
 
+from ..support.kill_trials import TrainingChild
 from .toy import PRELOAD, toy_config, toy_runner
 
 LONG = dict(train_cfg__max_iters=24, train_dataloader__dataset__delay=0.02)
@@ -48,7 +49,7 @@ def test_signal_saves_and_leaves_with_75(tmp_path, uninterrupted, name, workers)
     assert '--resume' in log
     assert 0 < last_checkpoint(tmp_path)['meta']['iter'] < 24
     assert _child(tmp_path, overrides=changes).finish() == 0
-    assert differences(uninterrupted, last_checkpoint(tmp_path)) == []
+    assert checkpoint_differences(uninterrupted, last_checkpoint(tmp_path)) == []
 
 
 def test_signals_at_random_moments_and_twice(tmp_path, uninterrupted):
@@ -62,7 +63,7 @@ def test_signals_at_random_moments_and_twice(tmp_path, uninterrupted):
         assert child.finish() in (75, 0)
         last_checkpoint(tmp_path)
     assert _child(tmp_path).finish() == 0
-    assert differences(uninterrupted, last_checkpoint(tmp_path)) == []
+    assert checkpoint_differences(uninterrupted, last_checkpoint(tmp_path)) == []
 
 
 def test_signal_during_validation_leaves_at_once(tmp_path, uninterrupted):
@@ -81,7 +82,7 @@ def test_signal_during_validation_leaves_at_once(tmp_path, uninterrupted):
     # Resumed with the model's own weights, not those of the EMA that were swapped in,
     # and validated again.
     assert _child(tmp_path).finish() == 0
-    assert differences(uninterrupted, last_checkpoint(tmp_path)) == []
+    assert checkpoint_differences(uninterrupted, last_checkpoint(tmp_path)) == []
     history = last_checkpoint(tmp_path)['message_hub']['log_scalars']['val/mIoU']
     assert len(history.data[0]) == 3
 

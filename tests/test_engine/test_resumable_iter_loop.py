@@ -1,7 +1,7 @@
 import pytest
 
 from s5_mm.engine.loops.train_state import TrainState
-from s5_mm.utils.config import pass_batch_size
+from s5_mm.utils.batch_size import pass_batch_size
 
 from .toy import toy_runner
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from s5_mm.testing.kill_trials import differences, last_checkpoint
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 
 from .toy import Interrupted, ToyStopHook, toy_runner
 
@@ -32,7 +32,7 @@ def uninterrupted(tmp_path_factory):
 def test_resume_to_the_bit(tmp_path, uninterrupted, workers):
     resumed = _stopped_and_resumed(tmp_path, workers)
     assert resumed['meta']['iter'] == 24
-    assert differences(uninterrupted, resumed) == []
+    assert checkpoint_differences(uninterrupted, resumed) == []
     # What is compared is there at all.
     for key in ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers'):
         assert resumed[key]
@@ -45,14 +45,14 @@ def test_resume_to_the_bit(tmp_path, uninterrupted, workers):
 @pytest.mark.parametrize('stop', [1, 4, 6, 12, 23])
 def test_resume_from_any_place(tmp_path, uninterrupted, stop):
     resumed = _stopped_and_resumed(tmp_path, stop=stop)
-    assert differences(uninterrupted, resumed) == []
+    assert checkpoint_differences(uninterrupted, resumed) == []
 
 
 def test_resume_in_mixed_precision(tmp_path):
     amp = dict(optim_wrapper__type='s5_mm.AmpOptimWrapper')
     toy_runner(tmp_path / 'a', **amp).train()
     resumed = _stopped_and_resumed(tmp_path / 'b', **amp)
-    assert differences(last_checkpoint(tmp_path / 'a'), resumed) == []
+    assert checkpoint_differences(last_checkpoint(tmp_path / 'a'), resumed) == []
 
 
 def test_comparison_sees_a_resume_without_seeds(tmp_path):
@@ -60,7 +60,7 @@ def test_comparison_sees_a_resume_without_seeds(tmp_path):
     hooks = dict(custom_hooks=[dict(type='EMAHook', momentum=0.1)])
     toy_runner(tmp_path / 'a', **hooks).train()
     resumed = _stopped_and_resumed(tmp_path / 'b', **hooks)
-    found = differences(last_checkpoint(tmp_path / 'a'), resumed)
+    found = checkpoint_differences(last_checkpoint(tmp_path / 'a'), resumed)
     assert '.state_dict.conv.weight' in found
     assert '.message_hub.log_scalars.train/loss' in found
 
@@ -144,5 +144,5 @@ def test_validation_leaves_no_trace_in_training(tmp_path):
     rare = dict(train_cfg__val_interval=24, default_hooks__checkpoint__save_best=None)
     toy_runner(tmp_path / 'b', **rare).train()
     first, second = last_checkpoint(tmp_path / 'a'), last_checkpoint(tmp_path / 'b')
-    assert differences(first['state_dict'], second['state_dict']) == []
-    assert differences(first['optimizer'], second['optimizer']) == []
+    assert checkpoint_differences(first['state_dict'], second['state_dict']) == []
+    assert checkpoint_differences(first['optimizer'], second['optimizer']) == []

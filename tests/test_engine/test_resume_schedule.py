@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from s5_mm.testing.kill_trials import differences, last_checkpoint
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 
 from .toy import Interrupted, ToyStopHook, toy_runner
 
@@ -197,7 +197,7 @@ def test_a_job_that_is_queued_again_goes_on_to_the_bit(finished, tmp_path, mode)
     _continue(finished, whole, 24, _cosine(12), mode)
     _continue(finished, killed, 24, _cosine(12), mode, stop=18)
     _run(killed, 24, _cosine(12), mode)
-    assert differences(last_checkpoint(whole), last_checkpoint(killed)) == []
+    assert checkpoint_differences(last_checkpoint(whole), last_checkpoint(killed)) == []
 
 
 def test_the_setting_means_nothing_to_a_run_that_starts(tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from s5_mm.cli.config import load_config
-from s5_mm.engine.loops.saved_config import config_changes, read_config
+from s5_mm.engine.loops.saved_config import config_changes, read_saved_config
 
 SETTINGS = dict(
     model=dict(type='A', sizes=(1, 2), rate=-0.5, name="it's", none=None, on=True),
@@ -15,7 +15,7 @@ SETTINGS = dict(
 
 def test_text_of_the_host_is_read():
     text = Config(SETTINGS, format_python_code=False).pretty_text
-    read = read_config(text)
+    read = read_saved_config(text)
     assert read['model'] == dict(
         type='A', sizes=[1, 2], rate=-0.5, name="it's", none=None, on=True
     )
@@ -33,7 +33,7 @@ def test_text_of_the_host_is_read():
 )
 def test_text_of_a_run_is_read_whole(path):
     cfg = load_config(path)
-    read = read_config(cfg.pretty_text)
+    read = read_saved_config(cfg.pretty_text)
     assert list(read) == list(cfg)
     assert read['param_scheduler'] == [dict(own) for own in cfg.param_scheduler]
     assert read['model']['type'] == cfg.model.type
@@ -41,7 +41,7 @@ def test_text_of_a_run_is_read_whole(path):
 
 def test_nothing_is_executed(tmp_path):
     target = tmp_path / 'made'
-    read = read_config(
+    read = read_saved_config(
         f"a = open({str(target)!r}, 'w')\nb = [x for x in (1, 2)]\nc = 3"
     )
     assert not target.exists()
@@ -50,7 +50,7 @@ def test_nothing_is_executed(tmp_path):
 
 @pytest.mark.parametrize('text', [None, 7, 'a = (', 'a = dict(**1)', 'a = {[]: 1}'])
 def test_what_is_no_config_is_none(text):
-    assert read_config(text) is None
+    assert read_saved_config(text) is None
 
 
 def test_differences_are_named_by_dotted_keys():

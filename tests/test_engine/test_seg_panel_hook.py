@@ -15,7 +15,7 @@ from s5_mm.engine.hooks import SegPanelHook, seg_panel_hook
 from s5_mm.registry import HOOKS
 from s5_mm.visualization import categorical_palette, colorize, grid
 
-from ..distributed import run_ranks
+from ..support.distributed import run_ranks
 
 SIZE = 64
 INFO = dict(

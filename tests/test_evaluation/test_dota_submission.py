@@ -12,7 +12,7 @@ pytest.importorskip('mmrotate', reason='make ops installs it')
 from s5_mm.evaluation.dota_submission import DotaSubmission
 from s5_mm.evaluation.oriented_ap import Detections
 from s5_mm.evaluation.patch_merging import Patch, PatchMerger, parse_patch_id
-from s5_mm.evaluation.whole_image_objects import read_objects
+from s5_mm.evaluation.whole_image_objects import read_image_objects
 
 from .oriented import corners, slow_iou
 
@@ -125,7 +125,7 @@ gsd:0.146343
 
 def test_objects_of_a_whole_image(tmp_path):
     (tmp_path / 'P1.txt').write_text(TEXT)
-    objects = read_objects(str(tmp_path), 'P1', CLASSES)
+    objects = read_image_objects(str(tmp_path), 'P1', CLASSES)
     assert objects.labels.tolist() == [0, 2, 2]
     assert objects.ignored.tolist() == [False, True, False]
     assert slow_iou(objects.bboxes[0], (130, 115, 60, 30, 0)) > 0.9999
@@ -133,21 +133,21 @@ def test_objects_of_a_whole_image(tmp_path):
     turned = (15, 35, side, other, math.pi / 4)
     assert slow_iou(objects.bboxes[1], turned) > 0.9999
     (tmp_path / 'P2.txt').write_text('')
-    assert read_objects(str(tmp_path), 'P2', CLASSES).bboxes.shape == (0, 5)
+    assert read_image_objects(str(tmp_path), 'P2', CLASSES).bboxes.shape == (0, 5)
 
 
 def test_an_image_without_text_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'has no P9\.txt for the image P9'):
-        read_objects(str(tmp_path), 'P9', CLASSES)
+        read_image_objects(str(tmp_path), 'P9', CLASSES)
 
 
 def test_a_line_that_cannot_be_read_is_named_and_one_without_area_is_kept(tmp_path):
     path = tmp_path / 'P1.txt'
     path.write_text('gsd:1\n1 2 3 4 5 6 7 8 boat 0\n')
     with pytest.raises(ValueError, match=r"P1\.txt: line 2: .*'boat'"):
-        read_objects(str(tmp_path), 'P1', CLASSES)
+        read_image_objects(str(tmp_path), 'P1', CLASSES)
     path.write_text('5 5 5 5 5 5 5 5 ship 0\n')
-    objects = read_objects(str(tmp_path), 'P1', CLASSES)
+    objects = read_image_objects(str(tmp_path), 'P1', CLASSES)
     assert objects.labels.tolist() == [2]
     assert not objects.ignored.any()
 

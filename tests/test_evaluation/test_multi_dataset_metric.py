@@ -15,7 +15,7 @@ from PIL import Image
 from s5_mm.evaluation import MultiDatasetMetric
 from s5_mm.registry import EVALUATOR, METRICS
 
-from ..distributed import run_ranks
+from ..support.distributed import run_ranks
 
 CLASSES = dict(
     vaihingen=('surface', 'building', 'car'),

@@ -21,7 +21,7 @@ from s5_mm.datasets.oriented import read_dota_text
 from s5_mm.evaluation.oriented_ap import Detections, Objects
 from s5_mm.evaluation.oriented_metric import OrientedMetric
 
-from ..distributed import run_ranks
+from ..support.distributed import run_ranks
 from .oriented import corners, random_image, slow_ap
 
 CLASSES = ('plane', 'ship', 'never')

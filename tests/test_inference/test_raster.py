@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from s5_mm.datasets.image_header import ImageError
 from s5_mm.inference import WindowNetwork, segment_raster
+from s5_mm.io.images.header import ImageError
 
 from .rasters import CLASSES, GRID, PALETTE, PROTOCOL, draw_pixels, write_tiff
 

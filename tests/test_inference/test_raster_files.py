@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from s5_mm.datasets.image_header import ImageError
-from s5_mm.datasets.raster_io import CACHE, block_cache
-from s5_mm.datasets.sidecars import remove_sidecars
 from s5_mm.inference import WindowNetwork, segment_raster
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.raster import CACHE, block_cache
+from s5_mm.io.images.sidecars import remove_sidecars
 from s5_mm.visualization import categorical_palette
 
 from .rasters import CLASSES, GRID, PROTOCOL, draw_pixels, write_tiff
@@ -53,7 +53,7 @@ def labels_of(red):
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     logged: list[tuple[str, int]] = []
     monkeypatch.setattr(
-        's5_mm.inference.raster.print_log',
+        's5_mm.inference.segment_raster.print_log',
         lambda text, logger, level: logged.append((text, level)),
     )
     return logged

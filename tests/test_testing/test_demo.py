@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from tests.signals import listen_to_ctrl_c
+from ..support.signals import listen_to_ctrl_c
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / 'tools' / 'demo.py'
@@ -25,7 +25,7 @@ from demo_budget import FULL, Plan, fit  # noqa: E402
 from demo_processes import call, condense  # noqa: E402
 from demo_steps import Demo  # noqa: E402
 
-from s5_mm.utils.heartbeat import Heartbeat  # noqa: E402
+from s5_mm.io.heartbeat import Heartbeat  # noqa: E402
 
 LOG = '11/20 22:58:30 - mmengine - INFO - '
 

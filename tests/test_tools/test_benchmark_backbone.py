@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from .side_by_side_tools import SIDE_BY_SIDE, load_tool
+from tools.benchmarks import benchmark_backbone, side_by_side
 
 pytest.importorskip('timm')
 
 
-TOOL = load_tool('benchmark_backbone')
 SMALL = ['--arch', 't', '--img-size', '64', '--rounds', '2']
 
 
@@ -21,8 +20,8 @@ def _restore_threads():
 
 @pytest.mark.parametrize('mode', [[], ['--train']])
 def test_prints_every_model_with_its_ratio(capsys, mode, monkeypatch):
-    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', 100.0)
-    assert TOOL.main(SMALL + mode) == 0
+    monkeypatch.setattr(side_by_side, 'AA_TOLERANCE', 100.0)
+    assert benchmark_backbone.main(SMALL + mode) == 0
     out = capsys.readouterr().out
     for word in ('timm', 'mmseg', 'ours again (A/A)', 'no oneDNN', 'load average'):
         assert word in out
@@ -31,19 +30,19 @@ def test_prints_every_model_with_its_ratio(capsys, mode, monkeypatch):
 
 
 def test_a_failed_control_rejects_the_measurement(capsys, monkeypatch):
-    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', -1.0)
-    assert TOOL.main(SMALL) == 3
+    monkeypatch.setattr(side_by_side, 'AA_TOLERANCE', -1.0)
+    assert benchmark_backbone.main(SMALL) == 3
     assert 'REJECTED: the A/A control is' in capsys.readouterr().out
 
 
 def test_different_outputs_are_refused():
     taps = [torch.zeros(2)]
-    assert TOOL.check_equal(taps, [torch.full((2,), 1e-6)], 'x') < 1e-4
+    assert benchmark_backbone.check_equal(taps, [torch.full((2,), 1e-6)], 'x') < 1e-4
     with pytest.raises(SystemExit, match='timm: taps differ by 1.00e-01'):
-        TOOL.check_equal(taps, [torch.full((2,), 0.1)], 'timm')
+        benchmark_backbone.check_equal(taps, [torch.full((2,), 0.1)], 'timm')
 
 
 def test_training_measures_the_gradient_too():
     weight = torch.ones(1, requires_grad=True)
-    TOOL.step(lambda x: [x * weight], torch.ones(1), train=True)
+    benchmark_backbone.step(lambda x: [x * weight], torch.ones(1), train=True)
     assert weight.grad is not None

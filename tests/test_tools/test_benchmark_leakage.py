@@ -12,7 +12,7 @@ import numpy as np
 
 from s5_mm.testing import draw_scene
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/benchmark_leakage.py'
+ROOT = Path(__file__).parents[2]
 
 
 def test_it_prints_recall_false_positives_and_what_the_pyramid_has(
@@ -29,10 +29,11 @@ def test_it_prints_recall_false_positives_and_what_the_pyramid_has(
             cv2.imwrite(str(folder / f'T-{6 + x}-10-10.png'), tile)
     flat = np.full((256, 256, 3), 60, np.uint8)
     cv2.imwrite(str(tmp_path / 'folder1/T-0-0-10.png'), flat)
-    command = [sys.executable, str(TOOL), *map(str, sorted(tmp_path.iterdir()))]
+    command = [sys.executable, '-m', 'tools.benchmarks.benchmark_leakage']
+    command += map(str, sorted(tmp_path.iterdir()))
     options = ['--max-features', '2', '--pairs', '4']
     done = subprocess.run(
-        [*command, *options], capture_output=True, text=True, check=True
+        [*command, *options], cwd=ROOT, capture_output=True, text=True, check=True
     )
     text = done.stdout
     assert '4 tiles with structure, 1 flat ones are not hashed' in text

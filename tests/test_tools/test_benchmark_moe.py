@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from .side_by_side_tools import SIDE_BY_SIDE, load_tool
+from tools.benchmarks import benchmark_moe as tool
+from tools.benchmarks import side_by_side
 
-TOOL = load_tool('benchmark_moe')
 SMALL = ['--arch', 't', '--img-size', '64', '--datasets', '2']
 SMALL += ['--part-features', '64', '--rounds', '2']
 
@@ -18,8 +18,8 @@ def _restore_threads():
 
 
 def test_prints_ffn_and_step(capsys, monkeypatch):
-    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', 100.0)
-    assert TOOL.main([*SMALL, '--step-rounds', '1']) == 0
+    monkeypatch.setattr(side_by_side, 'AA_TOLERANCE', 100.0)
+    assert tool.main([*SMALL, '--step-rounds', '1']) == 0
     out = capsys.readouterr().out
     for line in (
         'FFN of ViT-T, forward, fp32, 2 data sets x 16 tokens, part_features 64',
@@ -32,12 +32,12 @@ def test_prints_ffn_and_step(capsys, monkeypatch):
 
 
 def test_a_failed_control_rejects_the_measurement(capsys, monkeypatch):
-    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', -1.0)
-    assert TOOL.main([*SMALL, '--step-rounds', '0']) == 3
+    monkeypatch.setattr(side_by_side, 'AA_TOLERANCE', -1.0)
+    assert tool.main([*SMALL, '--step-rounds', '0']) == 3
     assert 'REJECTED' in capsys.readouterr().out
 
 
 def test_other_outputs_are_refused(monkeypatch):
-    monkeypatch.setattr(TOOL.FFNMoE, 'load_state_dict', lambda self, state: None)
+    monkeypatch.setattr(tool.FFNMoE, 'load_state_dict', lambda self, state: None)
     with pytest.raises(SystemExit, match='FFN-MoE and the dense FFN differ by'):
-        TOOL.ffn_runs(TOOL.parse_args(SMALL), train=False)
+        tool.ffn_runs(tool.parse_args(SMALL), train=False)

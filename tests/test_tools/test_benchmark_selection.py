@@ -3,17 +3,15 @@
 import numpy as np
 import pytest
 
-from .side_by_side_tools import load_tool
-
-TOOL = load_tool('benchmark_selection')
+from tools.benchmarks import benchmark_selection as tool
 
 
 @pytest.mark.parametrize('strategy', ['s5', 'random'])
 def test_prints_every_way(capsys, strategy):
     small = ['--rows', '5000', '--rounds', '1', '--strategy', strategy]
-    assert TOOL.main(small) == 0
+    assert tool.main(small) == 0
     out = capsys.readouterr().out
-    for line in TOOL.WAYS.values():
+    for line in tool.WAYS.values():
         assert line in out
     assert '1 set(s), of 500 crops' in out
 
@@ -21,21 +19,23 @@ def test_prints_every_way(capsys, strategy):
 def test_other_sets_are_refused(capsys, monkeypatch):
     found = iter('ab')
     monkeypatch.setattr(
-        TOOL, 'run', lambda *_: dict(seconds=1, peak=1, count=5, set=next(found))
+        tool,
+        'run',
+        lambda *_: dict(seconds=1, peak=1, count=5, set=next(found)),
     )
-    assert TOOL.main(['--rows', '50', '--rounds', '1', '--ways', 'memory', 'sort']) == 3
+    assert tool.main(['--rows', '50', '--rounds', '1', '--ways', 'memory', 'sort']) == 3
     assert '2 set(s), of 5 crops' in capsys.readouterr().out
 
 
 def test_a_failed_process_ends_the_run():
     with pytest.raises(SystemExit, match='best has no control'):
-        TOOL.main(['--rows', '50', '--policy', 'best', '--ways', 'sort'])
+        tool.main(['--rows', '50', '--policy', 'best', '--ways', 'sort'])
 
 
 def test_draws_do_not_depend_on_batches(monkeypatch):
-    monkeypatch.setattr(TOOL, '_BATCH', 700)
-    parts = [TOOL.draw(*rows, 9, True) for rows in ((0, 700), (700, 1000))]
-    whole = TOOL.draw(0, 1000, 9, True)
+    monkeypatch.setattr(tool, '_BATCH', 700)
+    parts = [tool.draw(*rows, 9, True) for rows in ((0, 700), (700, 1000))]
+    whole = tool.draw(0, 1000, 9, True)
     for column, pieces in zip(whole, zip(*parts, strict=True), strict=True):
         np.testing.assert_array_equal(column, np.concatenate(pieces))
     assert np.bincount(whole.cluster, minlength=9).min() > 0

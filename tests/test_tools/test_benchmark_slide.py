@@ -5,9 +5,9 @@ import re
 import pytest
 import torch
 
-from .side_by_side_tools import SIDE_BY_SIDE, load_tool
+from tools.benchmarks import benchmark_slide as tool
+from tools.benchmarks import side_by_side
 
-TOOL = load_tool('benchmark_slide')
 SMALL = ['--sides', '48', '64', '--classes', '3', '--crop', '16', '--stride', '12']
 SMALL += ['--rounds', '1', '--tall', '0']
 
@@ -20,8 +20,8 @@ def _restore_threads():
 
 
 def test_prints_both_sizes(capsys, monkeypatch):
-    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', 100.0)
-    assert TOOL.main(SMALL) == 0
+    monkeypatch.setattr(side_by_side, 'AA_TOLERANCE', 100.0)
+    assert tool.main(SMALL) == 0
     out = capsys.readouterr().out
     for line in ('3 classes, windows of 16 px every 12', 'ours, 48 px', 'mmseg, 64 px'):
         assert line in out
@@ -29,29 +29,29 @@ def test_prints_both_sizes(capsys, monkeypatch):
 
 
 def test_a_failed_control_rejects_the_measurement(capsys, monkeypatch):
-    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', -1.0)
-    assert TOOL.main(SMALL) == 3
+    monkeypatch.setattr(side_by_side, 'AA_TOLERANCE', -1.0)
+    assert tool.main(SMALL) == 3
     assert 'REJECTED' in capsys.readouterr().out
 
 
 def test_time_is_that_of_one_window():
     ticks = iter(range(1000))
-    args = TOOL.parse_args(SMALL)
+    args = tool.parse_args(SMALL)
     # The clock ticks when it is read: three times a window, one tick is the network's.
-    assert TOOL.mmseg(args, 48, lambda: float(next(ticks))) == 2.0
+    assert tool.mmseg(args, 48, lambda: float(next(ticks))) == 2.0
     # 64 px have 25 windows, so two images of 16. Twice in the only batch of each, one
     # of which is left out, and once at the end.
-    assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 3 / 32
+    assert tool.ours(args, 48, lambda: float(next(ticks))) == 3 / 32
     args.window_batch = 2
-    assert TOOL.ours(args, 48, lambda: float(next(ticks))) == 17 / 32
+    assert tool.ours(args, 48, lambda: float(next(ticks))) == 17 / 32
     args.host_windows = 100
     with pytest.raises(ValueError, match='48 px have 16 windows, --host-windows=100'):
-        TOOL.mmseg(args, 48, lambda: 0.0)
+        tool.mmseg(args, 48, lambda: 0.0)
 
 
 def test_network_writes_every_batch_anew_and_counts_its_time():
-    args = TOOL.parse_args(SMALL)
-    network = TOOL.StubNetwork(args, 48, iter([0.0, 5.0, 7.0, 10.0]).__next__)
+    args = tool.parse_args(SMALL)
+    network = tool.StubNetwork(args, 48, iter([0.0, 5.0, 7.0, 10.0]).__next__)
     first = network(torch.zeros(4, 3, 16, 16), [])
     assert first.shape == (4, 3, 16, 16)
     want = first.clone()
@@ -69,14 +69,14 @@ def test_memory_is_that_of_other_processes(monkeypatch):
         calls.append([int(value) for value in command[-5:]])
         return type('', (), dict(stdout=f'10.0 {100 + len(calls)}.0\n'))
 
-    monkeypatch.setattr(TOOL.subprocess, 'run', run)
-    args = TOOL.parse_args([*SMALL, '--tall', '4'])
-    assert TOOL.peak_growth(args, 64) == (101.0, 102.0)
+    monkeypatch.setattr(tool.subprocess, 'run', run)
+    args = tool.parse_args([*SMALL, '--tall', '4'])
+    assert tool.peak_growth(args, 64) == (101.0, 102.0)
     assert calls == [[64, 64, 3, 16, 12], [256, 64, 3, 16, 12]]
 
 
 def test_measuring_process_runs(monkeypatch, capsys):
-    monkeypatch.setattr(TOOL.sys, 'argv', ['-c', '40', '20', '2', '16', '12'])
-    exec(TOOL.MEASURE, {})
+    monkeypatch.setattr(tool.sys, 'argv', ['-c', '40', '20', '2', '16', '12'])
+    exec(tool.MEASURE, {})
     before, after = map(float, re.findall(r'[\d.]+', capsys.readouterr().out))
     assert 0 < before <= after

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from .side_by_side_tools import SIDE_BY_SIDE, load_tool
+from tools.benchmarks import (
+    benchmark_step,
+    gpu_figures,
+    jpeg_feed,
+    side_by_side,
+    step_on_gpu,
+)
 
-TOOL = load_tool('benchmark_step')
-GPU_TABLE = load_tool('step_on_gpu')
-FIGURES = load_tool('gpu_figures')
-FEED = load_tool('jpeg_feed')
 SMALL = dict(arch='t', img_size=32, batch=2)
 COMMAND = ['--device', 'cpu', '--arch', 't', '--img-size', '32']
 COMMAND += ['--batch', '2', '--rounds', '1']
@@ -24,19 +26,19 @@ def _restore_threads():
 @pytest.mark.parametrize(
     ('case_type', 'options', 'recompute'),
     [
-        (TOOL.S4PCase, {}, True),
-        (TOOL.S4PCase, dict(partners='batch'), False),
-        (TOOL.MoECase, {}, True),
+        (benchmark_step.S4PCase, {}, True),
+        (benchmark_step.S4PCase, dict(partners='batch'), False),
+        (benchmark_step.MoECase, {}, True),
     ],
 )
 def test_both_steps_are_the_same_in_fp64(case_type, options, recompute):
     case = case_type(**SMALL, **options, double=True)
     ours, plain = case.ours(), case.plain(recompute)
-    log = case.our_step(ours, TOOL.Update(ours))()
-    other = case.plain_step(plain, TOOL.Update(plain))()
+    log = case.our_step(ours, benchmark_step.Update(ours))()
+    other = case.plain_step(plain, benchmark_step.Update(plain))()
     # Logged values are fp32.
     assert float(log['loss']) == pytest.approx(other['loss'], rel=1e-6)
-    if case_type is TOOL.S4PCase:
+    if case_type is benchmark_step.S4PCase:
         assert float(log['mask_ratio']) == pytest.approx(other['mask_ratio'], rel=1e-6)
         assert 0.1 < other['mask_ratio'] < 0.95  # else half of the loss is untested
         assert float(log['loss_unsup']) > 0.1
@@ -50,10 +52,10 @@ def test_both_steps_are_the_same_in_fp64(case_type, options, recompute):
 
 
 def test_prints_the_tables_of_both_precisions(capsys, monkeypatch):
-    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', 100.0)
+    monkeypatch.setattr(side_by_side, 'AA_TOLERANCE', 100.0)
     returned = []
-    monkeypatch.setattr(TOOL, 'return_memory', lambda: returned.append(1))
-    assert TOOL.main(COMMAND) == 0
+    monkeypatch.setattr(benchmark_step, 'return_memory', lambda: returned.append(1))
+    assert benchmark_step.main(COMMAND) == 0
     # Before each of three runs in fp32 and of four in bf16, in two rounds.
     assert len(returned) == 2 * (3 + 4)
     out = capsys.readouterr().out
@@ -69,28 +71,28 @@ def test_prints_the_tables_of_both_precisions(capsys, monkeypatch):
 
 
 def test_a_failed_control_rejects_the_measurement(capsys, monkeypatch):
-    monkeypatch.setattr(SIDE_BY_SIDE, 'AA_TOLERANCE', -1.0)
-    assert TOOL.main([*COMMAND, '--dtype', 'fp32']) == 3
+    monkeypatch.setattr(side_by_side, 'AA_TOLERANCE', -1.0)
+    assert benchmark_step.main([*COMMAND, '--dtype', 'fp32']) == 3
     assert 'REJECTED' in capsys.readouterr().out
 
 
 def test_other_losses_and_gradients_are_refused(monkeypatch):
-    case = TOOL.S4PCase(**SMALL)
+    case = benchmark_step.S4PCase(**SMALL)
     ours, plain = case.ours(), case.plain()
     for param in plain.parameters():
         param.register_hook(lambda grad: 1.1 * grad)
     with pytest.raises(SystemExit, match='the gradients differ by'):
-        TOOL.check_equal(case, ours, plain)
+        benchmark_step.check_equal(case, ours, plain)
     with torch.no_grad():
         plain.decode_head.conv_seg.bias[0] += 5
     monkeypatch.setattr(case, 'ours', lambda: ours)
     monkeypatch.setattr(case, 'plain', lambda: plain)
     with pytest.raises(SystemExit, match='the losses differ: ours'):
-        TOOL.check_on_gpu(case)
+        benchmark_step.check_on_gpu(case)
 
 
 def test_prints_the_operators_of_our_step(capsys):
-    assert TOOL.main([*COMMAND, '--profile', '--dtype', 'fp32']) == 0
+    assert benchmark_step.main([*COMMAND, '--profile', '--dtype', 'fp32']) == 0
     out = capsys.readouterr().out
     assert 'Self CPU' in out
     assert 'aten::_scaled_dot_product_flash_attention_for_cpu' in out
@@ -99,20 +101,20 @@ def test_prints_the_operators_of_our_step(capsys):
 
 @pytest.mark.parametrize('failing', [None, 2])
 def test_the_table_of_a_gpu_outlives_what_fails(capsys, monkeypatch, failing):
-    case = TOOL.S4PCase(**SMALL)
+    case = benchmark_step.S4PCase(**SMALL)
     calls = []
 
     def measured(step, steps):
         calls.append(steps)
         if len(calls) == failing:
             raise torch.cuda.OutOfMemoryError('out of memory\nand more')
-        return FIGURES.StepFigures(20.0, 30.0, 10**12, 1.5, 0.25)
+        return gpu_figures.StepFigures(20.0, 30.0, 10**12, 1.5, 0.25)
 
-    monkeypatch.setattr(GPU_TABLE, 'matrix_peak', lambda: 500.0)
-    monkeypatch.setattr(GPU_TABLE, 'measure_step', measured)
-    monkeypatch.setattr(GPU_TABLE, 'time_feed', lambda case, steps: ([9.0], [0.5]))
+    monkeypatch.setattr(step_on_gpu, 'matrix_peak', lambda: 500.0)
+    monkeypatch.setattr(step_on_gpu, 'measure_step', measured)
+    monkeypatch.setattr(step_on_gpu, 'time_feed', lambda case, steps: ([9.0], [0.5]))
     monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'a card')
-    assert GPU_TABLE.compare_on_gpu(case, 7) == (failing is None)
+    assert step_on_gpu.compare_on_gpu(case, 7) == (failing is None)
     assert calls == [7, 7, 7]
     out = capsys.readouterr().out
     # 4 images in 20 ms; 1 TFLOP in 20 ms are 50 TFLOP/s.
@@ -124,9 +126,9 @@ def test_the_table_of_a_gpu_outlives_what_fails(capsys, monkeypatch, failing):
 
 
 def test_a_loader_of_files_feeds_the_step(monkeypatch):
-    case = TOOL.S4PCase(**SMALL)
+    case = benchmark_step.S4PCase(**SMALL)
     seen = []
-    fed = FEED.fed_times
+    fed = jpeg_feed.fed_times
 
     def short(batches, step, wait, steps):
         def watched(batch):
@@ -135,20 +137,20 @@ def test_a_loader_of_files_feeds_the_step(monkeypatch):
 
         return fed(batches, watched, wait, steps, warmup=1)
 
-    monkeypatch.setattr(FEED, 'fed_times', short)
-    whole, waits = FEED.time_feed(case, steps=2, workers=0)
+    monkeypatch.setattr(jpeg_feed, 'fed_times', short)
+    whole, waits = jpeg_feed.time_feed(case, steps=2, workers=0)
     assert seen == [[('sup', 2), ('unsup', 2), ('unsup_mix', 2)]] * 3
     assert len(whole) == len(waits) == 2
     assert all(0 < wait < total for wait, total in zip(waits, whole, strict=True))
 
 
 def test_busy_time_is_that_of_the_union():
-    assert FIGURES.busy_time([(5, 6), (0, 2), (1, 3), (1, 2)]) == 4
-    assert FIGURES.busy_time([]) == 0
+    assert gpu_figures.busy_time([(5, 6), (0, 2), (1, 3), (1, 2)]) == 4
+    assert gpu_figures.busy_time([]) == 0
 
 
 def test_quantile_is_one_of_the_values():
     values = list(range(100, 0, -1))
-    assert FIGURES.quantile(values, 0.99) == 99
-    assert FIGURES.quantile(values, 0.0) == 1
-    assert FIGURES.quantile([3.0], 0.5) == 3.0
+    assert gpu_figures.quantile(values, 0.99) == 99
+    assert gpu_figures.quantile(values, 0.0) == 1
+    assert gpu_figures.quantile([3.0], 0.5) == 3.0

@@ -1,16 +1,15 @@
 """The command that proves resume and processes on one's own data."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
+from tools.misc import check_resume
+
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'tools' / 'misc'))
-import check_resume  # noqa: E402
 
 
 @pytest.fixture

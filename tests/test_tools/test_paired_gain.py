@@ -10,10 +10,9 @@ import pytest
 
 from s5_mm.cli.command import run_command
 from s5_mm.lab import Results, read_run
+from tools.analysis_tools import paired_gain
 
 FOLDER = Path(__file__).parents[2] / 'tools/analysis_tools'
-sys.path.insert(0, str(FOLDER))
-import paired_gain  # noqa: E402
 
 CONFIG = """
 randomness = dict(seed={seed})

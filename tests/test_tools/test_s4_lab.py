@@ -12,13 +12,12 @@ import pytest
 import torch
 
 from s5_mm.cli.command import run_command
-from tests.signals import listen_to_ctrl_c
+from tools.analysis_tools import s4_lab
 
+from ..support.signals import listen_to_ctrl_c
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/s4_lab.py'
-sys.path.insert(0, str(TOOL.parent))
-import s4_lab  # noqa: E402
 
 GRID = """
 seeds = [0, 1]

@@ -1,19 +1,15 @@
 """A pool with another domain and spoiled tiles: same arguments, same bytes."""
 
 import hashlib
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from s5_mm.cli.command import run_command
-from s5_mm.datasets.image_io import read_image
+from s5_mm.io.images.read import read_image
 from s5_mm.testing.defects import DEFECTS
-
-sys.path.insert(0, str(Path(__file__).parents[2] / 'tools/misc'))
-import s4_pool  # noqa: E402
+from tools.misc import s4_pool
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 from s5_mm.cli.config import load_config
-from s5_mm.testing.kill_trials import differences, last_checkpoint
 
-from ..signals import listen_to_ctrl_c
+from ..support.signals import listen_to_ctrl_c
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes
 
 ROOT = Path(__file__).parents[2]
@@ -178,4 +178,7 @@ def test_interrupted_and_resumed_equals_never_stopped(
     assert line[number] in log.read_text()
     assert last_checkpoint(tmp_path)['meta']['iter'] < 12
     _run('train.py', config, '--work-dir', tmp_path, '--resume')
-    assert differences(last_checkpoint(work_dir), last_checkpoint(tmp_path)) == []
+    assert (
+        checkpoint_differences(last_checkpoint(work_dir), last_checkpoint(tmp_path))
+        == []
+    )

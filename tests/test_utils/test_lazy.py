@@ -12,7 +12,13 @@ import pytest
 from s5_mm import registry
 from s5_mm.utils.lazy import lazy_exports
 
-PACKAGES = ('models', 'datasets', 'datasets.transforms', 'evaluation')
+PACKAGES = (
+    'curation.scoring',
+    'datasets',
+    'datasets.transforms',
+    'evaluation',
+    'models',
+)
 NEEDS_MMROTATE = {
     'DotaTextDataset',
     'DeviceOrientedRPNHead',
@@ -147,7 +153,7 @@ def _run(blocked, script):
         (DETECTION | {'faiss', 'rasterio'}, 's5_mm.inference'),
         (DETECTION | {'faiss', 'rasterio'}, 's5_mm.datasets.conversion'),
         (DETECTION | {'faiss', 'rasterio'}, 's5_mm.datasets.patches'),
-        (DETECTION | {'faiss', 'rasterio'}, 's5_mm.curation.shards'),
+        (DETECTION | {'faiss', 'rasterio'}, 's5_mm.curation.shards.write_shards'),
         (DETECTION | {'rasterio'}, 's5_mm.curation.stages'),
     ],
 )

@@ -29,7 +29,7 @@ from s5_mm.cli.arguments import OptionsAction
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.registry import MODELS
-from s5_mm.utils.config import pass_batch_size
+from s5_mm.utils.batch_size import pass_batch_size
 from s5_mm.visualization.batches import batch_panels
 
 

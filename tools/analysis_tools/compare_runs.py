@@ -19,8 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean, median, stdev
 
-from plot_runs import named_run
-
+from s5_mm.cli.arguments import named_run
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.visualization import read_scalars
 

@@ -23,8 +23,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from plot_runs import named_run
-
+from s5_mm.cli.arguments import named_run
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.lab import (
     Comparison,

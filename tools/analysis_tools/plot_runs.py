@@ -11,25 +11,9 @@ from __future__ import annotations
 
 import argparse
 
+from s5_mm.cli.arguments import named_run
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.visualization import plot_runs
-
-
-def named_run(text: str) -> tuple[str, list[str]]:
-    """Read one ``name=path[,path...]``.
-
-    Args:
-        text: The argument.
-
-    Returns:
-        The name and the paths of its runs.
-    """
-    name, sign, paths = text.partition('=')
-    if not (name and sign and all(paths.split(','))):
-        raise argparse.ArgumentTypeError(
-            f'{text!r} found, expected name=path[,path...]'
-        )
-    return name, paths.split(',')
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -24,6 +24,8 @@ from pathlib import Path
 
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.work_dir import WorkDir
+from s5_mm.io.processes import command_environment
+from s5_mm.io.progress import StatusLine, duration
 from s5_mm.lab import (
     RESULTS,
     Grid,
@@ -41,8 +43,6 @@ from s5_mm.lab import (
     run_jobs,
     run_table,
 )
-from s5_mm.utils.processes import command_environment
-from s5_mm.utils.progress import StatusLine, duration
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -22,13 +22,13 @@ import cv2
 import numpy as np
 
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.curation.collections import Collection
-from s5_mm.curation.crop_grid import CropGrid
-from s5_mm.curation.crops import read_crops
-from s5_mm.curation.quality import QUALITY_COLUMNS, Quality, measure_quality
-from s5_mm.curation.quality_gate import QualityGate
-from s5_mm.datasets.image_header import ImageError
-from s5_mm.datasets.patches.image_rows import read_image_header
+from s5_mm.curation.gate.quality import QUALITY_COLUMNS, Quality, measure_quality
+from s5_mm.curation.gate.quality_gate import QualityGate
+from s5_mm.curation.planning.collections import Collection
+from s5_mm.curation.planning.crop_grid import CropGrid
+from s5_mm.curation.planning.crops import read_crops
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.rows import read_image_header
 from s5_mm.visualization import grid
 
 QUANTILES = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)

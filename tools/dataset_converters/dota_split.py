@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.datasets.patches import (
     PatchSplitter,
@@ -28,14 +27,15 @@ from s5_mm.datasets.patches import (
     SplitSettings,
     find_sources,
 )
-from s5_mm.datasets.patches.settings import (
+from s5_mm.datasets.patches.split_settings import (
     ANNOTATIONS,
     IMAGES,
     check_record,
     record_settings,
 )
-from s5_mm.datasets.patches.workers import map_unordered
-from s5_mm.utils.progress import StatusLine
+from s5_mm.io.atomic import remove_leftovers
+from s5_mm.io.process_pool import map_unordered
+from s5_mm.io.progress import StatusLine
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

@@ -22,6 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from s5_mm.cli.command import start_command
+from s5_mm.cli.conversion import run_converter
 from s5_mm.datasets.conversion import (
     Converter,
     Plan,
@@ -30,12 +31,11 @@ from s5_mm.datasets.conversion import (
     SourceTree,
     dataset_config,
     lacking,
-    run_converter,
 )
-from s5_mm.datasets.conversion.boxes import Scene, SplitPatches, patch_files
-from s5_mm.datasets.conversion.runner import SCRATCH
+from s5_mm.datasets.conversion.boxes import BoxScene, SplitPatches, patch_files
+from s5_mm.datasets.conversion.job_runner import SCRATCH
 from s5_mm.datasets.patches import SplitSettings
-from s5_mm.datasets.patches.settings import RECORD
+from s5_mm.datasets.patches.split_settings import SPLIT_RECORD
 
 COUNTS = Path(__file__).with_name('counts.json')
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/dotav2.py'
@@ -97,7 +97,7 @@ packed or unpacked; the folders train, val and test-dev (or test) are needed"""
                 jobs.append(SplitPatches(scene, args.dst, settings, files))
             if found:
                 # dota_split.py --verify reads it.
-                texts[f'{split}/{RECORD}'] = settings.record()
+                texts[f'{split}/{SPLIT_RECORD}'] = settings.record()
         return Plan(jobs, missing, texts, scenes)
 
     def splits(self, args: argparse.Namespace) -> dict[str, dict]:
@@ -113,15 +113,15 @@ packed or unpacked; the folders train, val and test-dev (or test) are needed"""
         return f'{split}/images'
 
 
-def _scenes(split: str, images: Files, boxes: Files) -> Iterator[Scene]:
+def _scenes(split: str, images: Files, boxes: Files) -> Iterator[BoxScene]:
     """Give the images of a split, with their boxes where they have to have some."""
     for (part, name), image in images.items():
         if part not in SPLITS[split][0]:
             continue
         if split == 'test':
-            yield Scene(name, split, image, None)
+            yield BoxScene(name, split, image, None)
         elif (part, name) in boxes:
-            yield Scene(name, split, image, boxes[part, name])
+            yield BoxScene(name, split, image, boxes[part, name])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

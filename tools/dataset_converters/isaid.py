@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s5_mm.cli.command import start_command
+from s5_mm.cli.conversion import run_converter
 from s5_mm.datasets.conversion import (
     ColourTable,
     Converter,
@@ -37,12 +38,11 @@ from s5_mm.datasets.conversion import (
     SourceTree,
     dataset_config,
     lacking,
-    run_converter,
 )
-from s5_mm.datasets.conversion.boxes import QuarterPlanner, Scene
-from s5_mm.datasets.conversion.runner import SCRATCH
-from s5_mm.datasets.patches.workers import map_unordered
-from s5_mm.utils.progress import ProgressLine
+from s5_mm.datasets.conversion.boxes import BoxScene, QuarterPlanner
+from s5_mm.datasets.conversion.job_runner import SCRATCH
+from s5_mm.io.process_pool import map_unordered
+from s5_mm.io.progress import ProgressLine
 
 COUNTS = Path(__file__).with_name('counts.json')
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/isaid_rs4p1m.py'
@@ -105,7 +105,7 @@ packed or unpacked; the folders train and val are needed"""
                 missing += lacking('train labelTxt of DOTA-v1.0', names, found[2])
                 complete &= found[2]
             scenes += [
-                Scene(name, split, images[split, name], boxes.get((split, name)))
+                BoxScene(name, split, images[split, name], boxes.get((split, name)))
                 for name in sorted(complete)
             ]
         colours, jobs = ColourTable(COLOURS), []

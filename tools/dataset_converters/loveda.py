@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s5_mm.cli.command import start_command
+from s5_mm.cli.conversion import run_converter
 from s5_mm.datasets.conversion import (
     Converter,
     CopyFile,
@@ -24,7 +25,6 @@ from s5_mm.datasets.conversion import (
     SourceTree,
     dataset_config,
     lacking,
-    run_converter,
 )
 
 COUNTS = Path(__file__).with_name('counts.json')

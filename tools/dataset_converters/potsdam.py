@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s5_mm.cli.command import start_command
-from s5_mm.datasets.conversion import SceneConverter, run_converter
+from s5_mm.cli.conversion import run_converter
+from s5_mm.datasets.conversion import SceneConverter
 
 COUNTS = Path(__file__).with_name('counts.json')
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets'

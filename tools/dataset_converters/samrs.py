@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s5_mm.cli.command import start_command
-from s5_mm.datasets.conversion import CopyFile, Plan, SourceTree, run_converter
-from s5_mm.datasets.conversion.unlabelled import UnlabelledConverter
+from s5_mm.cli.conversion import run_converter
+from s5_mm.datasets.conversion import CopyFile, Plan, SourceTree
+from s5_mm.datasets.conversion.unlabelled_converter import UnlabelledConverter
 
 COUNTS = Path(__file__).with_name('counts.json')
 SUBSETS = {'sota': 'sota|dotav2', 'sior': 'sior|dior', 'fast': 'fast|fair1m'}

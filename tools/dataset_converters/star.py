@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from s5_mm.cli.command import start_command
+from s5_mm.cli.conversion import run_converter
 from s5_mm.datasets.conversion import (
     CopyFile,
     CutTiles,
@@ -27,11 +28,10 @@ from s5_mm.datasets.conversion import (
     SourceTree,
     Tile,
     image_size,
-    run_converter,
     tile_windows,
 )
-from s5_mm.datasets.conversion.runner import SCRATCH
-from s5_mm.datasets.conversion.unlabelled import UnlabelledConverter
+from s5_mm.datasets.conversion.job_runner import SCRATCH
+from s5_mm.datasets.conversion.unlabelled_converter import UnlabelledConverter
 
 COUNTS = Path(__file__).with_name('counts.json')
 

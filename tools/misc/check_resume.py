@@ -33,10 +33,10 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 from s5_mm.cli.arguments import OptionsAction
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
-from s5_mm.testing.kill_trials import differences, last_checkpoint
 from s5_mm.visualization import read_scalars
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -283,7 +283,7 @@ class Check:
         """Print how a run differs from the one that was never stopped."""
         first, other = (last_checkpoint(self.folder(run)) for run in ('whole', name))
         if name == 'killed':
-            found = differences(first, other)
+            found = checkpoint_differences(first, other)
             print(f'killed and resumed: {len(found)} differences', *found[:10])
             return
         for key, history in first['message_hub']['log_scalars'].items():

@@ -18,7 +18,7 @@ import zipfile
 from email.parser import HeaderParser
 from pathlib import Path
 
-from env_command import CommandParser, start_command
+from s5_mm.cli.command import CommandParser, start_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = 's5_mm'
@@ -101,14 +101,15 @@ def build_wheel(folder: Path) -> Path:
 def tree_files(folder: Path) -> list[Path]:
     """Files below a folder that belong to the project, without caches.
 
-    ``configs/own`` are the configs of who builds, see ``tools/new_dataset.py``.
+    ``configs/own`` are the configs of who builds, see ``tools/new_dataset.py``;
+    ``tools/benchmarks`` runs from a checkout.
     """
     if folder.is_file():
         return [folder]
     found = []
     for path in sorted(folder.rglob('*')):
         parts = path.relative_to(folder).parts
-        if {'__pycache__', 'own'} & set(parts) or any(
+        if {'__pycache__', 'benchmarks', 'own'} & set(parts) or any(
             part.startswith('.') for part in parts
         ):
             continue

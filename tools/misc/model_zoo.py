@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from env_command import CommandParser, start_command
+from s5_mm.cli.command import CommandParser, start_command
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs/model_zoo.md'

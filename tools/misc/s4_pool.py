@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_bytes
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.datasets.image_io import read_image
+from s5_mm.io.atomic import write_bytes
+from s5_mm.io.images.read import read_image
 from s5_mm.testing.defects import DEFECTS, encode_png, spoil
 
 HARBOURS, TILES = 'hrsc_ships/img_dir/train', 'oam_tiles'

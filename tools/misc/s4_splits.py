@@ -19,13 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from s5_mm.cli.command import CommandParser, start_command
-from s5_mm.datasets.own_images.labels import (
-    Classes,
-    check_different,
-    parse_class,
-)
-from s5_mm.datasets.path_table import IMAGE_SUFFIXES
+from s5_mm.datasets.own_images.own_labels import Classes, check_different, parse_class
 from s5_mm.datasets.splits import parse_size, read_pool, resolve_sizes, write_splits
+from s5_mm.io.path_table import IMAGE_SUFFIXES
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

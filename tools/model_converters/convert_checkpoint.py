@@ -37,9 +37,9 @@ from s5_mm.checkpoints import (
     summarise_keys,
     unwrap,
     write_safetensors,
-    write_whole,
 )
 from s5_mm.cli.command import CommandParser, start_command
+from s5_mm.io.atomic import atomic_open
 
 _PATCHES = 'backbone.patch_embed.projection.weight'
 
@@ -184,7 +184,8 @@ def main(argv: list[str] | None = None) -> None:
         write_safetensors(args.dst, state, meta)
     else:
         content = dict(state_dict=state, meta=meta)
-        write_whole(args.dst, lambda file: torch.save(content, file))
+        with atomic_open(args.dst) as file:
+            torch.save(content, file)
     size = sum(tensor.numel() for tensor in state.values()) / 1e6
     print(f'{args.dst}: {len(state)} tensors, {size:.2f} M values, from {form.title}')
     for note in converted.notes:

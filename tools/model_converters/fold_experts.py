@@ -21,10 +21,11 @@ import torch
 from mmengine.registry import init_default_scope
 
 from s5_mm import __version__
-from s5_mm.checkpoints import load_address, load_into, write_whole
+from s5_mm.checkpoints import load_address, load_into
 from s5_mm.cli.arguments import OptionsAction
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
+from s5_mm.io.atomic import atomic_open
 from s5_mm.models.folding import fold_config, fold_state
 from s5_mm.registry import MODELS
 
@@ -100,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             ),
         )
         target = args.out_dir / f'{name}.pth'
-        write_whole(target, lambda file, folded=folded: torch.save(folded, file))
+        with atomic_open(target) as file:
+            torch.save(folded, file)
         folded_cfg.dump(args.out_dir / f'{name}.py')
         size = sum(value.numel() for value in state.values()) / 1e6
         print(f'{target}: {size:.2f} M values; config {target.with_suffix(".py")}')

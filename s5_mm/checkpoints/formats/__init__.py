@@ -12,14 +12,14 @@ from torch import Tensor
 
 from s5_mm.checkpoints.keys import plain_names
 
-from .base import Converted, Format
+from .checkpoint_format import Converted, Format
 from .hugging_face_vit import HuggingFaceViT
 from .mae import MA3E, MAE, SatMAEpp, ScaleMAE, SelectiveMAE
 from .official_det import OfficialDetector
 from .official_s5 import OfficialMDF, OfficialS4P
 from .plain_vit import PlainViT
-from .rvsa import RVSA
-from .swin import Swin
+from .rvsa_keys import RVSA
+from .swin_keys import Swin
 
 #: In the order in which they are tried: the last one takes everything.
 FORMATS: tuple[Format, ...] = (

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .base import Format
+from .checkpoint_format import Format
 from .official_s5 import order_of_experts, release_table, vit_name
 
 _PART = re.compile(r'^(neck|rpn_head|roi_head)_(\w+?)\.(.+)$')

@@ -12,7 +12,7 @@ from typing import Any
 from s5_mm.checkpoints.errors import CheckpointError
 from s5_mm.checkpoints.keys import rename_vit_key
 
-from .base import Format
+from .checkpoint_format import Format
 
 _DECODER = re.compile(r'^semsegdecoder(?:_(\w+))?\.decode_head\.(.+)$')
 _HEAD = re.compile(r'^semseghead(?:_(\w+))?\.1\.(weight|bias)$')

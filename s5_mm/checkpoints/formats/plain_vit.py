@@ -8,7 +8,7 @@ from collections.abc import Collection
 from s5_mm.checkpoints.foreign_parts import lacking_in_plain_vit
 from s5_mm.checkpoints.keys import to_segmentor_names
 
-from .base import Format
+from .checkpoint_format import Format
 
 _PATCHES = 'backbone.patch_embed.projection.weight'
 _BLOCK = re.compile(r'backbone\.layers\.0\.(?:attn|ln1)\.')

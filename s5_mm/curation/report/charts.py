@@ -105,7 +105,9 @@ def collections_by_cluster(
 
 
 @drawn
-def class_areas(pool: np.ndarray, selected: np.ndarray, names: Sequence[str]) -> Figure:
+def class_area_chart(
+    pool: np.ndarray, selected: np.ndarray, names: Sequence[str]
+) -> Figure:
     """Draw how much of the crops every class covers.
 
     Args:
@@ -137,7 +139,7 @@ def leaks(cells: Sequence[dict[str, Any]]) -> Figure:
     """Draw how many crops match which benchmark, a matrix a layer.
 
     Args:
-        cells: Rows of :meth:`s5_mm.curation.report.leakage.Matches.table`.
+        cells: Rows of :meth:`s5_mm.curation.report.leakage_tables.Matches.table`.
     """
     rows = sorted({cell['collection'] for cell in cells})
     columns = sorted({(cell['benchmark'], cell['split']) for cell in cells})

@@ -6,15 +6,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from s5_mm.io.crop_tables.run_names import MANIFEST_FILE
 from s5_mm.version import __version__
 
 from . import summary
-from .batches import iterate, open_manifest
-from .checks import CutCheck, file_hashes, find_problems
-from .leakage import Duplicates, Matches
+from .leakage_tables import Duplicates, Matches
 from .picks import Picks
-from .run_record import MANIFEST_FILE, ReportError, RunRecord
-from .sources import count_sources
+from .run_checks import CutCheck, file_hashes, find_problems
+from .run_record import ReportError, RunRecord
+from .source_totals import count_sources
+from .table_batches import iterate, open_manifest
 from .tally import COLUMNS, Key, Tally
 
 _TYPICAL_CROPS = 96

@@ -12,7 +12,7 @@ from s5_mm.visualization import grid
 from s5_mm.visualization.drawing import PAPER, text_line
 
 from .html import number, shown
-from .leakage import Duplicates, Matches
+from .leakage_tables import Duplicates, Matches
 from .picks import Picks
 from .pictures import TILE, Picture
 
@@ -24,7 +24,7 @@ _NUM_BORDERLINE = 24
 _QUALITY = 88
 
 
-class Tile(NamedTuple):
+class SheetTile(NamedTuple):
     """A place of a sheet.
 
     Attributes:
@@ -51,7 +51,7 @@ class Sheet(NamedTuple):
     name: str
     title: str
     text: str
-    strips: list[tuple[str, list[Tile]]]
+    strips: list[tuple[str, list[SheetTile]]]
 
 
 def arrange(
@@ -68,7 +68,7 @@ def arrange(
     Returns:
         The sheets that have a crop.
     """
-    best = [Tile(row) for row in picks.best.rows().get(0, [])]
+    best = [SheetTile(row) for row in picks.best.rows().get(0, [])]
     inside, outside = picks.inside.rows(), picks.outside.rows()
     both = sorted(set(inside) & set(outside), key=lambda c: (-sizes[c], c))
     borderline = []
@@ -76,9 +76,9 @@ def arrange(
         for where, rows in (('inside', inside), ('outside', outside)):
             cut = cuts[cluster] if cluster < len(cuts) else np.nan
             label = f'cluster {cluster}, {where} {number(float(cut))}'
-            borderline.append(Tile(rows[cluster][0], label.removesuffix(' -')))
+            borderline.append(SheetTile(rows[cluster][0], label.removesuffix(' -')))
     typical = [
-        Tile(row, f'cluster {cluster}')
+        SheetTile(row, f'cluster {cluster}')
         for cluster, rows in sorted(picks.typical.rows().items())
         for row in rows
     ]
@@ -111,7 +111,7 @@ def arrange(
     ):
         named = {reasons[code]: rows for code, rows in kind.rows().items()}
         strips = [
-            (reason or 'no reason given', [Tile(row) for row in named[reason]])
+            (reason or 'no reason given', [SheetTile(row) for row in named[reason]])
             for reason in sorted(named)
         ]
         sheets.append(Sheet(name, title, 'A random sample of every reason.', strips))
@@ -131,19 +131,19 @@ def arrange_checks(
         The sheets that have a crop.
     """
     sheets = []
-    pairs: dict[str, list[Tile]] = {}
+    pairs: dict[str, list[SheetTile]] = {}
     for pair in matches.pairs() if matches else ():
         label = f'{pair.layer} {number(pair.distance)}: {pair.verdict}'
         image = pair.benchmark, pair.eval_image
-        other = Tile(-1, f'{pair.benchmark}/{pair.split}', image)
+        other = SheetTile(-1, f'{pair.benchmark}/{pair.split}', image)
         pairs.setdefault(f'layer {pair.layer}', []).extend(
-            [Tile(pair.row, label), other]
+            [SheetTile(pair.row, label), other]
         )
     if pairs:
         text = 'Crops, each followed by the evaluation image that it matches best.'
         sheets.append(Sheet('leaks', 'Closest matches', text, list(pairs.items())))
     groups = [
-        (f'{size} crops', [Tile(row) for row in rows])
+        (f'{size} crops', [SheetTile(row) for row in rows])
         for size, rows in (duplicates.examples() if duplicates else ())
         if rows
     ]
@@ -153,7 +153,9 @@ def arrange_checks(
     return sheets
 
 
-def describe(tile: Tile, crop: Mapping[str, Any] | None, picture: Picture) -> list[str]:
+def describe(
+    tile: SheetTile, crop: Mapping[str, Any] | None, picture: Picture
+) -> list[str]:
     """Write the lines below a picture.
 
     Args:

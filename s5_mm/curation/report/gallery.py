@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .batches import take_rows
-from .contact_sheets import CROP_COLUMNS, Sheet, Tile, describe
+from s5_mm.io.crop_tables.run_names import MANIFEST_FILE
+
+from .contact_sheets import CROP_COLUMNS, Sheet, SheetTile, describe
 from .pictures import Picture, crop_pictures, image_picture, placeholder
-from .run_record import MANIFEST_FILE, RunRecord
+from .run_record import RunRecord
+from .table_batches import take_rows
 
 _IDENTITY = ('collection', 'path', 'x', 'y', 'width', 'height')
 
@@ -46,7 +48,7 @@ class FilledSheet(NamedTuple):
     crops: list[dict[str, Any]]
 
 
-def fill(sheets: Sequence[Sheet], record: RunRecord) -> list[FilledSheet]:
+def fill_sheets(sheets: Sequence[Sheet], record: RunRecord) -> list[FilledSheet]:
     """Read the pictures of all sheets.
 
     Args:
@@ -68,7 +70,7 @@ def fill(sheets: Sequence[Sheet], record: RunRecord) -> list[FilledSheet]:
         if tile.image is not None
     }
 
-    def cell(tile: Tile) -> Cell:
+    def cell(tile: SheetTile) -> Cell:
         picture = pictures[tile.row] if tile.image is None else images[tile.image]
         return Cell(picture, describe(tile, crops.get(tile.row), picture))
 
@@ -84,7 +86,9 @@ def fill(sheets: Sequence[Sheet], record: RunRecord) -> list[FilledSheet]:
     return filled
 
 
-def _identity(tile: Tile, crops: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+def _identity(
+    tile: SheetTile, crops: Mapping[int, Mapping[str, Any]]
+) -> dict[str, Any]:
     """Say which crop or image is at a place of a sheet."""
     if tile.image is not None:
         benchmark, image = tile.image

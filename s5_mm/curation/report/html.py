@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from .style import STYLE
+from .page_style import STYLE
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">

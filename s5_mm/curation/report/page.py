@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from s5_mm.io.crop_tables.run_names import DECISIONS
+
 from . import page_figures
 from .contact_sheets import jpeg
 from .gallery import FilledSheet
 from .html import Page, number, percent
-from .tally import DECISIONS
 
 _MEANING = {
     'entropy': 'Mean over the pixels of the entropy of the predicted probabilities, in '
@@ -112,10 +113,14 @@ def _stages(page: Page, stages: Sequence[Mapping[str, Any]]) -> None:
     )
     keys = ('items', 'workers', 'items_per_second', 'of_one_worker')
     rows = [
-        [stage['stage'], duration(stage['seconds']), *(stage[key] for key in keys)]
+        [
+            stage['stage'],
+            exact_duration(stage['seconds']),
+            *(stage[key] for key in keys),
+        ]
         for stage in stages
     ]
-    total = duration(sum(stage['seconds'] for stage in stages))
+    total = exact_duration(sum(stage['seconds'] for stage in stages))
     rows.append(['all', total, *[''] * len(keys)])
     headings = ('stage', 'time', 'items', 'workers', 'items/s', 'items/s and worker')
     page.table(headings, rows)
@@ -202,7 +207,7 @@ def _sheet(page: Page, sheet: FilledSheet) -> None:
         page.gallery(heading, tiles)
 
 
-def duration(seconds: float) -> str:
+def exact_duration(seconds: float) -> str:
     """Write a time: 12.3 s below two minutes, else hours, minutes and seconds."""
     if seconds < 120:
         return f'{number(float(seconds), 3)} s'

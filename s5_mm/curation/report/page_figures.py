@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from s5_mm.io.crop_tables.run_names import DECISIONS
+
 from .html import Page, percent
-from .tally import DECISIONS
 
 _FEW_CLUSTERS = 16
 

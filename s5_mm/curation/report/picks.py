@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .tally import DROPPED, REJECTED, SELECTED, UNSELECTED, Rows
+from .tally import DROPPED_CODE, REJECTED_CODE, SELECTED_CODE, UNSELECTED_CODE, Rows
 
 NUM_BEST = 24
 NUM_OF_REASON = 12
@@ -98,17 +98,17 @@ class Picks:
             mask = mask & np.isfinite(key) & (group >= 0)
             into.add(group[mask], key[mask], rows.crop_id[mask], number[mask])
 
-        selected = rows.decision == SELECTED
+        selected = rows.decision == SELECTED_CODE
         cluster, entropy = rows.cluster, rows.entropy
         put(self.best, selected, np.zeros_like(cluster), entropy)
         put(self.inside, selected, cluster, -entropy)
         padded = np.append(self._cuts, np.float32(np.nan))
         cut = padded[np.where(cluster < len(self._cuts), cluster, -1)]
-        beyond = (rows.decision == UNSELECTED) & ~(entropy < cut)
+        beyond = (rows.decision == UNSELECTED_CODE) & ~(entropy < cut)
         put(self.outside, beyond, cluster, entropy)
         # A cosine is at most 1: those that were not selected come after all that were.
         put(self.typical, rows.scored, cluster, 4.0 * ~selected - rows.similarity)
         # The identifier is a hash, so its smallest values are a fair sample.
         sample = rows.crop_id.astype(np.float64)
-        put(self.rejected, rows.decision == REJECTED, rows.reason, sample)
-        put(self.dropped, rows.decision == DROPPED, rows.reason, sample)
+        put(self.rejected, rows.decision == REJECTED_CODE, rows.reason, sample)
+        put(self.dropped, rows.decision == DROPPED_CODE, rows.reason, sample)

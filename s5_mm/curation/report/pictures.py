@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from s5_mm.datasets.image_header import ImageError
-from s5_mm.datasets.patches.image_rows import open_rows, read_image_header
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.rows import open_rows, read_image_header
 from s5_mm.visualization.drawing import INK, hatch, shrink
 
-from ..crops import read_crops
+from ..planning.crops import read_crops
 
 TILE = 144
 _BAND = 512

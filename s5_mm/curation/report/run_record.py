@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-MANIFEST_FILE = 'manifest.parquet'
-SOURCES_FILE = 'plan/sources.parquet'
-RUN_FILE = 'run.json'
-STAGES_FILE = 'stages.json'
-QUOTAS_FILE = 'check/quotas.json'
-PROTOTYPES_FILE = 'cluster/prototypes.npz'
-MATCHES_FILE = 'check/matches.parquet'
-DUPLICATES_FILE = 'check/duplicates.parquet'
+from s5_mm.io.crop_tables.run_names import (
+    PROTOTYPES_FILE,
+    QUOTAS_FILE,
+    RUN_FILE,
+    STAGES_FILE,
+)
 
 _NUMBER = (int, float)
 _TEXT_OR_NONE = (str, type(None))
@@ -125,8 +123,8 @@ def read_run_record(folder: str | os.PathLike[str]) -> RunRecord:
         folder,
         run,
         stages,
-        _read_quotas(folder / QUOTAS_FILE),
-        _read_counts(folder / PROTOTYPES_FILE),
+        _read_quotas(folder / 'check' / QUOTAS_FILE),
+        _read_counts(folder / 'cluster' / PROTOTYPES_FILE),
     )
 
 

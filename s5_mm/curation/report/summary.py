@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from s5_mm.io.crop_tables.run_names import DECISIONS
+
 from .run_record import QUOTA_KEYS, RunRecord
-from .tally import DECISIONS, Key, Tally
+from .tally import Key, Tally
 
 _QUANTILES = (0.05, 0.5, 0.95)
 

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .batches import Codes
-from .run_record import ReportError
+from s5_mm.io.crop_tables.run_names import DECISIONS
 
-DECISIONS = ('selected', 'unselected', 'rejected', 'dropped')
-SELECTED, UNSELECTED, REJECTED, DROPPED = range(len(DECISIONS))
+from .run_record import ReportError
+from .table_batches import Codes
+
+SELECTED_CODE, UNSELECTED_CODE, REJECTED_CODE, DROPPED_CODE = range(len(DECISIONS))
 MEANS = ('entropy', 'foreground', 'confidence', 'similarity', 'margin')
 NUM_BINS = 2048
 COLUMNS = (
@@ -108,7 +109,7 @@ class Tally:
         key = (((key << 1) + rows.scored) << 16) + rows.cluster + 1
         found, counts = np.unique(key, return_counts=True)
         self._counts.update(dict(zip(found.tolist(), counts.tolist(), strict=True)))
-        chosen = rows.scored & (rows.decision == SELECTED)
+        chosen = rows.scored & (rows.decision == SELECTED_CODE)
         self._add_entropies(rows, chosen)
         for name, sums in self.means.items():
             values = _floats(batch[name])

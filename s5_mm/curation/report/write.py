@@ -10,15 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_bytes
+from s5_mm.io.atomic import write_bytes
+from s5_mm.io.crop_tables.run_names import DUPLICATES_FILE, MATCHES_FILE
 
 from . import charts, histograms, summary
 from .collect import Pass, read_manifest, summarise
 from .contact_sheets import arrange, arrange_checks, sheet_png
-from .gallery import FilledSheet, fill
-from .leakage import read_duplicates, read_matches
+from .gallery import FilledSheet, fill_sheets
+from .leakage_tables import read_duplicates, read_matches
 from .page import build_page
-from .run_record import DUPLICATES_FILE, MATCHES_FILE, read_run_record
+from .run_record import read_run_record
 
 FIGURES = ('entropy', 'entropy_by_cluster', 'quotas', 'collections', 'classes', 'leaks')
 SHEETS = ('best', 'borderline', 'typical', 'rejected', 'dropped', 'leaks', 'duplicates')
@@ -56,8 +57,8 @@ def write_report(
     """
     folder, out = Path(work_dir), Path(out)
     record = read_run_record(folder)
-    matches = read_matches(folder / MATCHES_FILE)
-    duplicates = read_duplicates(folder / DUPLICATES_FILE)
+    matches = read_matches(folder / 'check' / MATCHES_FILE)
+    duplicates = read_duplicates(folder / 'check' / DUPLICATES_FILE)
     found = read_manifest(record, matches, duplicates)
     numbers = summarise(record, found, matches, duplicates)
     sheets = arrange(
@@ -66,7 +67,7 @@ def write_report(
         found.tally.selected.sum(axis=1),
         found.cuts,
     )
-    filled = fill([*sheets, *arrange_checks(matches, duplicates)], record)
+    filled = fill_sheets([*sheets, *arrange_checks(matches, duplicates)], record)
     numbers['sheets'] = {sheet.name: sheet.crops for sheet in filled}
     images = {
         **_figures(found, numbers),
@@ -90,7 +91,7 @@ def _figures(found: Pass, numbers: Mapping[str, Any]) -> dict[str, bytes]:
         images['collections'] = charts.collections_by_cluster(selected, scored, names)
         areas = numbers['class_areas']
         columns = [[row[key] or 0 for row in areas] for key in ('scored', 'selected')]
-        images['classes'] = charts.class_areas(
+        images['classes'] = charts.class_area_chart(
             *np.array(columns, np.float64), [row['class'] for row in areas]
         )
     if numbers['has_quotas']:

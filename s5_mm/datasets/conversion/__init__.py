@@ -2,11 +2,10 @@
 
 from .archive import LayoutError, SourceError, SourceFile, SourceTree
 from .colours import ColourTable
-from .command import run_converter
 from .converter import Converter, Plan, dataset_config, lacking
 from .jobs import CopyFile, CutTiles, Job, ReencodeImage
 from .open_image import image_size
-from .scenes import SceneConverter
+from .scene_converter import SceneConverter
 from .tiles import Tile, tile_windows
 
 __all__ = [
@@ -26,6 +25,5 @@ __all__ = [
     'dataset_config',
     'image_size',
     'lacking',
-    'run_converter',
     'tile_windows',
 ]

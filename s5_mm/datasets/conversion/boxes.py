@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from s5_mm.io.images.windows import patch_name, sliding_windows
+
 from ..oriented import AnnotationError
 from ..patches import (
     DotaObjects,
@@ -17,18 +19,16 @@ from ..patches import (
     SourceImage,
     SplitSettings,
     cut_objects,
-    patch_name,
     read_objects,
-    sliding_windows,
 )
-from ..patches.settings import ANNOTATIONS, IMAGES
+from ..patches.split_settings import ANNOTATIONS, IMAGES
 from .archive import SourceError, SourceFile
 from .jobs import Made
 from .open_image import image_size
 from .tiles import Tile
 
 
-class Scene(NamedTuple):
+class BoxScene(NamedTuple):
     """An image of the source with its boxes.
 
     Attributes:
@@ -60,7 +60,7 @@ class QuarterPlanner:
     def __init__(self, size: int, gap: int, scratch: Path) -> None:
         self.size, self.gap, self.scratch = size, gap, scratch
 
-    def __call__(self, scene: Scene) -> tuple[Scene, tuple[Tile, ...], str]:
+    def __call__(self, scene: BoxScene) -> tuple[BoxScene, tuple[Tile, ...], str]:
         """Lay the tiles of a scene.
 
         Args:
@@ -103,7 +103,7 @@ class SplitPatches:
         outputs: The files it makes, see :func:`patch_files`.
     """
 
-    scene: Scene
+    scene: BoxScene
     dst: Path
     settings: SplitSettings
     outputs: tuple[str, ...]
@@ -139,7 +139,7 @@ class SplitPatches:
 
 
 def patch_files(
-    scene: Scene, settings: SplitSettings, scratch: Path
+    scene: BoxScene, settings: SplitSettings, scratch: Path
 ) -> tuple[str, ...]:
     """List the files of an image's patches.
 

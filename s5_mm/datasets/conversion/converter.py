@@ -12,7 +12,7 @@ from mmengine.config import Config
 
 from .archive import LayoutError, SourceTree
 from .jobs import Job
-from .verification import shorten
+from .split_verification import shorten
 
 _SHOWN = 6
 

@@ -12,8 +12,9 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from ..image_header import ImageError
-from ..image_io import read_image
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import read_image
+
 from ..labels import IGNORE
 from .archive import SourceError, SourceFile
 from .colours import ColourTable

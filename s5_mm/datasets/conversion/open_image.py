@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..image_header import ImageError, image_format, parse_header
-from ..patches.image_rows import open_rows, read_image_header
+from s5_mm.io.images.header import ImageError, image_format, parse_header
+from s5_mm.io.images.rows import open_rows, read_image_header
+
 from .archive import SourceError, SourceFile
 from .tiles import Tile, pad
 

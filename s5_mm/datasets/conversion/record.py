@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers
-from s5_mm.utils.locks import file_lock
+from s5_mm.io.atomic import remove_leftovers
+from s5_mm.io.locks import file_lock
 
 from .archive import LayoutError
-from .runner import files_below, write_bytes
+from .job_runner import files_below, write_output
 
 RECORD, OUTPUTS = 'conversion.json', 'outputs.txt'
 """Files in the destination: the settings, and the files there should be."""
@@ -53,7 +53,7 @@ def open_destination(dst: Path, settings: Mapping[str, Any]) -> None:
             'folder or one that this command made'
         )
     text = json.dumps(settings, indent=2, sort_keys=True) + '\n'
-    write_bytes(dst / RECORD, text.encode())
+    write_output(dst / RECORD, text.encode())
 
 
 def check_settings(dst: Path, settings: Mapping[str, Any]) -> None:
@@ -98,7 +98,7 @@ def write_plan(dst: Path, outputs: Sequence[str], missing: Sequence[str]) -> Non
         OSError: If it cannot be written.
     """
     lines = [*sorted(outputs), *(f'# {line}' for line in missing)]
-    write_bytes(dst / OUTPUTS, ''.join(f'{line}\n' for line in lines).encode())
+    write_output(dst / OUTPUTS, ''.join(f'{line}\n' for line in lines).encode())
 
 
 def read_plan(dst: Path) -> Record:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from ..patches.windows import sliding_windows
+from s5_mm.io.images.windows import sliding_windows
 
 Windows = Literal['shifted', 'repeated']
 """How windows are laid, see :func:`tile_windows`."""

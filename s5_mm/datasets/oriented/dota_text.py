@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from s5_mm.io.path_table import PathTable
 from s5_mm.registry import DATASETS
 
 from ..pairing import none_missing
-from ..path_table import PathTable
 from .annotations import (
     DegeneratePolicy,
     OrientedObjects,
@@ -17,8 +17,8 @@ from .annotations import (
     refuse_degenerate,
     unknown_class,
 )
-from .base import OrientedDataset
 from .dota_lines import read_dota_lines
+from .oriented_dataset import OrientedDataset
 
 
 def read_dota_text(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ..image_header import ImageError, image_format, parse_header
-from ..image_io import read_header
-from ..path_table import IMAGE_SUFFIXES, PathTable
+from s5_mm.io.images.header import ImageError, image_format, parse_header
+from s5_mm.io.images.read import read_header
+from s5_mm.io.path_table import IMAGE_SUFFIXES, PathTable
 
-SUFFIXES = (*IMAGE_SUFFIXES, '.bmp')
+ORIENTED_SUFFIXES = (*IMAGE_SUFFIXES, '.bmp')
 """Endings of the files that count as images, compared without case."""
 
 # The frame header of a JPEG comes after its EXIF block, of 64 KiB at most.
@@ -28,7 +28,9 @@ class ImageFolder:
         ValueError: If it holds no image.
     """
 
-    def __init__(self, folder: str, suffixes: Sequence[str] = SUFFIXES) -> None:
+    def __init__(
+        self, folder: str, suffixes: Sequence[str] = ORIENTED_SUFFIXES
+    ) -> None:
         self.folder, self.suffixes = folder, tuple(suffixes)
         table = PathTable.from_folder(folder, self.suffixes)
         self._names: dict[str, list[str]] = {}
@@ -70,7 +72,7 @@ class ImageFolder:
         return os.path.join(self.folder, names[0])
 
 
-def image_size(path: str) -> tuple[int, int]:
+def image_shape(path: str) -> tuple[int, int]:
     """Read the size of an image from the first bytes of the file.
 
     Args:

@@ -7,10 +7,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from s5_mm.io.path_table import PathTable
 from s5_mm.registry import DATASETS
 
 from ..pairing import none_missing
-from ..path_table import PathTable
 from .annotations import (
     AnnotationError,
     DegeneratePolicy,
@@ -20,7 +20,7 @@ from .annotations import (
     to_coordinates,
     unknown_class,
 )
-from .base import OrientedDataset
+from .oriented_dataset import OrientedDataset
 
 CORNERS = tuple(
     f'{axis}_{corner}'

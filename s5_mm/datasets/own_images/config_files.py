@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from s5_mm.checkpoints.atomic_io import write_bytes
+from s5_mm.io.atomic import write_bytes
 
-from .run import Run
+from .first_run import Run
 from .texts import Found, data_text, leaf_text, list_name, twin_text
 
 

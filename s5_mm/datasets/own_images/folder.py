@@ -21,7 +21,7 @@ _SPLITS = {
 }
 
 
-class Part(NamedTuple):
+class FolderPart(NamedTuple):
     """Pairs of images and masks below two folders.
 
     Attributes:
@@ -49,12 +49,12 @@ class Folder(NamedTuple):
     """
 
     root: Path
-    parts: dict[str, Part]
+    parts: dict[str, FolderPart]
     img_suffix: tuple[str, ...]
     mask_suffix: str
     unlabelled: Path | None
 
-    def files(self, part: Part) -> list[tuple[str, str]]:
+    def files(self, part: FolderPart) -> list[tuple[str, str]]:
         """List the paths of images and masks of a part."""
         images, masks = self.root / part.images, self.root / part.masks
         return [
@@ -103,7 +103,7 @@ def look_at(root: Path, images: str | None = None, masks: str | None = None) -> 
     return Folder(
         root,
         {
-            split: Part(*pairs[split], tuple(names))
+            split: FolderPart(*pairs[split], tuple(names))
             for split, (_, _, names) in found.items()
         },
         tuple(sorted({end for ends, _ in endings for end in ends})),

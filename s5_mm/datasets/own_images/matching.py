@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..path_table import IMAGE_SUFFIXES
+from s5_mm.io.path_table import IMAGE_SUFFIXES
 
 UNLABELLED_FOLDERS = ('unlabelled', 'unlabeled')
 CONVERTED = 'masks_ids'

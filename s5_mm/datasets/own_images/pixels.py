@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_bytes
+from s5_mm.io.atomic import write_bytes
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import check_colours, read_header, read_image, read_mask
+from s5_mm.io.progress import Progress
 
 from ..conversion.colours import ColourTable
-from ..image_header import ImageError
-from ..image_io import check_colours, read_header, read_image, read_mask
 from ..labels import IGNORE
 
-Progress = Callable[[int, int], None]
 Colour = tuple[int, int, int]
 
 _MAX_COLOURS = 256

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from s5_mm.utils.progress import ProgressLine
+from s5_mm.io.progress import ProgressLine
 
 from .config_files import config_names, write_configs
-from .folder import Folder, Part, look_at
-from .labels import Classes, parse_class, read_labels
+from .first_run import Arch, Run, plan_run
+from .folder import Folder, FolderPart, look_at
 from .matching import CONVERTED
+from .own_labels import Classes, parse_class, read_labels
 from .pixels import MaskPixels, convert_masks, image_statistics, read_pixels
-from .run import Arch, Run, plan_run
 from .splitting import draw_split
 from .texts import Found
 
@@ -76,7 +76,7 @@ class Prepared(NamedTuple):
     run: Run
     files: list[Path]
     classes: Classes
-    splits: dict[str, Part]
+    splits: dict[str, FolderPart]
     example: str
     unlabelled: Path | None
     notes: list[str]
@@ -163,11 +163,11 @@ def _name(request: Request) -> str:
 
 
 def _split(
-    parts: dict[str, Part],
+    parts: dict[str, FolderPart],
     pixels: dict[str, list[MaskPixels]],
     classes: Classes,
     request: Request,
-) -> tuple[dict[str, Part], list[str], list[tuple[int, int]]]:
+) -> tuple[dict[str, FolderPart], list[str], list[tuple[int, int]]]:
     """Draw the splits that the folders do not have.
 
     Returns:
@@ -192,8 +192,8 @@ def _split(
 
 
 def _converted(
-    folder: Folder, splits: dict[str, Part], classes: Classes
-) -> tuple[Folder, dict[str, Part]]:
+    folder: Folder, splits: dict[str, FolderPart], classes: Classes
+) -> tuple[Folder, dict[str, FolderPart]]:
     """Write masks in colours as masks of ids, below the same names."""
     colours = [value for value in classes.values or () if isinstance(value, tuple)]
     changed = {}

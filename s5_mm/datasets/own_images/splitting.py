@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-SPLITS = ('train', 'val', 'test')
+OWN_SPLITS = ('train', 'val', 'test')
 # Draws of which the best is taken; few images of rare classes need some.
 _DRAWS = 64
 
@@ -40,7 +40,7 @@ def draw_split(
     if len(names) < len(shares):
         raise ValueError(
             f'{len(names)} image(s) with masks; expected at least {len(shares)}: '
-            f'{", ".join(SPLITS[: len(shares)])} need one each, and more are better'
+            f'{", ".join(OWN_SPLITS[: len(shares)])} need one each, and more are better'
         )
     generator = np.random.default_rng(seed)
     held_out = [max(1, round(len(names) * share / sum(shares))) for share in shares[1:]]
@@ -57,5 +57,5 @@ def draw_split(
     assert best is not None
     return {
         split: tuple(sorted(names[i] for i in part))
-        for split, part in zip(SPLITS, best[1], strict=False)
+        for split, part in zip(OWN_SPLITS, best[1], strict=False)
     }

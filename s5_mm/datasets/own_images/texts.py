@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from s5_mm.visualization.palette import categorical_palette
 
-from .folder import Folder, Part
-from .labels import Classes
-from .run import BATCH, LABELLED_ITERS, Run
+from .first_run import BATCH, LABELLED_ITERS, Run
+from .folder import Folder, FolderPart
+from .own_labels import Classes
 
 _IMAGENET = [123.675, 116.28, 103.53], [58.395, 57.12, 57.375]
 
@@ -31,7 +31,7 @@ class Found(NamedTuple):
 
     folder: Folder
     classes: Classes
-    splits: dict[str, Part]
+    splits: dict[str, FolderPart]
     drawn: Collection[str]
     statistics: tuple[list[float], list[float]]
     unlabelled: Path | None
@@ -143,7 +143,7 @@ def data_text(base: str, run: Run, found: Found) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def _place(name: str, split: str, part: Part, drawn: Collection[str]) -> str:
+def _place(name: str, split: str, part: FolderPart, drawn: Collection[str]) -> str:
     """Write where the pairs of a split are."""
     if split in drawn:
         # The list lies next to the config.

@@ -3,16 +3,15 @@
 from s5_mm.utils.lazy import lazy_exports
 
 from .dota_objects import DotaObjects, format_objects, read_objects
-from .settings import SplitSettings
-from .sources import SourceImage, find_sources
-from .windows import patch_name, sliding_windows
+from .source_images import SourceImage, find_sources
+from .split_settings import SplitSettings
 
-# Cutting objects takes shapely; windows, rows and workers serve curation too.
+# Cutting objects takes shapely.
 __getattr__, __dir__, LATE = lazy_exports(
     __name__,
     {
         'cut_boxes': ['cut_objects'],
-        'plan': ['SplitReport'],
+        'patch_planner': ['SplitReport'],
         'splitter': ['PatchSplitter'],
     },
 )
@@ -23,7 +22,5 @@ __all__ = [
     'SplitSettings',
     'find_sources',
     'format_objects',
-    'patch_name',
     'read_objects',
-    'sliding_windows',
 ]

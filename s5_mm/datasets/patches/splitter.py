@@ -7,14 +7,14 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_bytes
+from s5_mm.io.atomic import write_bytes
+from s5_mm.io.images.header import ImageError
+from s5_mm.io.images.read import read_header
+from s5_mm.io.images.rows import open_rows
+from s5_mm.io.images.sidecars import remove_sidecars
 
-from ..image_header import ImageError
-from ..image_io import read_header
-from ..sidecars import remove_sidecars
-from .image_rows import open_rows
-from .plan import Patch, PatchPlanner, SplitReport
-from .sources import SourceImage
+from .patch_planner import PatchPlanner, PlannedPatch, SplitReport
+from .source_images import SourceImage
 
 
 class PatchSplitter(PatchPlanner):
@@ -77,7 +77,7 @@ class PatchSplitter(PatchPlanner):
             problems += self._check(patch, size)
         return report._replace(problems=tuple(problems))
 
-    def _is_there(self, patch: Patch) -> bool:
+    def _is_there(self, patch: PlannedPatch) -> bool:
         """Tell whether a patch was written before."""
         try:
             return (
@@ -88,8 +88,8 @@ class PatchSplitter(PatchPlanner):
             return False
 
     def _cut(
-        self, source: SourceImage, patches: list[Patch]
-    ) -> Iterator[tuple[Patch, np.ndarray]]:
+        self, source: SourceImage, patches: list[PlannedPatch]
+    ) -> Iterator[tuple[PlannedPatch, np.ndarray]]:
         """Give patches, which are sorted from the top down, with BGR pixels."""
         image = open_rows(source.image, self.settings.high_byte)
         try:
@@ -110,7 +110,7 @@ class PatchSplitter(PatchPlanner):
         padded[: pixels.shape[0], : pixels.shape[1]] = pixels
         return padded
 
-    def _write(self, patch: Patch, pixels: np.ndarray) -> None:
+    def _write(self, patch: PlannedPatch, pixels: np.ndarray) -> None:
         """Write image and annotation of a patch."""
         encoded = cv2.imencode(self.settings.save_ext, pixels)[1].tobytes()
         text = patch.text.encode()
@@ -130,7 +130,7 @@ class PatchSplitter(PatchPlanner):
             x1, y1 = min(x1, width), min(y1, height)
         return x1 - x0, y1 - y0
 
-    def _check(self, patch: Patch, size: tuple[int, int]) -> list[str]:
+    def _check(self, patch: PlannedPatch, size: tuple[int, int]) -> list[str]:
         """Compare one patch with what it should be."""
         problems = []
         try:

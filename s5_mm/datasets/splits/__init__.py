@@ -1,6 +1,6 @@
 """Labelled and unlabelled parts of a training set, drawn by seed."""
 
-from .drawing import Size, cover, draw_order, parse_size, resolve_sizes
+from .draw_splits import Size, cover, draw_order, parse_size, resolve_sizes
 from .lists import Pool, read_pool, write_splits
 
 __all__ = [

@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.io.atomic import write_bytes
+from s5_mm.io.path_table import IMAGE_SUFFIXES
 
 from ..class_pixels import class_pixels
-from ..path_table import IMAGE_SUFFIXES
 from ..segmentation import SegDataset
-from .drawing import Size, draw_order
+from .draw_splits import Size, draw_order
 
-RECORD = 'split.json'
+LISTS_RECORD = 'split.json'
 
 
 class Pool(NamedTuple):
@@ -186,8 +186,8 @@ def write_splits(
     _write_lists(out, lists)
     for one in records:
         text = json.dumps(one, indent=2) + '\n'
-        file = out / f'seed{one["seed"]}' / RECORD
-        write_whole(file, lambda opened, text=text: opened.write(text.encode()))
+        file = out / f'seed{one["seed"]}' / LISTS_RECORD
+        write_bytes(file, text.encode())
     return records
 
 
@@ -229,4 +229,4 @@ def _write_lists(out: Path, lists: Mapping[Path, Sequence[Sequence[str]]]) -> No
             )
     for path, text in texts.items():
         if text:
-            write_whole(path, lambda file, text=text: file.write(text))
+            write_bytes(path, text)

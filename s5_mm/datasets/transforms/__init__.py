@@ -3,8 +3,8 @@
 from s5_mm.utils.lazy import lazy_exports
 
 from .draws import transform_generator
-from .geometry import RandomGeometry
-from .loading import LoadImage, LoadMask
+from .load_images import LoadImage, LoadMask
+from .random_geometry import RandomGeometry
 from .rotate90 import RandomRotate90, Rotate90
 
 __getattr__, __dir__, LATE = lazy_exports(

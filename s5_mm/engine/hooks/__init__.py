@@ -1,7 +1,5 @@
 """The hooks of s5_mm."""
 
-from s5_mm.utils.lazy import lazy_exports
-
 from .absent_dataset_hook import AbsentDatasetHook
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .bad_sample_hook import BadSampleHook, TooManyBadImagesError
@@ -19,11 +17,6 @@ from .pseudo_label_stats_hook import PseudoLabelStatsHook
 from .pseudo_label_vis_hook import PseudoLabelVisHook
 from .seg_panel_hook import SegPanelHook
 from .train_progress_hook import TrainProgressHook
-
-# Curation, on Parquet.
-__getattr__, __dir__, LATE = lazy_exports(
-    __name__, {'patch_scoring_hook': ['PatchScoringHook']}
-)
 
 __all__ = [
     'AbsentDatasetHook',

@@ -10,7 +10,7 @@ from uuid import uuid4
 import torch
 from mmengine.fileio import LocalBackend, register_backend
 
-from s5_mm.checkpoints.atomic_io import write_whole
+from s5_mm.io.atomic import atomic_open, write_bytes
 
 BACKEND_NAME = 's5_mm.atomic'
 _TICKET = 'staged_checkpoint'
@@ -60,9 +60,10 @@ class AtomicLocalBackend(LocalBackend):
         data = obj.getvalue() if isinstance(obj, io.BytesIO) else obj
         content = _redeem(data) if _staged else None
         if content is None:
-            write_whole(filepath, lambda file: file.write(data))
+            write_bytes(filepath, data)
         else:
-            write_whole(filepath, lambda file: torch.save(content, file), _check)
+            with atomic_open(filepath, _check) as file:
+                torch.save(content, file)
 
 
 class PatientBackend(LocalBackend):

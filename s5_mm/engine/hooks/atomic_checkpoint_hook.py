@@ -13,8 +13,8 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from s5_mm.checkpoints.atomic_io import remove_leftovers, write_whole
 from s5_mm.checkpoints.plain_data import from_plain, to_plain
+from s5_mm.io.atomic import remove_leftovers, write_bytes
 from s5_mm.registry import HOOKS
 
 from .accumulation import accumulation_ends, announce_accumulation
@@ -219,7 +219,7 @@ class AtomicCheckpointHook(CheckpointHook):
             )
         if is_main_process():
             pointer = Path(runner.work_dir, 'last_checkpoint')
-            write_whole(pointer, lambda file: file.write(self.last_ckpt.encode()))
+            write_bytes(pointer, self.last_ckpt.encode())
             for old in kept[: -self.max_keep_ckpts]:
                 Path(self._path_of(old)).unlink(missing_ok=True)
         if self.max_keep_ckpts > 0:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from s5_mm.datasets import read_image
+from s5_mm.io.images.read import read_image
 from s5_mm.registry import HOOKS
 from s5_mm.visualization import prediction_panel
 

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 
 from s5_mm.registry import LOOPS
-from s5_mm.utils.config import pass_batch_size
+from s5_mm.utils.batch_size import pass_batch_size
 
 from .resume_schedule import ResumeScheduleHook
 from .train_state import TrainState, TrainStateHook

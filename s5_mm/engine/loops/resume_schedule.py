@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from .saved_config import config_changes, read_config
+from .saved_config import config_changes, read_saved_config
 from .schedule_length import apply_changes, latest_end, span_of, stretch
 
 MODES = ('keep', 'extend', 'restart')
@@ -83,10 +83,10 @@ class ResumeScheduleHook(Hook):
             )
         record = self._meta.get(_KEY)
         self._record = dict(record) if isinstance(record, dict) else {}
-        old = read_config(self._meta.get('cfg'))
+        old = read_saved_config(self._meta.get('cfg'))
         if old:
             old = _as_scheduled(old, self._record.pop(_MADE_FOR, None))
-        new = read_config(runner.cfg.pretty_text)
+        new = read_saved_config(runner.cfg.pretty_text)
         changes = config_changes(old, new) if old and new else {}
         _refuse_optimizer(changes)
         mode = self.mode

@@ -19,12 +19,12 @@ _INCIDENTAL = frozenset(
 _WIDTH = 60  # characters of a value in a message
 
 
-def read_config(text: Any) -> dict[str, Any] | None:
+def read_saved_config(text: Any) -> dict[str, Any] | None:
     """Read the text of a config without executing it.
 
     Args:
         text: Assignments of literals and of ``dict(...)``, as mmengine and
-            :class:`s5_mm.utils.config.OrderedConfig` write a config.
+            :class:`s5_mm.utils.ordered_config.OrderedConfig` write a config.
 
     Returns:
         Settings by name, tuples as lists, expressions other than literals as their
@@ -49,7 +49,7 @@ def config_changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
     """Compare two configs.
 
     Args:
-        old: Settings of a checkpoint, from :func:`read_config`.
+        old: Settings of a checkpoint, from :func:`read_saved_config`.
         new: Settings of a run.
 
     Returns:

@@ -3,13 +3,11 @@
 from .encoder_decoder import EncoderDecoder
 from .fixmatch import FixMatch
 from .multi_dataset_segmentor import MultiDatasetSegmentor
-from .patch_scorer import PatchScorer
 from .semi_base import SemiBaseSegmentor
 
 __all__ = [
     'EncoderDecoder',
     'FixMatch',
     'MultiDatasetSegmentor',
-    'PatchScorer',
     'SemiBaseSegmentor',
 ]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from s5_mm.checkpoints import atomic_io
+from s5_mm.io import atomic
 from s5_mm.registry import DATASETS
 
 from .archives import TOOLS, convert, counts, encode, ids, pack, picture, tree, unpack
@@ -97,7 +97,7 @@ def test_killed_at_any_write(src: Path, tmp_path: Path) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             replace(*names)
 
-        atomic_io.os.replace = replace_or_die
+        atomic.os.replace = replace_or_die
         convert('loveda', src, dst, *args)
 
     for last in (0, 1, 3, 5):

@@ -24,13 +24,13 @@ from s5_mm.datasets.conversion import (
     SourceTree,
 )
 from s5_mm.datasets.conversion.expected import read_expected
+from s5_mm.datasets.conversion.job_runner import run_conversion, write_output
 from s5_mm.datasets.conversion.record import (
     check_settings,
     locked,
     open_destination,
     read_plan,
 )
-from s5_mm.datasets.conversion.runner import run_jobs, write_bytes
 
 from .archives import convert, encode, pack, picture, tree
 
@@ -118,7 +118,7 @@ def test_the_same_file_twice(tmp_path: Path) -> None:
         found.find_unique(r'(\d)\.png')
     jobs = [CopyFile(file, 'out.png') for file in found.files]
     with pytest.raises(LayoutError, match=r'out\.png: both a\.zip/x/1\.png and x/1\.p'):
-        run_jobs(jobs, tmp_path / 'dst', 1)
+        run_conversion(jobs, tmp_path / 'dst', 1)
 
 
 def test_colours_against_a_loop() -> None:
@@ -234,7 +234,9 @@ def test_killed_with_two_processes(files: list[SourceFile], tmp_path: Path) -> N
     dst = tmp_path / 'dst'
     jobs = [SlowCopy(file, f'img/{file.member}') for file in files]
     for share in (0.1, 0.5):
-        process = get_context('fork').Process(target=run_jobs, args=(jobs, dst, 2))
+        process = get_context('fork').Process(
+            target=run_conversion, args=(jobs, dst, 2)
+        )
         process.start()
         end = time.time() + 20
         while len(list(dst.glob('img/*.png'))) < share * len(files):
@@ -245,7 +247,7 @@ def test_killed_with_two_processes(files: list[SourceFile], tmp_path: Path) -> N
         for path in dst.glob('img/*.png'):
             with zipfile.ZipFile(files[0].path) as archive:
                 assert path.read_bytes() == archive.read(path.name)
-    assert run_jobs(jobs, dst, 2) == []
+    assert run_conversion(jobs, dst, 2) == []
     with zipfile.ZipFile(files[0].path) as archive:
         wanted = {f'img/{name}': archive.read(name) for name in archive.namelist()}
     assert {k: v for k, v in tree(dst).items() if '.tmp-' not in k} == wanted
@@ -253,7 +255,9 @@ def test_killed_with_two_processes(files: list[SourceFile], tmp_path: Path) -> N
 
 def test_worker_is_killed(files: list[SourceFile], tmp_path: Path, monkeypatch, capsys):
     with pytest.raises(BrokenProcessPool):
-        run_jobs([Deadly(file, file.member) for file in files], tmp_path / 'dst', 2)
+        run_conversion(
+            [Deadly(file, file.member) for file in files], tmp_path / 'dst', 2
+        )
     monkeypatch.setattr(CopyFile, 'make', Deadly.make)
     image = {'Train/Rural/images_png/0.png': b'', 'Train/Rural/images_png/1.png': b''}
     pack(tmp_path / 'loveda/Train.zip', image)
@@ -280,6 +284,6 @@ def test_full_disk(files: list[SourceFile], tmp_path: Path, monkeypatch, capsys)
 def test_sidecars_of_a_file_that_is_replaced_go(tmp_path: Path) -> None:
     for name in ('a.png', 'a.png.aux.xml', 'a.png.ovr', 'b.png.ovr'):
         (tmp_path / name).write_bytes(b'old')
-    write_bytes(tmp_path / 'a.png', b'new')
+    write_output(tmp_path / 'a.png', b'new')
     assert (tmp_path / 'a.png').read_bytes() == b'new'
     assert sorted(path.name for path in tmp_path.iterdir()) == ['a.png', 'b.png.ovr']

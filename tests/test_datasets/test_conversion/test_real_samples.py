@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip('rasterio', reason="rasterio comes with pip install 's5_mm[geo]'")
 
-from s5_mm.datasets.image_io import read_image, read_mask  # noqa: E402
+from s5_mm.io.images.read import read_image, read_mask  # noqa: E402
 
 from .archives import convert, encode, pack  # noqa: E402
 from .test_scenes import COLOURS, dataset  # noqa: E402

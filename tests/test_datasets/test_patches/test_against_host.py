@@ -14,14 +14,14 @@ pytest.importorskip('shapely', reason="shapely comes with pip install 's5_mm[det
 if find_spec('mmrotate') is None:
     pytest.skip("pip install 's5_mm[det]'", allow_module_level=True)
 
-from s5_mm.datasets.image_io import read_image  # noqa: E402
 from s5_mm.datasets.patches import (  # noqa: E402
     PatchSplitter,
     SplitSettings,
     find_sources,
     read_objects,
 )
-from s5_mm.datasets.patches.settings import record_settings  # noqa: E402
+from s5_mm.datasets.patches.split_settings import record_settings  # noqa: E402
+from s5_mm.io.images.read import read_image  # noqa: E402
 
 from .boxes import dota  # noqa: E402
 

@@ -7,9 +7,10 @@ import pytest
 
 pytest.importorskip('shapely', reason="shapely comes with pip install 's5_mm[det]'")
 
-from s5_mm.datasets.patches import cut_objects, sliding_windows  # noqa: E402
+from s5_mm.datasets.patches import cut_objects  # noqa: E402
 from s5_mm.datasets.patches.cut_boxes import TRUNCATED  # noqa: E402
 from s5_mm.datasets.patches.dota_objects import make_objects  # noqa: E402
+from s5_mm.io.images.windows import sliding_windows  # noqa: E402
 
 from .boxes import random_objects  # noqa: E402
 

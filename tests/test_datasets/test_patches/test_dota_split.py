@@ -16,13 +16,13 @@ from PIL import Image
 pytest.importorskip('shapely', reason="shapely comes with pip install 's5_mm[det]'")
 
 from s5_mm.cli.command import run_command
-from s5_mm.datasets.image_io import read_image  # noqa: E402
 from s5_mm.datasets.patches import (  # noqa: E402
     PatchSplitter,
     SplitSettings,
     find_sources,
     read_objects,
 )
+from s5_mm.io.images.read import read_image  # noqa: E402
 
 from ..files import picture, write  # noqa: E402
 from .boxes import dota, tree  # noqa: E402

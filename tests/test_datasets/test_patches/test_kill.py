@@ -17,10 +17,10 @@ import pytest
 
 pytest.importorskip('shapely', reason="shapely comes with pip install 's5_mm[det]'")
 
-from s5_mm.checkpoints import atomic_io  # noqa: E402
 from s5_mm.cli.command import run_command
 from s5_mm.datasets.patches import PatchSplitter  # noqa: E402
-from s5_mm.datasets.patches.workers import map_unordered  # noqa: E402
+from s5_mm.io import atomic  # noqa: E402
+from s5_mm.io.process_pool import map_unordered  # noqa: E402
 
 from .boxes import dota, tree  # noqa: E402
 
@@ -113,7 +113,7 @@ def test_killed_before_a_file_gets_its_name(
                     os.kill(os.getpid(), signal.SIGKILL)
                 replace(*args)
 
-            atomic_io.os.replace = replace_or_die
+            atomic.os.replace = replace_or_die
 
         assert finish(start(dst, src, 1, prepare)) == -signal.SIGKILL
         found = whole_files(dst)

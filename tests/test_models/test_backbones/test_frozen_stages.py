@@ -8,7 +8,7 @@ from s5_mm.models import FixMatch, SemiBaseSegmentor
 from s5_mm.registry import MODELS
 from s5_mm.testing.toy import toy_backbone, toy_segmentor
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from ..test_segmentors.compiled import labelled_inputs
 
 DEPTH = 4

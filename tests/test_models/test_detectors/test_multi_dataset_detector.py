@@ -14,7 +14,7 @@ from s5_mm.models.folding import fold_state  # noqa: E402
 from s5_mm.testing import toy_detector  # noqa: E402
 from s5_mm.utils.routing import RoutingError  # noqa: E402
 
-from ...distributed import run_ranks  # noqa: E402
+from ...support.distributed import run_ranks  # noqa: E402
 from .oriented import CLASSES, batch, build, config, total  # noqa: E402
 
 

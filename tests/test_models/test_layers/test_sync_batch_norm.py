@@ -4,7 +4,7 @@ import torch
 
 from s5_mm.models.layers import SyncBatchNorm
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 
 
 def _layer():

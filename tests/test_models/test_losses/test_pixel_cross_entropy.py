@@ -15,7 +15,7 @@ from s5_mm.models.losses import (
     upsample,
 )
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from ...test_end_to_end.host_syncs import WATCHED
 
 CLOSE = dict(atol=1e-12, rtol=1e-12)

@@ -9,7 +9,7 @@ import torch
 
 from s5_mm.models.mixing import LabelledCopyPaste
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from .batches import H, K, W, batch, keys
 
 

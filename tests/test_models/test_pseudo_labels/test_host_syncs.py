@@ -12,7 +12,7 @@ from s5_mm.models import DistributionAlignment
 from s5_mm.models.pseudo_labels import Predictions
 from s5_mm.registry import MODELS
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from .batches import RULES, H, K, W
 
 

@@ -15,7 +15,7 @@ from s5_mm.models import FixMatch
 from s5_mm.models.data_preprocessors import MixPlan, rectangles_to_mask
 from s5_mm.models.pseudo_labels import Predictions
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from ..test_segmentors.compiled import Graphs, crops, fixmatch
 from ..toys import toy_segmentor
 from .batches import RULES, H, K, W

@@ -5,7 +5,7 @@ import torch
 from s5_mm.models import DistributionAlignment
 from s5_mm.registry import MODELS
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from .batches import RULES, K, ground_truth, learn, padding, probabilities
 
 

@@ -10,7 +10,7 @@ from s5_mm.models.data_preprocessors import MultiBranchDataPreprocessor
 from s5_mm.models.segmentors import FixMatch
 from s5_mm.utils import SampleKey
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from ..toys import toy_segmentor
 from .compiled import Graphs
 

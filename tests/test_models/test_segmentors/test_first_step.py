@@ -16,7 +16,7 @@ from s5_mm.registry import MODELS
 from s5_mm.testing.toy import toy_backbone
 from s5_mm.testing.toy import toy_segmentor as toy_vit_segmentor
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from ..toys import toy_segmentor
 from .multi_dataset import batch, build, config
 

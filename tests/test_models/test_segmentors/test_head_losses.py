@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from s5_mm.models.losses import PixelCrossEntropy
 from s5_mm.models.segmentors import EncoderDecoder, FixMatch, SemiBaseSegmentor
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from ..toys import toy_segmentor
 from .compiled import Graphs
 from .test_fixmatch import _batch

@@ -8,7 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from s5_mm.engine.hooks import AbsentDatasetHook
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from .multi_dataset import batch, build
 
 # Each process has as many samples of each data set as the other; the second and third

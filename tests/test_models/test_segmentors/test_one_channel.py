@@ -9,14 +9,10 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from s5_mm.curation.scoring import PatchScorer
 from s5_mm.engine.hooks.seg_panel_hook import _figures, _mask
 from s5_mm.evaluation import SegmentationMetric
-from s5_mm.models.segmentors import (
-    EncoderDecoder,
-    FixMatch,
-    PatchScorer,
-    SemiBaseSegmentor,
-)
+from s5_mm.models.segmentors import EncoderDecoder, FixMatch, SemiBaseSegmentor
 from s5_mm.registry import MODELS
 
 from ..toys import toy_segmentor

@@ -11,7 +11,7 @@ from s5_mm.models.pseudo_labels import (
     count_pseudo_labels,
 )
 
-from ...distributed import run_ranks
+from ...support.distributed import run_ranks
 from .test_fixmatch import _batch, _model
 
 K = 4

@@ -1,0 +1,1 @@
+"""Measure the quality of crops and reject those that cannot be trained on."""

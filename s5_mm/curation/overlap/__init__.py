@@ -1,0 +1,1 @@
+"""Find crops that overlap benchmarks or repeat one another."""

@@ -1,0 +1,1 @@
+"""Write the pixels of selected crops into tar shards, and verify them."""

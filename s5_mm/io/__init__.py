@@ -1,0 +1,1 @@
+"""Files, locks and processes; knows neither models nor data sets."""

@@ -1,0 +1,1 @@
+"""Read and write the tables of a curation run: manifest, crops, shards."""

@@ -1,0 +1,1 @@
+"""Read images, windows of images and class maps from any supported file."""

@@ -1,0 +1,1 @@
+"""Commands of a checkout; a package, so that benchmarks run with `python -m`."""
