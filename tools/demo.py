@@ -48,7 +48,7 @@ from s5_mm.visualization import plot_runs, prediction_panel  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 GRID = ROOT / 'configs/lab/demo.py'
-SIZE, GSD = 160, (0.17, 0.3)
+SIZE, GSD = 128, (0.2, 0.36)
 """Side of the scenes in pixels, and metres per pixel."""
 NUM_LABELLED = 6  # as in configs/demo/fixmatch.py
 TITLES = {'labels_only': 'labels alone', 'recipe': 'semi-supervised'}

@@ -46,7 +46,7 @@ _COLORS = {
 _SEASONAL = ('grass', 'crop', 'crown')
 _USES = ('field', 'wood', 'housing', 'yard', 'car park', 'pond')
 # Shares of the uses in the country and in the town.
-_SHARES = ((0.4, 0.15, 0.24, 0.1, 0.05, 0.06), (0.05, 0.06, 0.5, 0.25, 0.1, 0.04))
+_SHARES = ((0.36, 0.2, 0.22, 0.08, 0.06, 0.08), (0.04, 0.1, 0.44, 0.22, 0.15, 0.05))
 # Strength of the fine and of the coarse texture of each class, by id.
 _FINE = np.array([0.06, 0.03, 0.03, 0.012, 0.13, 0.02], dtype=np.float32)
 _COARSE = np.array([0.07, 0.05, 0.02, 0.05, 0.06, 0.0], dtype=np.float32)
@@ -148,12 +148,12 @@ class _Painter:
         self._pave([cut for cut in cuts if cut.level < (4 if town else 2)])
         for shape, use in land:
             if use == 'wood':
-                self._plant(sprinkle(rng, shape, 60))
+                self._plant(sprinkle(rng, shape, 120))
             elif use in ('housing', 'yard'):
                 self._build(shape, hall=use == 'yard')
             elif use == 'car park':
                 self._park(inset(shape, 5 * self.scale))
-        for point in sprinkle(rng, whole, int(rng.integers(6, 26))):
+        for point in sprinkle(rng, whole, int(rng.integers(15, 45))):
             self._plant(point + rng.normal(0, 4 * self.scale, (3, 2)))
 
     def _lay(self, shape: np.ndarray, use: str) -> None:
@@ -184,7 +184,7 @@ class _Painter:
         """Turn borders of parcels into roads with traffic."""
         color, edge = self._color('road', 0), self._color('yard')
         roads = [
-            (np.stack([cut.start, cut.end]), self.rng.uniform(6, 9) * self.scale)
+            (np.stack([cut.start, cut.end]), self.rng.uniform(5.5, 7.5) * self.scale)
             for cut in cuts
         ]
         for ends, width in roads:
@@ -201,7 +201,7 @@ class _Painter:
                 while at < length:
                     centre = ends[0] + along * at + across * width * lane
                     self._vehicle(centre, heading)
-                    at += self.rng.uniform(9, 40) * self.scale
+                    at += self.rng.uniform(7, 24) * self.scale
 
     def _vehicle(self, centre: np.ndarray, heading: float) -> None:
         """Put a car or, less often, a lorry somewhere on the tile."""
@@ -237,7 +237,7 @@ class _Painter:
                 kind = 'hall' if hall or rng.random() < 0.15 else 'roof'
                 self._roof(corners, height, self._color(kind, 9, vary=0.25), hall)
         for ground in () if hall else plots:
-            self._plant(sprinkle(rng, ground, 4), smallest=1.2)
+            self._plant(sprinkle(rng, ground, 6), smallest=1.2)
 
     def _roof(
         self, corners: np.ndarray, height: float, color: np.ndarray, flat: bool
@@ -271,7 +271,7 @@ class _Painter:
         self.canvas.polygon(shape, self._color('road'), ROAD)
         along = np.array([np.cos(self.angle), np.sin(self.angle)])
         across = np.array([-along[1], along[0]])
-        full, room = self.rng.uniform(0.3, 0.8), inset(shape, 4 * self.scale)
+        full, room = self.rng.uniform(0.5, 0.95), inset(shape, 4 * self.scale)
         for row in range(-6, 7):
             for slot in range(-14, 15):
                 offset = along * slot * 2.9 + across * row * 9

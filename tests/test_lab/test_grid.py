@@ -42,7 +42,7 @@ def write(tmp_path):
 def test_configs_of_the_runs(write, tmp_path):
     path = write(GOOD)
     (tmp_path / 'own.py').write_text(
-        f"_base_ = '{CONFIGS}/demo/warm_start.py'\ntrain_cfg = dict(val_interval=7)\n"
+        f"_base_ = '{CONFIGS}/demo/supervised.py'\ntrain_cfg = dict(val_interval=7)\n"
     )
     grid = read_grid(path)
     assert grid.against == {'b': 'a', 'c': 'b'}
