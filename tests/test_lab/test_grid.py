@@ -18,7 +18,9 @@ arms = dict(
             'model.semi_train_cfg.burn_in': 7,
             'train_dataloader.dataset.sources.sup.ann_file': '{configs}/{seed}.txt',
             'train_dataloader.dataset.sources.unsup.data_dir': 'x{seed}',
-            'model.semi_train_cfg.threshold': dict(type='s5_mm.NoThreshold'),
+            'model.semi_train_cfg.threshold': dict(
+                _delete_=True, type='s5_mm.NoThreshold'
+            ),
             'model.semi_train_cfg.conf_thresh': None,
             'max_iters': 90,
         },

@@ -119,7 +119,7 @@ def test_scenes_have_the_labels_of_the_config(tmp_path):
     sources = cfg.train_dataloader.dataset.sources
     assert sources.sup.ann_file == f'splits/seed5/labelled_{demo.NUM_LABELLED}.txt'
     assert sources.unsup.ann_file == f'splits/seed5/unlabelled_{demo.NUM_LABELLED}.txt'
-    assert cfg.metainfo.classes == list(demo.METAINFO['classes'])
+    assert cfg.metainfo.classes == demo.METAINFO['classes']
     assert cfg.metainfo.palette == demo.METAINFO['palette']
     size = max(cfg.crop_size)
     assert size <= demo.SIZE
