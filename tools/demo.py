@@ -15,6 +15,7 @@ command goes on from there.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shlex
@@ -140,7 +141,11 @@ class Demo:
         if self.args.iters is None:
             return GRID
         iters = self.args.iters
-        options = {'max_iters': iters, 'train_cfg.val_interval': iters // 4}
+        options = {
+            'max_iters': iters,
+            'train_cfg.val_interval': iters // 4,
+            'default_hooks.logger.interval': min(25, iters // 4),
+        }
         arms = {name: {'options': options} for name in TITLES}
         path = self.folder / 'grid.py'
         path.write_text(f'_base_ = [{str(GRID)!r}]\narms = {arms!r}\n', 'utf-8')
@@ -187,8 +192,12 @@ class Demo:
         """Announce a step."""
         print(f'\n[{step}/5] {text}', flush=True)
 
-    def call(self, *words: object) -> None:
+    def call(self, *words: object, log: Path | None = None) -> None:
         """Run a command of this repository and wait for it.
+
+        Args:
+            words: Its path from the root of the repository, and its arguments.
+            log: File that its output goes to, by default the screen.
 
         Raises:
             SystemExit: If it fails.
@@ -197,20 +206,26 @@ class Demo:
         script, *rest = map(str, words)
         print(f'$ python {shlex.join([os.path.relpath(ROOT / script), *rest])}')
         sys.stdout.flush()
-        process = subprocess.Popen(
-            [sys.executable, '-W', 'ignore', str(ROOT / script), *rest],
-            env=command_environment(ROOT),
-            # Ctrl-C reaches this process alone, which then passes it on once.
-            start_new_session=True,
-            preexec_fn=die_with_parent,
-        )
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
-            raise
+        with contextlib.ExitStack() as stack:
+            output = stack.enter_context(log.open('wb')) if log else None
+            process = subprocess.Popen(
+                [sys.executable, '-W', 'ignore', str(ROOT / script), *rest],
+                env=command_environment(ROOT),
+                stdout=output,
+                stderr=output,
+                # Ctrl-C reaches this process alone, which then passes it on once.
+                start_new_session=True,
+                preexec_fn=die_with_parent,
+            )
+            try:
+                code = process.wait()
+            except KeyboardInterrupt:
+                process.send_signal(signal.SIGTERM)
+                process.wait()
+                raise
         if code:
+            where = f'; its output is in {log}' if log else ''
+            print(f'{script} ended with status {code}{where}', file=sys.stderr)
             raise SystemExit(code)
 
     def predict(self, arm: str, seed: str) -> None:
@@ -220,10 +235,12 @@ class Demo:
         note = out / 'checkpoint.txt'
         if note.is_file() and note.read_text(encoding='utf-8') == checkpoint:
             return
+        out.mkdir(parents=True, exist_ok=True)
         self.call(
             'tools/test.py',
             *(self.lab / 'configs' / arm / f'seed_{seed}.py', checkpoint),
             *('--work-dir', out, '--out', out / 'masks'),
+            log=out / 'test.log',
         )
         note.write_text(checkpoint, encoding='utf-8')
 
