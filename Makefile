@@ -23,7 +23,7 @@ PY_BIN := $(VENV)/bin/python
 # The editable package points at this folder: a checkout that moved is installed anew.
 HERE := $(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
 INPUTS := requirements/build.txt requirements/runtime.txt requirements/curation.txt \
-	requirements/geo.txt requirements/constraints.txt setup.py pyproject.toml tools/misc/make_venv.sh
+	requirements/geo.txt requirements/timm.txt requirements/constraints.txt setup.py pyproject.toml tools/misc/make_venv.sh
 DET_INPUTS := requirements/det.txt
 DEMO := $(VENV)/.s5_mm-demo-$(HERE)
 DET := $(VENV)/.s5_mm-det-$(HERE)
@@ -45,7 +45,7 @@ $(DET): $(INPUTS) $(DET_INPUTS)
 $(TESTS): $(INPUTS) $(DET_INPUTS) requirements/tests.txt
 	@$(INSTALL) $(VENV) tests $@
 
-demo: $(DEMO)  ## install what is missing, then pre-train on drawn scenes (CPU, 10 minutes)
+demo: $(DEMO)  ## install what is missing, then train with and without unlabelled scenes (CPU, minutes)
 	$(PY_BIN) tools/demo.py --work-dir $(WORK_DIR)
 
 test: $(TESTS)  ## install what is missing, then run the tests (TEST=path PYTEST_ARGS=...)

@@ -1,5 +1,5 @@
-# The supervised-only twin of fixmatch.py: same labelled scenes, same augmentation,
-# same number of iterations from the same initial model.
+# The supervised-only twin of fixmatch.py: same labelled scenes, augmentation and number
+# of iterations.
 _base_ = ['./fixmatch.py']
 model = dict(
     type='s5_mm.SemiBaseSegmentor',
@@ -10,4 +10,5 @@ train_dataloader = dict(
     sampler=dict(shares=[8]),
     dataset=dict(sources=dict(_delete_=True, sup=_base_.labelled)),
 )
+auto_scale_lr = dict(base_batch_size=8)
 custom_hooks = []  # no pseudo-labels to watch

@@ -7,8 +7,6 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .style import Color
-
 FIELD, ROAD, BUILDING, WATER, TREE, VEHICLE = range(6)
 
 # Polygons are drawn with 1/16 pixel precision.
@@ -29,168 +27,115 @@ class OrientedBox(NamedTuple):
     difficult: int
 
 
-def _fixed(points: np.ndarray) -> np.ndarray:
-    """Convert points to the fixed-point integers of OpenCV."""
-    return np.rint(np.asarray(points) * (1 << _SHIFT)).astype(np.int32)
-
-
 class Canvas:
     """A picture and its mask, painted together.
 
     Args:
         size: Side of the tile in pixels.
-        ground: Colour of the empty tile.
+        ground: Colour of the empty tile, RGB in [0, 255].
 
     Attributes:
         image: uint8 (size, size, 3) RGB.
         mask: Class of each pixel, uint8 (size, size).
-        shadow: 255 where a shadow falls, uint8 (size, size).
-        taken: Non-zero where nothing more may be built, uint8 (size, size).
-        boxes: Objects with their boxes.
     """
 
-    def __init__(self, size: int, ground: Color) -> None:
+    def __init__(self, size: int, ground: np.ndarray) -> None:
         self.size = size
         self.image = np.empty((size, size, 3), dtype=np.uint8)
         self.image[:] = ground
         self.mask = np.full((size, size), FIELD, dtype=np.uint8)
-        self.shadow = np.zeros((size, size), dtype=np.uint8)
-        self.taken = np.zeros((size, size), dtype=np.uint8)
-        self.boxes: list[OrientedBox] = []
 
     def polygon(
-        self, points: np.ndarray, color: Color, label: int | None = None
+        self, points: np.ndarray, color: np.ndarray, label: int | None = None
     ) -> None:
         """Fill a polygon.
 
         Args:
             points: Corners in order, float (N, 2).
-            color: Its colour.
+            color: Its colour, RGB in [0, 255].
             label: Its class; None leaves the mask as it is.
         """
-        corners = [_fixed(points)]
-        cv2.fillPoly(self.image, corners, color, cv2.LINE_AA, _SHIFT)
+        corners = [np.rint(points * (1 << _SHIFT)).astype(np.int32)]
+        rgb = np.clip(color, 0, 255).tolist()
+        cv2.fillPoly(self.image, corners, rgb, cv2.LINE_AA, _SHIFT)
         if label is not None:
             cv2.fillPoly(self.mask, corners, label, cv2.LINE_8, _SHIFT)
 
-    def disc(
-        self, centre: np.ndarray, radius: float, color: Color, label: int | None = None
-    ) -> None:
-        """Fill a disc.
-
-        Args:
-            centre: Its centre, (x, y).
-            radius: Its radius in pixels.
-            color: Its colour.
-            label: Its class; None leaves the mask as it is.
-        """
-        x, y, r = _fixed(np.array([centre[0], centre[1], radius])).tolist()
-        cv2.circle(self.image, (x, y), r, color, -1, cv2.LINE_AA, _SHIFT)
-        if label is not None:
-            cv2.circle(self.mask, (x, y), r, label, -1, cv2.LINE_8, _SHIFT)
-
     def ribbon(
-        self, points: np.ndarray, width: float, color: Color, label: int | None = None
+        self,
+        points: np.ndarray,
+        width: float,
+        color: np.ndarray,
+        label: int | None = None,
     ) -> None:
         """Draw a thick line.
 
         Args:
             points: Its centre line, float (N, 2).
             width: Its width in pixels.
-            color: Its colour.
+            color: Its colour, RGB in [0, 255].
             label: Its class; None leaves the mask as it is.
         """
-        tangent = np.gradient(np.asarray(points, dtype=float), axis=0)
+        tangent = np.gradient(points, axis=0)
         tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
         side = tangent[:, ::-1] * np.array([-1, 1]) * (width / 2)
-        self.polygon(
-            np.concatenate([points + side, (points - side)[::-1]]), color, label
-        )
+        edges = np.concatenate([points + side, (points - side)[::-1]])
+        self.polygon(edges, color, label)
 
-    def dashes(
-        self, points: np.ndarray, on: float, off: float, width: float, color: Color
-    ) -> None:
-        """Draw a broken line between two points.
+    def shade(self, points: np.ndarray, left: float) -> None:
+        """Darken a convex polygon, as a shadow does.
 
         Args:
-            points: The two ends, float (2, 2).
-            on: Length of a dash in pixels.
-            off: Length of a gap in pixels.
-            width: Width of the line in pixels.
-            color: Its colour.
+            points: Points whose convex hull is darkened, float (N, 2).
+            left: Share of the brightness that stays, in [0, 1].
         """
-        start, end = points
-        length = float(np.linalg.norm(end - start))
-        along = (end - start) / max(length, 1e-9)
-        for at in np.arange(off / 2, length - on, on + off):
-            dash = np.stack([start + along * at, start + along * (at + on)])
-            if (dash > -on).all() and (dash < self.size + on).all():
-                self.ribbon(dash, width, color)
+        low = np.clip(np.floor(points.min(axis=0)), 0, self.size).astype(int)
+        high = np.clip(np.ceil(points.max(axis=0)) + 1, 0, self.size).astype(int)
+        if (high <= low).any():
+            return
+        window = self.image[low[1] : high[1], low[0] : high[0]]
+        cover = np.zeros(window.shape[:2], dtype=np.uint8)
+        hull = cv2.convexHull(np.rint((points - low) * (1 << _SHIFT)).astype(np.int32))
+        cv2.fillConvexPoly(cover, hull, 255, cv2.LINE_AA, _SHIFT)
+        factor = 1 - (1 - left) / 255 * cover.astype(np.float32)
+        window[:] = window * factor[..., None]
 
-    def reserve(self, points: np.ndarray) -> None:
-        """Keep other things off a polygon.
-
-        Args:
-            points: Corners in order, float (N, 2).
-        """
-        cv2.fillPoly(self.taken, [_fixed(points)], 1, cv2.LINE_8, _SHIFT)
-
-    def cast(self, points: np.ndarray) -> None:
-        """Let a shadow fall on a polygon.
+    def free(self, points: np.ndarray) -> bool:
+        """Tell whether something may be built.
 
         Args:
-            points: Corners in order, float (N, 2).
-        """
-        cv2.fillPoly(self.shadow, [_fixed(points)], 255, cv2.LINE_AA, _SHIFT)
-
-    def free(self, corners: np.ndarray) -> bool:
-        """Tell whether a convex polygon may be built on.
-
-        Args:
-            corners: Corners in order, float (N, 2).
+            points: Corners of its plan, float (N, 2).
 
         Returns:
-            True if none of its corners, its middle and the middles of its sides
-            is taken, and at least one of them lies on the tile.
+            True if open ground is under its corners, the middles of its sides and its
+            centre, as far as they are on the tile, and one of them is.
         """
-        middles = (corners + np.roll(corners, -1, axis=0)) / 2
-        middle = corners.mean(axis=0, keepdims=True)
-        x, y = np.rint(np.concatenate([corners, middles, middle])).astype(int).T
+        middles = (points + np.roll(points, -1, axis=0)) / 2
+        points = np.concatenate([points, middles, points.mean(axis=0, keepdims=True)])
+        x, y = np.rint(points).astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < self.size) & (y < self.size)
-        if not inside.any():
-            return False
-        return not self.taken[y[inside], x[inside]].any()
+        return bool(inside.any() and (self.mask[y[inside], x[inside]] == FIELD).all())
 
-    def meets(self, polygon: np.ndarray) -> bool:
-        """Tell whether the bounding box of a polygon meets the tile.
+    def box(self, corners: np.ndarray, label: str) -> OrientedBox | None:
+        """Return the box of a vehicle, once everything is painted.
 
         Args:
-            polygon: Corners, float (N, 2).
+            corners: Its corners in order, float (4, 2).
+            label: Name of its class.
 
         Returns:
-            True if it does.
+            The box; None if its centre is off the tile or less than a quarter of it
+            can be seen, as in DOTA's tiles.
         """
-        low, high = polygon.min(axis=0), polygon.max(axis=0)
-        return bool((high > 0).all() and (low < self.size).all())
-
-    def holds(self, point: np.ndarray) -> bool:
-        """Tell whether a point lies on the tile.
-
-        Args:
-            point: (x, y) in pixels.
-
-        Returns:
-            True if it does.
-        """
-        return bool((point >= 0).all() and (point < self.size).all())
-
-    def shade(self, left: float) -> None:
-        """Darken what was painted so far where shadows fall.
-
-        Args:
-            left: Brightness left in a full shadow, in [0, 1].
-        """
-        # Skylight makes shadows bluish: blue keeps more than red.
-        lost = 1 - np.array([left, left, min(left + 0.06, 1.0)])
-        factor = (1 - np.arange(256)[:, None] / 255 * lost).astype(np.float32)
-        np.multiply(self.image, factor[self.shadow], out=self.image, casting='unsafe')
+        centre = corners.mean(axis=0)
+        if (centre < 0).any() or (centre > self.size - 1).any():
+            return None
+        plan = np.zeros_like(self.mask)
+        points = np.rint(corners * (1 << _SHIFT)).astype(np.int32)
+        cv2.fillPoly(plan, [points], 1, cv2.LINE_8, _SHIFT)
+        seen = (self.mask[plan > 0] == VEHICLE).sum()
+        share = seen / np.prod(np.linalg.norm(corners[1:3] - corners[:2], axis=1))
+        if share < 0.25:
+            return None
+        cut = (corners < 0).any() or (corners > self.size - 1).any()
+        return OrientedBox(corners, label, int(cut or share < 0.6))

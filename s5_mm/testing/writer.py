@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 
 from .canvas import OrientedBox
@@ -20,7 +18,7 @@ STAMP = 'dataset.json'
 """Name of the file that says with what arguments a data set was drawn."""
 
 # Raise it when the pictures change, so that old copies are drawn anew.
-_FORMAT = 1
+_FORMAT = 2
 # Streams of scenes that never meet, whatever the number of scenes.
 _TRAIN, _VAL, _UNLABELLED, _DEFECT = range(4)
 
@@ -36,7 +34,7 @@ def write_dataset(
     gsd: tuple[float, float] = (0.3, 0.6),
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a synthetic data set.
+    """Write a synthetic data set; one process per ``root`` at a time.
 
     The layout is ``{img_dir,ann_dir,annfiles}/{train,val}`` with images and masks as
     PNG and oriented boxes in DOTA's text format, and ``unlabelled/`` with images
@@ -64,8 +62,7 @@ def write_dataset(
             than there are.
         FileExistsError: If ``root`` exists and is not such a data set.
     """
-    root = Path(root)
-    broken = dict(broken or {})
+    root, broken = Path(root), dict(broken or {})
     if unknown := set(broken) - set(DEFECTS):
         raise ValueError(f'broken: {sorted(unknown)} found, allowed are {DEFECTS}')
     if sum(broken.values()) > num_unlabelled:
@@ -85,16 +82,12 @@ def write_dataset(
     }
     if root.exists() and _is_current(root, arguments):
         return root
-    root.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(root)
-    partial = root.parent / f'{_prefix(root)}{os.getpid()}'
-    partial.mkdir()
+    partial = root.with_name(f'.{root.name}.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     try:
         _write(partial, arguments, progress)
-        if root.exists():
-            old = partial / 'old'
-            root.rename(old)
-            shutil.rmtree(old)
+        shutil.rmtree(root, ignore_errors=True)
         partial.rename(root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -125,7 +118,7 @@ def planted_defects(root: str | Path) -> dict[str, str]:
     }
 
 
-def dota_text(boxes: list[OrientedBox]) -> str:
+def dota_text(boxes: Sequence[OrientedBox]) -> str:
     """Write boxes the way DOTA does.
 
     Args:
@@ -141,7 +134,7 @@ def dota_text(boxes: list[OrientedBox]) -> str:
     return ''.join(lines)
 
 
-def _is_current(root: Path, arguments: dict) -> bool:
+def _is_current(root: Path, arguments: Mapping[str, Any]) -> bool:
     """Tell whether a folder holds the data set; refuse what is no data set."""
     stamp = root / STAMP
     if stamp.is_file():
@@ -154,85 +147,49 @@ def _is_current(root: Path, arguments: dict) -> bool:
     return False
 
 
-def _prefix(root: Path) -> str:
-    """Name of the unfinished copies that this machine makes of a data set."""
-    return f'.{root.name}.{socket.gethostname()}.'
-
-
-def _sweep(root: Path) -> None:
-    """Remove what killed writers on this machine left behind."""
-    for path in root.parent.iterdir():
-        prefix, _, pid = path.name.rpartition('.')
-        if prefix + '.' != _prefix(root) or not pid.isdigit():
-            continue
-        if int(pid) != os.getpid() and not _alive(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    """Tell whether a process exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def _write(
-    folder: Path, arguments: dict, progress: Callable[[int, int], None] | None
+    folder: Path,
+    arguments: Mapping[str, Any],
+    progress: Callable[[int, int], None] | None,
 ) -> None:
     """Write all files of a data set into an empty folder, the stamp last."""
     size, seed, gsd = arguments['size'], arguments['seed'], tuple(arguments['gsd'])
-    total = sum(arguments[f'num_{s}'] for s in ('labelled', 'unlabelled', 'val'))
-    done = 0
-    # One thread is faster for pictures of this size.
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        for split, stream in (('train', _TRAIN), ('val', _VAL)):
-            for kind in ('img_dir', 'ann_dir', 'annfiles'):
-                (folder / kind / split).mkdir(parents=True)
-            count = arguments['num_val' if split == 'val' else 'num_labelled']
-            for i in range(count):
-                scene = draw_scene(_stream(seed, stream), i, size, gsd)
-                name = f'{i:06d}'
-                _dump(folder / 'img_dir' / split / f'{name}.png', scene.image)
-                _dump(folder / 'ann_dir' / split / f'{name}.png', scene.mask)
-                text = folder / 'annfiles' / split / f'{name}.txt'
+    counts = {
+        'train': (_TRAIN, arguments['num_labelled']),
+        'val': (_VAL, arguments['num_val']),
+        'unlabelled': (_UNLABELLED, arguments['num_unlabelled']),
+    }
+    defects, done = _defects(arguments), 0
+    total = sum(count for _, count in counts.values())
+    for kind in ('img_dir', 'ann_dir', 'annfiles'):
+        for split in ('train', 'val'):
+            (folder / kind / split).mkdir(parents=True)
+    (folder / 'unlabelled').mkdir()
+    for split, (stream, count) in counts.items():
+        for i in range(count):
+            scene = draw_scene(seed * 4 + stream, i, size, gsd)
+            if split != 'unlabelled':
+                _dump(folder / 'img_dir' / split / f'{i:06d}.png', scene.image)
+                _dump(folder / 'ann_dir' / split / f'{i:06d}.png', scene.mask)
+                text = folder / 'annfiles' / split / f'{i:06d}.txt'
                 text.write_text(dota_text(scene.boxes), encoding='utf-8')
-                done += 1
-                if progress:
-                    progress(done, total)
-        (folder / 'unlabelled').mkdir()
-        defects = _defects(arguments)
-        for i in range(arguments['num_unlabelled']):
-            image = draw_scene(_stream(seed, _UNLABELLED), i, size, gsd).image
-            path = folder / 'unlabelled' / f'{i:06d}.png'
-            if i in defects:
-                rng = np.random.default_rng((_stream(seed, _DEFECT), i))
-                path.write_bytes(spoil(image, defects[i], rng))
+            elif i in defects:
+                rng = np.random.default_rng((seed * 4 + _DEFECT, i))
+                data = spoil(scene.image, defects[i], rng)
+                (folder / split / f'{i:06d}.png').write_bytes(data)
             else:
-                _dump(path, image)
+                _dump(folder / split / f'{i:06d}.png', scene.image)
             done += 1
             if progress:
                 progress(done, total)
-    finally:
-        cv2.setNumThreads(threads)
     text = json.dumps(arguments, indent=2, sort_keys=True)
     (folder / STAMP).write_text(text + '\n', encoding='utf-8')
 
 
-def _stream(seed: int, stream: int) -> int:
-    """Seed of one of the streams of scenes."""
-    return seed * 4 + stream
-
-
-def _defects(arguments: dict) -> dict[int, str]:
+def _defects(arguments: Mapping[str, Any]) -> dict[int, str]:
     """Choose which unlabelled images are bad, as {number: defect}."""
     kinds = [k for k, n in sorted(arguments['broken'].items()) for _ in range(n)]
-    rng = np.random.default_rng((_stream(arguments['seed'], _DEFECT),))
+    rng = np.random.default_rng((arguments['seed'] * 4 + _DEFECT,))
     where = rng.permutation(arguments['num_unlabelled'])[: len(kinds)]
     return dict(zip(where.tolist(), kinds, strict=True))
 

@@ -89,7 +89,7 @@ COMMANDS = sorted(
 
 
 #: What imports its neighbours by bare names, as Python does for a script.
-_SCRIPTS = ('tools/demo.py', 'tools/misc/wheelhouse.py')
+_SCRIPTS = ('tools/misc/wheelhouse.py',)
 
 
 @cache

@@ -15,7 +15,6 @@ from ..support.package_configs import package_configs
 
 ROOT = Path(__file__).parents[2] / 'configs'
 TRAINED_BY = {
-    'score_demo.py': 'demo/warm_start.py',
     'score_eff-lite0_hrsc.py': 's4p/eff-lite0_hrsc_supervised.py',
     'score_vit-b.py': 's4p/vit-b_isaid_supervised.py',
     'score_vit-h.py': 's4p/vit-h_isaid_supervised.py',

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2] / 'configs'
 GRIDS = sorted(
     path
     for path in package_configs()
-    if path.parent == ROOT / 'lab' and path.stem != 'selection'
+    if path.parent == ROOT / 'lab' and path.stem not in ('selection', 'demo')
 )
 #: Settings of the model that an arm removes from the recipe.
 REMOVED = {

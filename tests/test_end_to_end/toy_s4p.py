@@ -12,7 +12,7 @@ from s5_mm.cli.config import load_config
 from s5_mm.testing import write_dataset
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = ROOT / 'configs' / 'demo'
+CONFIGS = Path(__file__).parent / 'toy_configs'
 SIZE = 32
 
 

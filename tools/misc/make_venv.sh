@@ -17,8 +17,8 @@ started=$SECONDS
 say() { printf '[environment %3ds] %s\n' "$((SECONDS - started))" "$*"; }
 
 case $level in
-    demo) extras='[curation,geo]' ;;
-    det) extras='[det,curation,geo]' ;;
+    demo) extras='[curation,geo,timm]' ;;
+    det) extras='[det,curation,geo,timm]' ;;
     tests) extras='[det,curation,geo,tests]' ;;
     *) echo "level is '$level'; allowed: demo, det, tests" >&2; exit 2 ;;
 esac
