@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.importorskip('mmrotate', reason='make ops installs it')
+pytest.importorskip('mmrotate', reason='part of the extra det')
 pytest.importorskip('shapely', reason='mmdet installs it')
 
 from .side_by_side_tools import load_tool  # noqa: E402
