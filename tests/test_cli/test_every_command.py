@@ -75,7 +75,6 @@ REFUSED = {
         *['--classes', 'a', 'b', '--labelled', '1', '--out', 'WORK'],
     ],
     'tools/misc/verify_dataset.py': [CONFIG],
-    'tools/misc/wheelhouse.py': ['--glibc', 'old'],
     'tools/model_converters/convert_checkpoint.py': [f'{NOWHERE}.pth', 'WORK/a.pth'],
     'tools/model_converters/fold_experts.py': [CONFIG, f'{NOWHERE}.pth', 'WORK'],
     'tools/new_dataset.py': [NOWHERE],

@@ -1,4 +1,4 @@
-"""Compare a training step of Oriented R-CNN with mmcv's operators in torch and compiled.
+"""Compare a training step of Oriented R-CNN with operators in torch and compiled ones.
 
     python tools/analysis_tools/benchmark_operators.py [--clock cpu]
 
