@@ -18,11 +18,11 @@ from importlib.machinery import PathFinder
 find_spec = PathFinder.find_spec
 
 
-def hide(name, path=None, target=None):
+def hide(cls, name, path=None, target=None):
     return None if name == 'mmcv._ext' else find_spec(name, path, target)
 
 
-PathFinder.find_spec = hide
+PathFinder.find_spec = classmethod(hide)
 """
 
 

@@ -135,6 +135,7 @@ class PatchMerger:
         bboxes = np.concatenate([part.bboxes for part in parts])
         scores = np.concatenate([part.scores for part in parts])
         labels = np.concatenate([part.labels for part in parts])
-        arrays = map(torch.from_numpy, (bboxes, scores, labels))
+        order = np.argsort(-scores, kind='stable')
+        arrays = map(torch.from_numpy, (bboxes, order, labels))
         kept = suppress_rotated(*arrays, self.iou_thr).numpy()
         return Detections(bboxes[kept], scores[kept], labels[kept])

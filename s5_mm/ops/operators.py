@@ -33,7 +33,10 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Ten
     # Here, because segmentation, which imports mmcv.ops too, needs no torchvision.
     from torchvision.ops import nms as upright_nms
 
-    return upright_nms(boxes, scores, iou_threshold)
+    # torchvision's order of equal scores is another one than mmcv's.
+    order = scores.argsort(descending=True)
+    rank = torch.arange(len(order), 0, -1, device=scores.device).to(boxes)
+    return order[upright_nms(boxes[order], rank, iou_threshold)]
 
 
 def nms_rotated(
@@ -49,8 +52,8 @@ def nms_rotated(
 
     Args:
         dets: (cx, cy, w, h, angle in radians), shape (n, 5) or, with labels, (n, 6).
-        scores: Shape (n,).
-        order: Not used.
+        scores: Not used.
+        order: Indices of the boxes by falling score, int64, shape (n,).
         dets_sorted: Not used.
         labels: Class ids, shape (n,), if ``multi_label``; mmcv's CPU function compares
             boxes of all classes.
@@ -62,7 +65,7 @@ def nms_rotated(
         Indices of the kept boxes by falling score, int64, shape (k,).
     """
     return suppress_rotated(
-        dets[:, :5], scores, labels if multi_label else None, iou_threshold
+        dets[:, :5], order, labels if multi_label else None, iou_threshold
     )
 
 

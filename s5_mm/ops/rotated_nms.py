@@ -9,7 +9,7 @@ from .rotated_iou import near_pairs, pair_overlaps
 
 
 def suppress_rotated(
-    boxes: Tensor, scores: Tensor, labels: Tensor | None, iou_thr: float
+    boxes: Tensor, order: Tensor, labels: Tensor | None, iou_thr: float
 ) -> Tensor:
     """Suppress, class by class, what overlaps a box of a higher score.
 
@@ -20,16 +20,14 @@ def suppress_rotated(
 
     Args:
         boxes: (cx, cy, w, h, angle in radians), shape (n, 5).
-        scores: Shape (n,).
+        order: Indices of the boxes by falling score, int64, shape (n,).
         labels: Class ids, shape (n,); None if there is only one class.
         iou_thr: A box is suppressed if its IoU with a kept one is at least this and
             above 0.
 
     Returns:
-        Indices of the kept boxes, by falling score, ties in the order of the boxes;
-        int64, shape (k,).
+        What is left of ``order``, shape (k,).
     """
-    order = scores.argsort(stable=True, descending=True)
     boxes = boxes[order]
     if labels is not None:
         labels = labels[order]
