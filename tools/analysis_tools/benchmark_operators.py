@@ -56,12 +56,13 @@ def use_operators(extension: ModuleType) -> None:
         sys.modules[f'{mmcv.ops.__name__}.{name}'].ext_module = extension
 
 
-def sample(size: int, count: int) -> DetDataSample:
+def sample(size: int, count: int, num_classes: int) -> DetDataSample:
     """Draw the boxes of an image.
 
     Args:
         size: Side of the image in pixels.
-        count: Number of boxes, of 15 classes and 16 to 80 px.
+        count: Number of boxes, of 16 to 80 px.
+        num_classes: Number of classes.
 
     Returns:
         A sample with ground truth in ``gt_instances``.
@@ -74,7 +75,8 @@ def sample(size: int, count: int) -> DetDataSample:
         metainfo=dict(img_shape=shape, batch_input_shape=shape, pad_shape=shape)
     )
     found.gt_instances = InstanceData(
-        bboxes=boxes.regularize_boxes('le90'), labels=torch.randint(15, (count,))
+        bboxes=boxes.regularize_boxes('le90'),
+        labels=torch.randint(num_classes, (count,)),
     )
     found.gt_instances.bboxes = RotatedBoxes(found.gt_instances.bboxes)
     found.ignored_instances = InstanceData(
@@ -121,7 +123,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = MODELS.build(cfg.model).train()
     model.init_weights()
     image = torch.randn(1, 3, args.img_size, args.img_size)
-    truth = sample(args.img_size, args.boxes)
+    num_classes = model.roi_head.bbox_head.num_classes
+    truth = sample(args.img_size, args.boxes, num_classes)
     own = training_step(model, image, truth, torch_operators())
     compiled = training_step(model, image, truth, sys.modules['mmcv._ext'])
     print(f'loss {own():.6f} with {TORCH}, {compiled():.6f} with {COMPILED}')
