@@ -121,7 +121,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.manual_seed(0)
     cfg.model.backbone.init_cfg = None
     model = MODELS.build(cfg.model).train()
-    model.init_weights()
     image = torch.randn(1, 3, args.img_size, args.img_size)
     num_classes = model.roi_head.bbox_head.num_classes
     truth = sample(args.img_size, args.boxes, num_classes)
