@@ -13,45 +13,41 @@ WORK_DIR ?= work_dirs/demo
 JOBS ?= 2
 TEST ?= tests
 PYTEST_ARGS ?=
-# Of the offline node: its Python and its torch.
-PY ?= 3.11
-TORCH ?= 2.15
-EXTRAS ?= det,curation,geo
-EXCLUDE ?=
 
 PY_BIN := $(VENV)/bin/python
 # The editable package points at this folder: a checkout that moved is installed anew.
 HERE := $(shell printf '%s' '$(CURDIR)' | cksum | cut -d' ' -f1)
-INPUTS := requirements/build.txt requirements/runtime.txt requirements/curation.txt \
-	requirements/geo.txt requirements/timm.txt requirements/constraints.txt setup.py pyproject.toml tools/misc/make_venv.sh
-DET_INPUTS := requirements/det.txt
-DEMO := $(VENV)/.s5_mm-demo-$(HERE)
-DET := $(VENV)/.s5_mm-det-$(HERE)
+INPUTS := $(addprefix requirements/,build.txt runtime.txt curation.txt geo.txt timm.txt) \
+	$(wildcard requirements/constraints*.txt) setup.py pyproject.toml tools/misc/make_venv.sh
+ENVIRONMENT := $(VENV)/.s5_mm-environment-$(HERE)
+DETECTION := $(VENV)/.s5_mm-detection-$(HERE)
 TESTS := $(VENV)/.s5_mm-tests-$(HERE)
 INSTALL := PYTHON='$(PYTHON)' tools/misc/make_venv.sh
 
-.PHONY: help demo test environment lint format docstrings wheel-check check-env ops wheelhouse \
-	lock clean distclean
+.PHONY: help demo test environment lint format docstrings wheel-check check-env ops \
+	detection lock clean distclean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-$(DEMO): $(INPUTS)
-	@$(INSTALL) $(VENV) demo $@
+$(ENVIRONMENT): $(INPUTS)
+	@$(INSTALL) $(VENV) environment $@
 
-$(DET): $(INPUTS) $(DET_INPUTS)
-	@$(INSTALL) $(VENV) det $@
+$(DETECTION): $(INPUTS) requirements/det.txt
+	@$(INSTALL) $(VENV) detection $@
 
-$(TESTS): $(INPUTS) $(DET_INPUTS) requirements/tests.txt
+$(TESTS): $(INPUTS) requirements/det.txt requirements/tests.txt
 	@$(INSTALL) $(VENV) tests $@
 
-demo: $(DEMO)  ## install what is missing, then train with and without unlabelled scenes (CPU, minutes)
+demo: $(ENVIRONMENT)  ## install what is missing, then train with and without unlabelled scenes (CPU, minutes)
 	$(PY_BIN) tools/demo.py --work-dir $(WORK_DIR)
 
 test: $(TESTS)  ## install what is missing, then run the tests (TEST=path PYTEST_ARGS=...)
 	OMP_NUM_THREADS=1 $(PY_BIN) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS) $(TEST)
 
-environment: $(DEMO)  ## install what training, rasters and the demo need (3 GB, minutes)
+environment: $(ENVIRONMENT)  ## install what training, rasters and the demo need (3 GB, minutes)
+
+detection: $(DETECTION)  ## the same, and what oriented detection needs
 
 lint: $(TESTS)  ## ruff: rules and format; who may import whom
 	$(PY_BIN) -m ruff check .
@@ -68,21 +64,17 @@ docstrings: $(TESTS)  ## at least 95 % of the code has docstrings
 wheel-check: $(TESTS)  ## build the wheel; it holds every package, config and tool
 	$(PY_BIN) tools/misc/check_wheel.py
 
-check-env: $(DEMO)  ## print what is there and the line that mends what is not
+check-env: $(ENVIRONMENT)  ## print what is there and the line that mends what is not
 	$(PY_BIN) tools/misc/check_env.py
 
-ops: $(DET)  ## compiled ops of mmcv, for detection: built once, then from the cache
+ops: $(DETECTION)  ## compiled operators of mmcv, optional: built once, then from the cache
 	$(PY_BIN) tools/misc/build_ops.py
 
-wheelhouse: $(DEMO)  ## wheels for an offline node (PY=3.12 TORCH=2.11 EXTRAS=det EXCLUDE="numpy")
-	$(PY_BIN) tools/misc/wheelhouse.py --python $(PY) --torch $(TORCH) \
-		--extras '$(EXTRAS)' --exclude $(EXCLUDE)
-
-lock:  ## resolve requirements/lock.in anew for Python 3.10-3.12 (needs uv)
+lock:  ## resolve requirements/lock.in anew for Python 3.10-3.13 (needs uv)
 	tools/misc/lock.sh
 
 clean:  ## remove what was built, keep the environment
-	rm -rf build dist wheelhouse ./*.egg-info s5_mm/.mim .pytest_cache .ruff_cache
+	rm -rf build dist ./*.egg-info s5_mm/.mim .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## remove the environment too

@@ -12,6 +12,7 @@ os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 from mmengine.config import utils as _config_utils  # noqa: E402
 
+from .ops import provide_ops  # noqa: E402
 from .shipped_configs import config_path  # noqa: E402
 from .version import __version__  # noqa: E402
 
@@ -21,5 +22,7 @@ from .version import __version__  # noqa: E402
 # anything imports this file: another project's config uses `config_path` instead.
 _config_utils.MODULE2PACKAGE.setdefault('s5_mm', 's5_mm')
 _config_utils.MODULE2PACKAGE['mmseg'] = 'onedl-mmsegmentation'
+
+provide_ops()
 
 __all__ = ['__version__', 'config_path']

@@ -3,6 +3,8 @@
 import pytest
 from mmengine.logging import MessageHub
 
+import s5_mm  # noqa: F401  before mmdet and mmrotate, which import mmcv.ops
+
 
 @pytest.fixture(scope='module', autouse=True)
 def _fresh_message_hub():

@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 import os.path as osp
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
-
-from s5_mm.utils.ops import quiet_hosts, require_ops
 
 from .reading import SETTINGS, read_config
 from .variables import check_assignments, set_variables
@@ -39,18 +38,26 @@ def load_config(
         KeyError: If a top-level key is probably a misspelt setting.
         ValueError: If the file cannot be read, or an assignment of it or an option
             changes nothing; it names what does.
-        OpsMissingError: If it is one of detection and mmcv has no compiled ops.
     """
     cfg = read_with_options(path, options)
     if cfg.get('default_scope') in ('mmdet', 'mmrotate'):
-        require_ops()
-        quiet_hosts()
+        _quiet_detection()
     cfg.launcher = launcher
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
     return cfg
+
+
+def _quiet_detection() -> None:
+    """Silence warnings about code of mmdet and mmrotate that a user cannot change.
+
+    ``torch.meshgrid`` without ``indexing``, and mmrotate's boxes, which warn that they
+    are not clipped wherever mmdet clips boxes.
+    """
+    for message in ('torch.meshgrid', 'The `clip` function does nothing'):
+        warnings.filterwarnings('ignore', message=message)
 
 
 def read_with_options(

@@ -115,6 +115,12 @@ _KNOWN = (
         True,
     ),
     _Known(
+        r'^ImportError: (?P<why>.*mmcv/_ext.*)',
+        'the compiled operators of mmcv do not load ({why}); compile them for this '
+        'torch: make ops',
+        True,
+    ),
+    _Known(
         r"^ModuleNotFoundError: No module named '(?P<name>[^']+)'",
         'the package {name!r} is not installed; tools/misc/check_env.py says how to '
         'get what is missing',

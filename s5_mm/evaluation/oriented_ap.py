@@ -6,7 +6,7 @@ each threshold and rule.  What is different, and why:
 * No processes: the host spawns a pool at each call, in which every worker imports
   torch again, to share out the IoUs of all pairs of boxes.
 * The IoU is computed once, in double precision, and only where boxes are near, see
-  :mod:`.rotated_overlaps`; that of the host is wrong for some pairs.
+  :mod:`s5_mm.ops.rotated_iou`; that of the host is wrong for some pairs.
 * Detections of one score keep their order; the host's sort is not stable, so its
   figures depend on numpy's version.
 * Ignored boxes of an image without other boxes are ignored; the host drops them, and
@@ -22,8 +22,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from .rotated_overlaps import near_pairs, pair_ious
+from s5_mm.ops.rotated_iou import near_pairs, pair_overlaps
 
 #: As the host and the development kits write them: 0.3 is 0.30000000000000004, which
 #: a recall of 3 in 10 does not reach.
@@ -100,8 +101,11 @@ def match_image(
         1 right, -1 false, 0 not counted; int8, shape (T, n), in the order of
         ``found``.
     """
-    i, j = near_pairs(found.bboxes, found.labels, objects.bboxes, objects.labels)
-    ious = pair_ious(found.bboxes[i], objects.bboxes[j])
+    boxes, others = torch.from_numpy(found.bboxes), torch.from_numpy(objects.bboxes)
+    labels, other_labels = map(torch.from_numpy, (found.labels, objects.labels))
+    near, other_near = near_pairs(boxes, others, labels, other_labels)
+    ious = pair_overlaps(boxes[near], others[other_near]).numpy()
+    i, j = near.numpy(), other_near.numpy()
     # Of equal IoUs the host takes the first box, ignored ones stand last.
     order = np.lexsort((j, objects.ignored[j], -ious, i))
     owners, first = np.unique(i[order], return_index=True)

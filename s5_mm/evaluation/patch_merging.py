@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import torch
+
+from s5_mm.ops.rotated_nms import suppress_rotated
 
 from .oriented_ap import Detections
-from .rotated_overlaps import nms_order
 
 _PATCH = re.compile(
     r'(?P<image>.+)__(?P<scale>\d+(\.\d+)?)__(?P<x>\d+)___(?P<y>\d+)', re.ASCII
@@ -133,5 +135,7 @@ class PatchMerger:
         bboxes = np.concatenate([part.bboxes for part in parts])
         scores = np.concatenate([part.scores for part in parts])
         labels = np.concatenate([part.labels for part in parts])
-        stays = nms_order(bboxes, scores, labels, self.iou_thr)
-        return Detections(bboxes[stays], scores[stays], labels[stays])
+        order = np.argsort(-scores, kind='stable')
+        arrays = map(torch.from_numpy, (bboxes, order, labels))
+        kept = suppress_rotated(*arrays, self.iou_thr).numpy()
+        return Detections(bboxes[kept], scores[kept], labels[kept])

@@ -183,7 +183,6 @@ def test_the_test_command_gives_the_figures_of_the_hosts_run(folder, tmp_path):
 
 
 def test_files_of_mmdet_are_read_and_resumed(folder, tmp_path):
-    pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
     work_dir = tmp_path / 'run'
     host_runs.train(host_runs.detection_config(folder / 'images', work_dir))
     content = _executed(work_dir / 'epoch_1.pth')

@@ -11,7 +11,7 @@ import pytest
 
 from s5_mm.checkpoints.errors import CheckpointError
 from s5_mm.cli.command import CommandParser, one_line, run_command, start_command
-from s5_mm.utils.ops import OpsMissingError
+from s5_mm.ops import OpsMissingError
 
 ROOT = Path(__file__).parents[2]
 NAME = Path(__file__).name

@@ -1,6 +1,5 @@
 """Every command refuses what it cannot do in one line, with status 2."""
 
-import runpy
 import subprocess
 import sys
 from functools import cache
@@ -29,6 +28,7 @@ REFUSED = {
             'dataloader': [CONFIG, '--names', '10'],
             'leakage': [NOWHERE],
             'moe': ['--arch', 'huge'],
+            'operators': ['--config', CONFIG],
             'selection': ['--policy', 'none'],
             'slide': ['--arch', 'huge'],
             'step': ['--arch', 'huge'],
@@ -71,7 +71,6 @@ REFUSED = {
         *['--classes', 'a', 'b', '--labelled', '1', '--out', 'WORK'],
     ],
     'tools/misc/verify_dataset.py': [CONFIG],
-    'tools/misc/wheelhouse.py': ['--glibc', 'old'],
     'tools/model_converters/convert_checkpoint.py': [f'{NOWHERE}.pth', 'WORK/a.pth'],
     'tools/model_converters/fold_experts.py': [CONFIG, f'{NOWHERE}.pth', 'WORK'],
     'tools/new_dataset.py': [NOWHERE],
@@ -88,22 +87,9 @@ COMMANDS = sorted(
 )
 
 
-#: What imports its neighbours by bare names, as Python does for a script.
-_SCRIPTS = ('tools/misc/wheelhouse.py',)
-
-
 @cache
 def _main(command):
-    try:
-        if command not in _SCRIPTS:
-            return import_module(command[:-3].replace('/', '.')).main
-        with pytest.MonkeyPatch.context() as patch:
-            patch.syspath_prepend(ROOT / Path(command).parent)
-            return runpy.run_path(str(ROOT / command))['main']
-    except ImportError as error:
-        if 'mmcv._ext' in str(error):
-            pytest.skip('needs the compiled ops: make ops')
-        raise
+    return import_module(command[:-3].replace('/', '.')).main
 
 
 def test_every_command_is_here():

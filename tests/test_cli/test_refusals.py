@@ -152,6 +152,12 @@ def test_a_port_that_is_taken(capsys, monkeypatch):
         ),
         ('BrokenProcessPool', 'A process in', 'a process was killed', False),
         (
+            'ImportError',
+            '/x/mmcv/_ext.cpython-311-x86_64-linux-gnu.so: undefined symbol: _ZN2at',
+            'the compiled operators of mmcv do not load (/x/mmcv/_ext.cpython-311',
+            True,
+        ),
+        (
             'ModuleNotFoundError',
             "No module named 'rasterio'",
             "the package 'rasterio' is not installed",

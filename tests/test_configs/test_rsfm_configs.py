@@ -59,7 +59,6 @@ def test_segmentation_parameters(name):
 
 @pytest.mark.parametrize('name', [n for n, row in TABLE_1.items() if row[0]])
 def test_detection_parameters(name):
-    pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
     paper, _, ours, _ = TABLE_1[name]
     cfg = load_config(str(ROOT / f'finetune_det/rsfm/orcnn_{name}_diorr.py'))
     _check(paper, ours, count_params(build_on_meta(cfg)), name)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
 pytest.importorskip('mmrotate', reason='mmrotate is not installed')
 
 from mmrotate.datasets import DOTADataset  # noqa: E402

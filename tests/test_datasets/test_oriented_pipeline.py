@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
 pytest.importorskip('mmrotate', reason='mmrotate is not installed')
 
 from mmengine.config import Config  # noqa: E402

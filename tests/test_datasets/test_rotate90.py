@@ -140,7 +140,7 @@ def test_four_turns_and_two_halves():
 @pytest.mark.parametrize('k', range(4))
 @pytest.mark.parametrize('kind', ['rbox', 'qbox'])
 def test_host_boxes(k, kind):
-    boxes = pytest.importorskip('mmrotate.structures', reason='make ops installs it')
+    boxes = pytest.importorskip('mmrotate.structures', reason='part of the extra det')
     rotated = boxes.RotatedBoxes(_boxes())
     given = rotated if kind == 'rbox' else rotated.convert_to('qbox')
     results = dict(img=np.zeros((HEIGHT, WIDTH, 3), np.uint8), gt_bboxes=given.clone())
@@ -190,7 +190,7 @@ def test_other_boxes_are_refused():
     results = dict(img=np.zeros((3, 4, 3), np.uint8), img_path='a.png')
     with pytest.raises(ValueError, match=r'a\.png: gt_bboxes of ndarray found'):
         Rotate90()({**results, 'gt_bboxes': np.zeros((1, 5))})
-    boxes = pytest.importorskip('mmdet.structures.bbox', reason='make ops installs it')
+    boxes = pytest.importorskip('mmdet.structures.bbox', reason='part of the extra det')
     with pytest.raises(ValueError, match=r'gt_bboxes of HorizontalBoxes found'):
         Rotate90()({**results, 'gt_bboxes': boxes.HorizontalBoxes(torch.ones(1, 4))})
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
 pytest.importorskip('mmrotate', reason='mmrotate is not installed')
 
 from mmrotate.datasets import DIORDataset  # noqa: E402

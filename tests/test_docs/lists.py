@@ -80,10 +80,11 @@ FIRST_HOUR = (
 NOT_RUN = (
     Entry('.*', r'make demo|python tools/demo\.py .*', 'ten minutes'),
     Entry('README.md|docs/installation.md', 'make test', 'an hour; runs this test'),
+    Entry('docs/(installation|detection).md', 'make detection', 'the network'),
     Entry(
         '.*',
         r'(make ops|python tools/misc/build_ops\.py)',
-        '14 to 32 minutes of a compiler',
+        'half an hour of a compiler',
     ),
     Entry(
         'README.md|' + DOCS,
@@ -94,8 +95,8 @@ NOT_RUN = (
     Entry('README.md|' + S4P, r'bash tools/slurm_train\.sh .*', 'Slurm'),
     Entry(
         'README.md|docs/installation.md',
-        r'pip install .*|python3\.11 -m venv env|source env/bin/activate|'
-        r'make wheelhouse .*|python -m venv .*|bash py3.*/install\.sh.*',
+        r'pip (install|wheel) .*|python(3\.11)? -m venv .*|'
+        r'source env/bin/activate',
         'the network; test_packaging runs its parts',
     ),
     Entry(f'{CHECKPOINTS}|{S4P}', r'pip install .*\[timm\].*', 'the network'),

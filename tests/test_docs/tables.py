@@ -169,7 +169,6 @@ def several(folder: Path) -> dict[str, str]:
 
 def boxes(folder: Path) -> dict[str, str]:
     """DOTA with an image a split, and an untrained model of two data sets."""
-    pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
     for name in ('train', 'val', 'test'):
         drawn = drawn_boxes.draw(folder / 'DOTA' / name, 1)
         (drawn / 'annfiles').rename(drawn / 'labelTxt')
@@ -187,7 +186,6 @@ def boxes(folder: Path) -> dict[str, str]:
 
 def harbours(folder: Path) -> dict[str, str]:
     """The two data sets of boxes of docs/results.md, and an untrained model."""
-    pytest.importorskip('mmcv._ext', reason='ops are not compiled: make ops')
     for split in ('train', 'val'):
         drawn_boxes.draw(folder / 'own/dota8' / split, 1)
         drawn = drawn_boxes.draw(folder / split, 2, size=256)

@@ -106,7 +106,7 @@ def test_panel_is_that_of_the_sample(tmp_path, monkeypatch):
 
 
 def test_boxes_of_the_host_are_taken(tmp_path):
-    boxes = pytest.importorskip('mmrotate.structures', reason='make ops installs it')
+    boxes = pytest.importorskip('mmrotate.structures', reason='part of the extra det')
     sample = _sample(tmp_path, 'ports', 0)
     sample.gt_instances.bboxes = boxes.RotatedBoxes(torch.tensor([BOX]))
     hook = BoxPanelHook(draw=True, interval=1, tile_size=SIZE)

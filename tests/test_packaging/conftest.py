@@ -19,13 +19,6 @@ def built_wheel(tmp_path_factory):
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache of compiled ops."""
-    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    return tmp_path / 'cache' / 's5_mm' / 'wheels'
-
-
-@pytest.fixture
 def versions(monkeypatch):
     """Stand-in for what is installed: name to version."""
     installed = {

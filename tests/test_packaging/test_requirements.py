@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(
@@ -15,8 +16,10 @@ FILES = sorted(
     for path in (ROOT / 'requirements').glob('*.txt')
     if not path.name.startswith('constraints')
 )
-LOCKS = ('constraints.txt', 'constraints-no-torch.txt')
-PYTHONS = ('3.10', '3.11', '3.12')
+LOCKS = ('constraints', 'constraints-det')
+PYTHONS = ('3.10', '3.11', '3.12', '3.13')
+# Of detection and the tests alone.
+DET = {'det', 'tests', 'mminstall'}
 
 
 def read_lines(path):
@@ -27,8 +30,8 @@ def read_lines(path):
     ]
 
 
-def locked(python):
-    """Versions that pip picks from the lock on one Python, by normal name."""
+def locked(lock, python):
+    """Versions that pip picks from a lock on one Python, by normal name."""
     env = {
         'python_version': python,
         'python_full_version': f'{python}.9',
@@ -38,7 +41,7 @@ def locked(python):
         'extra': '',
     }
     found = {}
-    for name in LOCKS:
+    for name in (f'{lock}.txt', f'{lock}-no-torch.txt'):
         for line in read_lines(ROOT / 'requirements' / name):
             requirement = Requirement(line)
             if requirement.marker is None or requirement.marker.evaluate(env):
@@ -69,12 +72,15 @@ def test_every_floor_has_a_reason(path):
 
 
 @pytest.mark.parametrize('python', PYTHONS)
-def test_lock_satisfies_every_floor(python):
-    versions = locked(python)
+@pytest.mark.parametrize('lock', LOCKS)
+def test_lock_satisfies_every_floor(lock, python):
+    versions = locked(lock, python)
     count = 0
     for path in FILES:
         if path.stem == 'gpu':
             continue  # not together with faiss-cpu, so not in one lock
+        if path.stem in DET and lock == 'constraints':
+            continue
         for line in read_lines(path):
             requirement = Requirement(line.partition('#')[0].strip())
             version = versions[canonicalize_name(requirement.name)]
@@ -84,10 +90,22 @@ def test_lock_satisfies_every_floor(python):
 
 
 def test_lock_leaves_cuda_packages_to_torch():
-    names = {name for python in PYTHONS for name in locked(python)}
+    names = {name for x in LOCKS for python in PYTHONS for name in locked(x, python)}
     assert not [n for n in names if re.match(r'nvidia-|cuda-|triton', n)]
-    no_torch = (ROOT / 'requirements' / 'constraints-no-torch.txt').read_text()
-    assert not re.search(r'^torch(vision)?==', no_torch, re.MULTILINE)
+    for lock in LOCKS:
+        no_torch = (ROOT / 'requirements' / f'{lock}-no-torch.txt').read_text()
+        assert not re.search(r'^torch(vision)?==', no_torch, re.MULTILINE)
+
+
+@pytest.mark.parametrize('python', PYTHONS)
+def test_what_detection_holds_back_is_not_pinned_for_segmentation(python):
+    own, det = (locked(lock, python) for lock in LOCKS)
+    assert not {'onedl-mmdetection', 'imaug', 'numba', 'onedl-mim'} & set(own)
+    assert 'pandas' not in own
+    assert Version(det['numpy']) < Version('2.3')
+    if python != '3.10':  # NumPy 2.2 is the last one of Python 3.10
+        assert Version(own['numpy']) >= Version('2.3')
+        assert Version(own['opencv-python-headless']) >= Version('4.13')
 
 
 def test_extras_are_the_files():

@@ -54,7 +54,7 @@ def _late():
 @pytest.mark.parametrize(('package', 'name'), list(_late()))
 def test_every_late_name_is_exported_and_registered(package, name):
     if name in NEEDS_MMROTATE:
-        pytest.importorskip('mmrotate', reason='make ops installs it')
+        pytest.importorskip('mmrotate', reason='part of the extra det')
     module = import_module(f's5_mm.{package}')
     value = getattr(module, name)
     assert value.__name__ == name
@@ -116,7 +116,7 @@ def test_unknown_names():
 )
 def test_one_task_never_imports_the_other(blocked, scope, names):
     if scope == 'mmrotate':
-        pytest.importorskip('mmrotate', reason='make ops installs it')
+        pytest.importorskip('mmrotate', reason='part of the extra det')
     lines = [f'assert registry.{kind}.get({name!r}), {name!r}' for kind, name in names]
     script = '\n'.join(
         [

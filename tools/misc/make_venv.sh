@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Make or complete the virtual environment of this checkout.
 #
-#   tools/misc/make_venv.sh VENV LEVEL STAMP     LEVEL: demo | det | tests
+#   tools/misc/make_venv.sh VENV LEVEL STAMP     LEVEL: environment | detection | tests
 #
 # STAMP is the file, `.../.s5_mm-LEVEL-...` inside VENV, that says it is done.
-# Installs the tested set (requirements/constraints.txt) and this checkout as an
-# editable package. An installation that was cut off is thrown away and redone.
-# PYTHON names the interpreter; without it the newest of 3.12, 3.11, 3.10 that runs.
+# Installs a tested set of versions (requirements/constraints*.txt) and this checkout as
+# an editable package. An installation that was cut off is thrown away and redone.
+# PYTHON names the interpreter; without it the first of 3.12, 3.13, 3.11, 3.10 that runs.
 set -euo pipefail
 
 venv=$1
@@ -16,42 +16,29 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 started=$SECONDS
 say() { printf '[environment %3ds] %s\n' "$((SECONDS - started))" "$*"; }
 
+# Detection's packages hold back NumPy, OpenCV and pandas: it has a set of its own.
+constraints="$root/requirements/constraints-det.txt"
 case $level in
-    demo) extras='[curation,geo,timm]' ;;
-    det) extras='[det,curation,geo,timm]' ;;
+    environment) extras='[curation,geo,timm]' constraints="$root/requirements/constraints.txt" ;;
+    detection) extras='[det,curation,geo,timm]' ;;
     tests) extras='[det,curation,geo,tests]' ;;
-    *) echo "level is '$level'; allowed: demo, det, tests" >&2; exit 2 ;;
+    *) echo "level is '$level'; allowed: environment, detection, tests" >&2; exit 2 ;;
 esac
-
-# pip is silent for minutes while it unpacks torch, and shows no bar in a pipe.
-# The sleep holds neither the lock nor the pipe of whoever reads: it may outlive us.
-show_life() {
-    while sleep 15 > /dev/null 2>&1 9>&-; do
-        say "    at work, $(du -sm "$venv" 2> /dev/null | cut -f1) MB in $venv so far"
-    done 9>&- &
-    life=$!
-    trap 'kill "$life" 2> /dev/null || true' EXIT
-}
 
 # An interpreter counts only if it runs (a pyenv shim may not) and can make venvs.
 works() {
     "$1" -c 'import sys, venv, ensurepip
-sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))' > /dev/null 2>&1
+sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))' > /dev/null 2>&1
 }
 
 find_python() {
     local candidate
-    if [ -n "${PYTHON:-}" ]; then
-        works "$PYTHON" && { echo "$PYTHON"; return; }
-        echo "PYTHON=$PYTHON does not run, is not Python 3.10-3.12, or lacks the" \
-            "modules venv and ensurepip (Debian: apt install python3-venv)" >&2
-        return 1
-    fi
-    for candidate in python3.12 python3.11 python3.10 python3 python; do
+    for candidate in ${PYTHON:-python3.12 python3.13 python3.11 python3.10 python3 python}; do
         works "$candidate" && { echo "$candidate"; return; }
     done
-    echo "no Python 3.10-3.12 with the modules venv and ensurepip was found (Debian:" \
-        "apt install python3-venv); name one: make ... PYTHON=/path/to/python3.12" >&2
+    echo "${PYTHON:+PYTHON=$PYTHON: }no Python 3.10-3.13 with the modules venv and" \
+        "ensurepip was found (Debian: apt install python3-venv); name one:" \
+        "make ... PYTHON=/path/to/python3.12" >&2
     return 1
 }
 
@@ -63,49 +50,40 @@ fi
 if [ -e "$venv/.unfinished" ]; then
     say "the last installation into $venv was cut off: starting afresh"
     rm -rf "$venv"
-fi
-if [ -d "$venv" ] && ! "$venv/bin/python" -c 'import pip' > /dev/null 2>&1; then
+elif [ -d "$venv" ] && ! "$venv/bin/python" -c 'import pip' > /dev/null 2>&1; then
     say "$venv has no working interpreter: starting afresh"
     rm -rf "$venv"
 fi
 if [ ! -d "$venv" ]; then
     python=$(find_python)
-    say "1/4 creating $venv with $("$python" --version 2>&1) ($(command -v "$python"))"
+    say "creating $venv with $("$python" --version 2>&1) ($(command -v "$python"))"
     mkdir -p "$venv"
     touch "$venv/.unfinished"
     "$python" -m venv "$venv"
 fi
 touch "$venv/.unfinished"
 py="$venv/bin/python"
-constraints="$root/requirements/constraints.txt"
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
-show_life
-say '2/4 installing pip and the build tools'
+say "installing s5_mm$extras and what it needs (the first time about 3 GB, most of it torch)"
 "$py" -m pip install -q --upgrade -c "$constraints" -r "$root/requirements/build.txt"
-
-say "3/4 installing s5_mm$extras and what it needs (the first time about 3 GB, most of it torch)"
 "$py" -m pip install -c "$constraints" -e "$root$extras"
 
 # opencv-python and opencv-python-headless write the same folder, and the last one
 # wins; only the headless one loads on a machine without libGL.
 opencv=$("$py" -c 'import importlib.util as u; print(u.find_spec("cv2").origin)')
 if ! grep -qs '^headless = True' "$(dirname "$opencv")/version.py"; then
-    say '    putting the headless build of OpenCV on top'
+    say 'putting the headless build of OpenCV on top'
     "$py" -m pip install -q --force-reinstall --no-deps -c "$constraints" \
         opencv-python-headless
 fi
 
-say '4/4 checking what was installed'
-task=seg
-if [ "$level" = tests ]; then task=curation; fi
+say 'checking what was installed'
+case $level in environment) task=curation ;; *) task=all ;; esac
 "$py" "$root/tools/misc/check_env.py" --task "$task" --problems-only
 
 rm "$venv/.unfinished"
-# What holds the tests also holds what the demo needs.
-case $level in
-    tests) touch "${stamp/-tests/-demo}" "${stamp/-tests/-det}" ;;
-    det) touch "${stamp/-det/-demo}" ;;
-esac
-touch "$stamp"
+# What holds the tests also holds the rest.
+touch "$stamp" "${stamp/.s5_mm-tests-/.s5_mm-detection-}"
+touch "${stamp/.s5_mm-$level-/.s5_mm-environment-}"
 say "$venv is ready"

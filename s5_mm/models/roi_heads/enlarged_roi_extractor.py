@@ -21,9 +21,9 @@ class EnlargedRoIExtractor(RotatedSingleRoIExtractor):
     ``roi_scale_factor``, which no head passes on and which comes after the level.
 
     Pools in fp32: mmcv's ``RoIAlignRotated`` has no bfloat16, and coordinates of 1024
-    pixels have no fractions left in its 8 bits.  Pools of contiguous copies: mmcv's RoI
-    operators read channels-last maps, which a ViT and the layers behind it give, as if
-    they were not, without an error.
+    pixels have no fractions left in its 8 bits.  Pools of contiguous copies: mmcv's
+    compiled RoI operators read channels-last maps, which a ViT and the layers behind
+    it give, as if they were not, without an error.
 
     Args:
         extend_factor: Factors of width and height of a box in its own frame; the

@@ -114,9 +114,8 @@ def _spread(boxes: Tensor) -> Tensor:
     Two faults of mmcv are kept away.  It moves the classes apart by the largest
     coordinate, which is too little beside centres left of or above the image; so the
     least coordinate becomes 0.  And where edges of two boxes lie on one line, as in
-    views that agree, its IoU may be 0 (see
-    :mod:`s5_mm.evaluation.rotated_overlaps`), so boxes are moved at random by at most
-    0.01 px.
+    views that agree, the IoU of its compiled operator may be 0, so boxes are moved at
+    random by at most 0.01 px.
 
     Args:
         boxes: Rotated boxes, (n, 5), n > 0.
