@@ -126,7 +126,6 @@ setup(
         'Programming Language :: Python :: 3.10',
         'Programming Language :: Python :: 3.11',
         'Programming Language :: Python :: 3.12',
-        'Programming Language :: Python :: 3.13',
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     # No upper bound: the tested range is in the classifiers, and `make` keeps to it.

@@ -17,14 +17,14 @@ lock() {
     uv pip compile --quiet --universal --python-version 3.10 --no-header --no-annotate \
         --constraint "$pins" --output-file "$resolved" "$@"
     {
-        echo '# Tested set without torch, for an environment that brings its own:'
+        echo '# Pinned set without torch, for an environment that brings its own:'
         echo "#   pip install -c requirements/$plain ..."
         echo '# Written by `make lock`.'
         grep -vE '^(torch|torchvision|triton|nvidia-|cuda-)' "$resolved" \
             | grep -vE "sys_platform == '(win32|emscripten)'"
     } > "$plain"
     {
-        echo "# Tested set: pip install -c requirements/$full ..."
+        echo "# Pinned set: pip install -c requirements/$full ..."
         echo '# Written by `make lock`.'
         echo "-c $plain"
         grep -E '^(torch|torchvision)==' "$resolved"

@@ -4,7 +4,7 @@
 #   tools/misc/make_venv.sh VENV LEVEL STAMP     LEVEL: environment | detection | tests
 #
 # STAMP is the file, `.../.s5_mm-LEVEL-...` inside VENV, that says it is done.
-# Installs a tested set of versions (requirements/constraints*.txt) and this checkout as
+# Installs a pinned set of versions (requirements/constraints*.txt) and this checkout as
 # an editable package. An installation that was cut off is thrown away and redone.
 # PYTHON names the interpreter; without it the first of 3.12, 3.13, 3.11, 3.10 that runs.
 set -euo pipefail
