@@ -9,5 +9,5 @@ arms = {
         config=f's4p/eff-lite0_dubai{arm["config"]}.py',
         options={**_base_.common, **split, **arm['options']},
     )
-    for name, arm in _base_.method_arms.items()
+    for name, arm in {**_base_.method_arms, **_base_.long_arms}.items()
 }

@@ -29,7 +29,12 @@ train_dataloader = dict(
     batch_size=16,
     num_workers=1,
     persistent_workers=True,
-    sampler=dict(type='s5_mm.MultiSourceSampler', shares=[8, 8]),
+    sampler=dict(
+        type='s5_mm.MultiSourceSampler',
+        shares=[8, 8],
+        # A handful of images shows some classes in one of them: DAFormer's sampling.
+        sampling=dict(sup=dict(type='s5_mm.RareClassSampling', temperature=0.5)),
+    ),
     collate_fn=dict(type='s5_mm.branch_collate'),
     dataset=dict(type='s5_mm.MultiSourceDataset'),
 )

@@ -6,15 +6,23 @@ baseline = 'labels_only'
 # The last checkpoint counts; none is chosen by the test images.
 common = {'default_hooks.checkpoint.save_best': None}
 semi = 'model.semi_train_cfg.'
-paper = {
+cutmix = {'model.data_preprocessor.cutmix.prob': 0.5}
+fixed_threshold = {
     semi + 'conf_thresh': 0.95,
     semi + 'threshold': None,
+    semi + 'soft_targets': False,
+}
+paper = {
+    **cutmix,
+    **fixed_threshold,
     semi + 'burn_in': 0,
     semi + 'ramp': 0,
     semi + 'ema_momentum': None,
 }
-every_pixel = {semi + 'threshold': dict(_delete_=True, type='s5_mm.NoThreshold')}
+top_share = dict(_delete_=True, type='s5_mm.TopShare', share=0.5)
 unfrozen = {'model.segmentor.backbone.frozen_stages': -1}
+# Images and crops are drawn without a look at their classes.
+any_image = {'train_dataloader.sampler.sampling': None}
 method_arms = dict(
     labels_only=dict(config='_supervised', options={}),
     paper=dict(config='', options=paper),
@@ -23,13 +31,20 @@ method_arms = dict(
     no_ramp=dict(config='', options={semi + 'ramp': 0}),
     no_ema=dict(config='', options={semi + 'ema_momentum': None}),
     copied_statistics=dict(config='', options={semi + 'ema_buffers': 'copy'}),
-    threshold_95=dict(
-        config='', options={semi + 'conf_thresh': 0.95, semi + 'threshold': None}
+    with_cutmix=dict(config='', options=cutmix),
+    # In place of every pixel by what the teacher half sees: by its label, the surest
+    # half of each class, and what the paper counts.
+    hard_labels=dict(config='', options={semi + 'soft_targets': False}),
+    top_share=dict(
+        config='',
+        options={semi + 'soft_targets': False, semi + 'threshold': top_share},
     ),
-    # Every pixel counts: by its label, and by what the teacher half sees.
-    no_threshold=dict(config='', options=every_pixel),
-    soft_targets=dict(config='', options={**every_pixel, semi + 'soft_targets': True}),
-    # Trained to the stem, and compared with labels alone trained like this.
+    threshold_95=dict(config='', options=fixed_threshold),
+    # Compared with labels alone trained like this.
+    labels_only_any_image=dict(
+        config='_supervised', options=any_image, against='labels_only_any_image'
+    ),
+    any_image=dict(config='', options=any_image, against='labels_only_any_image'),
     labels_only_unfrozen=dict(
         config='_supervised', options=unfrozen, against='labels_only_unfrozen'
     ),
