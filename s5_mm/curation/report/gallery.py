@@ -62,7 +62,7 @@ def fill_sheets(sheets: Sequence[Sheet], record: RunRecord) -> list[FilledSheet]
     rows = np.array([tile.row for tile in tiles if tile.row >= 0], np.int64)
     crops = take_rows(record.folder / MANIFEST_FILE, rows, CROP_COLUMNS)
     sides = [max(crop['width'], crop['height']) for crop in crops.values()]
-    size = max(record.crop_size, *sides)
+    size = max([record.crop_size, *sides])
     pictures = crop_pictures(crops, record.collections, size)
     images = {
         tile.image: _eval_picture(record, tile.image)

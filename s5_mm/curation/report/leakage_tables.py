@@ -60,9 +60,6 @@ class Matches:
         self._distance = table['distance'].to_numpy().astype(np.float64)
         self.watch = Watch(self._crop_id)
 
-    def __len__(self) -> int:
-        return len(self._crop_id)
-
     def table(self, collections: Sequence[str]) -> list[dict[str, Any]]:
         """Count the crops that match.
 
