@@ -1,4 +1,4 @@
-"""The page of a report: the template ``report.html.jinja`` filled in."""
+"""The page of a report, from the template ``report.html.jinja``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build_page(
     images: Mapping[str, bytes],
     sheets: Sequence[FilledSheet],
 ) -> str:
-    """Fill in the template.
+    """Render the page of a report.
 
     Titles and the names of files, classes and collections are data: they are escaped,
     and characters that do not print are shown.
@@ -64,12 +64,12 @@ def build_page(
 
 
 def _printable(value: Any) -> Any:
-    """Show what does not print in a value, unless it is markup of the template."""
+    """Make a value printable; what the template itself has built stays as it is."""
     return value if isinstance(value, Markup) else shown(value)
 
 
 def _picture(content: bytes, kind: str) -> Markup:
-    """Write a picture as an address that holds it."""
+    """Encode a picture as a data URI."""
     return Markup(f'data:image/{kind};base64,{base64.b64encode(content).decode()}')
 
 
