@@ -131,7 +131,13 @@ setup(
     # No upper bound: the tested range is in the classifiers, and `make` keeps to it.
     python_requires='>=3.10',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['py.typed', 'checkpoints/formats/*.json']},
+    package_data={
+        PACKAGE: [
+            'py.typed',
+            'checkpoints/formats/*.json',
+            'curation/report/*.jinja',
+        ]
+    },
     include_package_data=False,
     install_requires=read_requirements('runtime'),
     extras_require=EXTRAS,

@@ -11,144 +11,136 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from s5_mm.curation.report import table_batches, write_report
+from s5_mm.curation.report import table_batches
 from s5_mm.curation.report.collect import read_manifest, summarise
-from s5_mm.curation.report.leakage_tables import read_duplicates, read_matches
+from s5_mm.curation.report.leakage_tables import (
+    Duplicates,
+    Matches,
+    read_duplicates,
+    read_matches,
+)
 from s5_mm.curation.report.picks import Smallest
-from s5_mm.curation.report.run_record import read_run_record
 from s5_mm.curation.report.summary import collection_matrices
 from s5_mm.curation.report.tally import Key
-from s5_mm.io.crop_tables.parquet import SOURCES, read_table, versioned, write_table
+from s5_mm.io.crop_tables.parquet import read_table, versioned, write_table
 
-from ..support.curation_run import CLASSES, cut_of, write_curation_run
-
-M = 5
-
-
-@pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('run')
-    names = [f'{n}.png' for n in range(8)]
-    table = write_curation_run(folder, names, M)
-    quotas = json.loads((folder / 'check/quotas.json').read_text())
-    empty = {'wanted': 3, 'available': 0, 'filled': 0, 'redistributed': -3}
-    quotas.append({'cluster': M, **empty, 'cut': None})
-    (folder / 'check/quotas.json').write_text(json.dumps(quotas))
-    rows = [
-        [0, 'east', '0.png', 256, 256, 'PNG', 1000, 1, ''],
-        [1, 'west', 'torn.png', 0, 0, '', 7, 1, 'truncated'],
-        [2, 'east', '1.png', 256, 128, 'PNG', 500, 1, ''],
-    ]
-    sources = pa.table([list(column) for column in zip(*rows, strict=True)], SOURCES)
-    write_table(folder / 'plan/sources.parquet', sources)
-    write_report(folder, folder / 'report')
-    return folder, table.to_pylist()
+from .report_world import NUM_CLUSTERS, NUM_SELECTED, SIDE, read_record
+from .scoring import CLASSES
 
 
 @pytest.fixture(scope='module')
-def numbers(run):
-    return json.loads((run[0] / 'report/report.json').read_text())
+def rows(report_world):
+    return read_table(report_world.parent / 'run/manifest.parquet').to_pylist()
 
 
-def collect(folder):
-    record = read_run_record(folder)
+@pytest.fixture(scope='module')
+def numbers(report_world):
+    return json.loads((report_world.parent / 'run/report/report.json').read_text())
+
+
+def collect(config, folder):
+    record = read_record(config, folder)
     matches = read_matches(folder / 'check/matches.parquet')
     duplicates = read_duplicates(folder / 'check/duplicates.parquet')
     found = read_manifest(record, matches, duplicates)
-    return found, summarise(record, found, matches, duplicates), matches, duplicates
+    return found, summarise(record, found, matches, duplicates)
 
 
-def test_overview(run, numbers):
-    rows, found = run[1], numbers['overview']
-    assert found['planned'] == len(rows) == 128
+@pytest.fixture(scope='module')
+def collected(report_world):
+    return collect(report_world, report_world.parent / 'run')
+
+
+def of(rows, **wanted):
+    return [row for row in rows if all(row[k] == v for k, v in wanted.items())]
+
+
+def test_overview(rows, numbers):
+    found = numbers['overview']
+    assert found['planned'] == len(rows)
     assert found['scored'] == sum(row['entropy'] is not None for row in rows)
     decisions = Counter(row['decision'] for row in rows)
     assert {name: found[name] for name in decisions} == decisions
-    assert decisions['selected']
-    assert decisions['rejected']
+    assert len(decisions) == 4
+    assert decisions['selected'] == NUM_SELECTED
     for decision, column in (('rejected', 'rejected'), ('dropped', 'reason')):
-        own = Counter(row[column] for row in rows if row['decision'] == decision)
-        assert found['reasons'].get(decision, {}) == own
-    assert not numbers['problems']
+        own = Counter(row[column] for row in of(rows, decision=decision))
+        assert found['reasons'][decision] == own
+    assert numbers['problems'] == []
 
 
-def test_clusters(run, numbers):
-    rows = run[1]
+def test_clusters(report_world, rows, numbers):
+    folder = report_world.parent / 'run'
     step = np.log(len(CLASSES)) / 2048
-    assert [row['cluster'] for row in numbers['clusters']] == list(range(M + 1))
+    labelled = np.load(folder / 'cluster/prototypes.npz')['counts']
+    quotas = json.loads((folder / 'check/quotas.json').read_text())
+    assert len(numbers['clusters']) == NUM_CLUSTERS == len(quotas)
     for m, found in enumerate(numbers['clusters']):
-        own = [row for row in rows if row['cluster'] == m]
+        own = of(rows, cluster=m)
         for name in ('selected', 'dropped'):
-            assert found[name] == sum(row['decision'] == name for row in own)
+            assert found[name] == len(of(own, decision=name))
         assert found['scored'] == len(own)
-        assert found['labelled'] == (m + 10 if m < M else None)
-        for key, kept in (
-            ('median_pool', own),
-            ('median_selected', [r for r in own if r['decision'] == 'selected']),
-        ):
+        assert found['labelled'] == labelled[m]
+        assert {key: found[key] for key in quotas[m]} == quotas[m]
+        chosen = of(own, decision='selected')
+        assert found['cut'] == max(row['entropy'] for row in chosen)
+        for key, kept in (('median_pool', own), ('median_selected', chosen)):
             values = sorted(row['entropy'] for row in kept)
-            if not values:
-                assert found[key] is None
-                continue
             lower = values[-(-len(values) // 2) - 1]
             assert found[key] == pytest.approx(lower, abs=step / 2 + 1e-6)
-    empty = numbers['clusters'][M]
-    assert (empty['wanted'], empty['scored'], empty['cut']) == (3, 0, None)
 
 
-def test_means_and_class_areas(run, numbers):
-    scored = [row for row in run[1] if row['entropy'] is not None]
-    chosen = [row for row in scored if row['decision'] == 'selected']
+def test_means_and_class_areas(rows, numbers):
+    scored = [row for row in rows if row['entropy'] is not None]
+    chosen = of(scored, decision='selected')
     for name, found in numbers['means'].items():
         wanted = [np.mean([row[name] for row in group]) for group in (scored, chosen)]
         assert found == pytest.approx(wanted, rel=1e-6)
     areas = [np.mean([row['class_areas'] for row in g], 0) for g in (scored, chosen)]
+    assert [row['class'] for row in numbers['class_areas']] == list(CLASSES)
     for k, found in enumerate(numbers['class_areas']):
-        assert found['class'] == CLASSES[k]
         wanted = [areas[0][k], areas[1][k]]
         assert [found['scored'], found['selected']] == pytest.approx(wanted, rel=1e-6)
-    assert len(numbers['class_areas']) == len(CLASSES)
 
 
-def test_histograms_hold_every_crop(run):
-    found, _, _, _ = collect(run[0])
-    tally = found.tally
-    for name, kept in (('pool', None), ('selected', 'selected')):
-        for m in range(M):
-            values = [
-                row['entropy']
-                for row in run[1]
-                if row['cluster'] == m and kept in (None, row['decision'])
-            ]
+def test_histograms_hold_every_crop(rows, collected):
+    tally = collected[0].tally
+    for name, kept in (('pool', {}), ('selected', {'decision': 'selected'})):
+        for m in range(NUM_CLUSTERS):
+            values = [row['entropy'] for row in of(rows, cluster=m, **kept)]
             wanted = np.histogram(values, tally.bin_edges)[0]
             # In fp32 a value may fall into the bin beside.
             assert np.abs(np.cumsum(getattr(tally, name)[m] - wanted)).max() <= 1
             assert getattr(tally, name)[m].sum() == len(values)
 
 
-def test_collections(run, numbers):
-    assert [row['collection'] for row in numbers['collections']] == ['east', 'west']
+def test_collections(report_world, rows, numbers):
+    assert [row['collection'] for row in numbers['collections']] == ['land', 'sea']
     for found in numbers['collections']:
-        own = [row for row in run[1] if row['collection'] == found['collection']]
+        own = of(rows, collection=found['collection'])
         assert found['planned'] == len(own)
         for name in ('selected', 'unselected', 'rejected', 'dropped'):
-            assert found[name] == sum(row['decision'] == name for row in own)
-    east, west = (numbers['sources']['collections'][name] for name in ('east', 'west'))
-    pixels = 256 * 256 + 256 * 128
-    assert east == {'files': 2, 'unreadable': 0, 'bytes': 1500, 'pixels': pixels}
-    assert west == {'files': 1, 'unreadable': 1, 'bytes': 7, 'pixels': 0}
+            assert found[name] == len(of(own, decision=name))
+    for name, found in numbers['sources']['collections'].items():
+        files = list((report_world.parent / name).iterdir())
+        read = [file for file in files if file.name != 'broken.png']
+        assert found['files'] == len(files)
+        assert found['bytes'] == sum(file.stat().st_size for file in read)
+        assert found['unreadable'] == len(files) - len(read) == (name == 'land')
+        assert found['pixels'] == len(read) * SIDE * SIDE
     (problem,) = numbers['sources']['problems']
-    assert list(problem.values()) == ['west', 'torn.png', 'truncated']
+    assert list(problem.values())[:2] == ['land', 'broken.png']
+    assert problem['problem']
 
 
-def test_matrix_of_collections(run):
-    found, _, _, _ = collect(run[0])
-    names, selected, scored = collection_matrices(found.counts, M)
+def test_matrix_of_collections(rows, collected):
+    names, selected, scored = collection_matrices(collected[0].counts, NUM_CLUSTERS)
+    assert names == ['land', 'sea']
     for c, name in enumerate(names):
-        for m in range(M):
-            own = [r for r in run[1] if (r['collection'], r['cluster']) == (name, m)]
+        for m in range(NUM_CLUSTERS):
+            own = of(rows, collection=name, cluster=m)
             assert scored[c, m] == len(own)
-            assert selected[c, m] == sum(r['decision'] == 'selected' for r in own)
+            assert selected[c, m] == len(of(own, decision='selected'))
 
 
 def test_matrix_folds_the_smallest_collections():
@@ -163,108 +155,133 @@ def test_matrix_folds_the_smallest_collections():
     assert selected.ravel().tolist() == [0, 7, 1]
 
 
-def test_sheets_show_the_extremes(run, numbers):
-    rows = run[1]
+def test_sheets_show_the_extremes(rows, numbers):
     sheets = {
         name: [crop.get('crop_id') for crop in crops]
         for name, crops in numbers['sheets'].items()
     }
-    chosen = [row for row in rows if row['decision'] == 'selected']
+    chosen = of(rows, decision='selected')
     best = sorted(chosen, key=lambda row: (row['entropy'], row['crop_id']))[:24]
     assert sheets['best'] == [str(row['crop_id']) for row in best]
     pairs, typical = [], []
-    for m in range(M):
-        own = [row for row in rows if row['cluster'] == m]
-        inside = [row for row in own if row['decision'] == 'selected']
-        cut = float(cut_of(m, M))
-        outside = [
-            r for r in own if r['decision'] == 'unselected' and r['entropy'] >= cut
-        ]
-        if inside and outside:
+    for m in range(NUM_CLUSTERS):
+        own = of(rows, cluster=m)
+        inside = of(own, decision='selected')
+        cut = max(row['entropy'] for row in inside)
+        outside = [r for r in of(own, decision='unselected') if r['entropy'] >= cut]
+        if outside:
             pairs.append(max(inside, key=lambda row: row['entropy']))
             pairs.append(min(outside, key=lambda row: row['entropy']))
         own.sort(key=lambda r: (r['decision'] != 'selected', -r['similarity']))
         typical += own[:6]
+    assert pairs
     assert sheets['borderline'] == [str(row['crop_id']) for row in pairs]
     assert sheets['typical'] == [str(row['crop_id']) for row in typical]
     for kind, column in (('rejected', 'rejected'), ('dropped', 'reason')):
         wanted = []
-        for reason in sorted({r[column] for r in rows if r['decision'] == kind}):
-            own = sorted(r['crop_id'] for r in rows if r[column] == reason)
-            wanted += map(str, own[:12])
-        assert sheets.get(kind, []) == wanted
+        own = of(rows, decision=kind)
+        for reason in sorted({row[column] for row in own}):
+            ids = sorted(row['crop_id'] for row in own if row[column] == reason)
+            wanted += map(str, ids[:12])
+        assert sheets[kind] == wanted
 
 
-def test_leaks(run, numbers):
-    rows = run[1]
-    ids = [row['crop_id'] for row in rows]
-    found = {
-        (c['collection'], c['benchmark'], c['split'], c['layer'], c['verdict']): c
-        for c in numbers['leaks']
-    }
-    assert set(found) == {
-        ('east', 'bench', 'val', 'name', 'flag'),
-        ('east', 'bench', 'test', 'hash', 'flag'),
-        ('east', 'bench', 'val', 'hash', 'flag'),
-        ('west', 'other', 'val', 'hash', 'keep'),
-    }
-    assert all(cell['crops'] == 1 for cell in found.values())
-    last = found['west', 'other', 'val', 'hash', 'keep']
-    assert last['selected'] == (rows[-1]['decision'] == 'selected')
-    shown = [crop['crop_id'] for crop in numbers['sheets']['leaks'][::2]]
-    # By layer, then the closest first.
-    assert shown == [str(ids[i]) for i in (1, 0, -1, 0)]
+def test_leaks(report_world, rows, numbers):
+    table = read_table(report_world.parent / 'run/check/matches.parquet').to_pylist()
+    of_crop = {row['crop_id']: row for row in rows}
+    cells = {}
+    for match in table:
+        crop = of_crop[match['crop_id']]
+        key = (crop['collection'], *(match[k] for k in ('benchmark', 'split', 'layer')))
+        cells.setdefault((*key, match['verdict']), {})[crop['crop_id']] = crop
+    keys = ('collection', 'benchmark', 'split', 'layer', 'verdict')
+    found = {tuple(cell[k] for k in keys): cell for cell in numbers['leaks']}
+    assert set(found) == set(cells)
+    assert {key[3] for key in cells} == {'hash', 'provenance'}
+    assert {key[4] for key in cells} == {'drop', 'flag'}
+    for key, crops in cells.items():
+        assert found[key]['crops'] == len(crops)
+        chosen = of(crops.values(), decision='selected')
+        assert found[key]['selected'] == len(chosen) == (key[4] == 'flag')
+    # By layer, then the closest first; three at most of a benchmark, split and layer.
+    shown = numbers['sheets']['leaks']
+    pairs = [
+        (crop['strip'], int(crop['crop_id']), image['split'], image['eval_image'])
+        for crop, image in zip(shown[::2], shown[1::2], strict=True)
+    ]
+    order = sorted(table, key=lambda m: (m['layer'], m['distance'], m['crop_id']))
+    wanted, taken = [], Counter()
+    for match in order:
+        taken[match['split'], match['layer']] += 1
+        if taken[match['split'], match['layer']] <= 3:
+            name = f'layer {match["layer"]}'
+            wanted.append((name, match['crop_id'], match['split'], match['eval_image']))
+    assert pairs == wanted
 
 
-def test_a_crop_counts_once_in_a_cell_and_strangers_are_told(run):
-    folder = run[0].parent / 'leaks'
-    shutil.copytree(run[0], folder)
-    crop = run[1][0]['crop_id']
+def test_a_crop_counts_once_in_a_cell_and_strangers_are_told(report_world, rows):
+    crop = of(rows, decision='selected')[0]
     table = {
-        'crop_id': pa.array([crop, crop, 1], pa.uint64()),
+        'crop_id': pa.array([crop['crop_id'], crop['crop_id'], 1], pa.uint64()),
         **{name: ['b'] * 3 for name in ('benchmark', 'split', 'eval_image', 'layer')},
         'distance': pa.array([1, 2, 3], pa.float32()),
         'verdict': ['drop'] * 3,
     }
-    write_table(folder / 'check/matches.parquet', pa.table(table))
-    _, numbers, matches, _ = collect(folder)
+    matches = Matches(pa.table(table))
+    none = {'crop_id': pa.uint64(), 'group': pa.int64(), 'kept': pa.bool_()}
+    duplicates = Duplicates(pa.schema(none).empty_table())
+    record = read_record(report_world, report_world.parent / 'run')
+    found = read_manifest(record, matches, duplicates)
+    numbers = summarise(record, found, matches, duplicates)
     cells = {cell['collection']: cell for cell in numbers['leaks']}
-    assert cells['east']['crops'] == 1
+    assert cells[crop['collection']]['crops'] == 1
     assert cells['(not in the manifest)']['crops'] == 1
     assert cells['(not in the manifest)']['selected'] == 0
     assert len(matches.pairs()) == 2
-    chosen = run[1][0]['decision'] == 'selected'
-    assert any('says to drop' in text for text in numbers['problems']) == chosen
+    (problem,) = numbers['problems']
+    assert problem.startswith('1 selected crops match an evaluation image that the')
+    assert numbers['duplicates'] == {'sizes': [], 'kept': 0}
 
 
-def test_duplicates(run, numbers):
-    ids = [row['crop_id'] for row in run[1]]
-    assert numbers['duplicates']['kept'] == 2
+def test_duplicates(report_world, numbers):
+    """Groups as they are, then larger ones, of which kept crops come first."""
+    path = report_world.parent / 'run/check/duplicates.parquet'
+    table = read_table(path).to_pandas()
+    sizes = Counter(table.groupby('group').size())
+    assert numbers['duplicates']['kept'] == table.kept.sum() > 0
     assert numbers['duplicates']['sizes'] == [
-        {'size': 2, 'groups': 1, 'crops': 2},
-        {'size': 3, 'groups': 1, 'crops': 3},
+        {'size': size, 'groups': n, 'crops': size * n}
+        for size, n in sorted(sizes.items())
     ]
-    shown = [crop['crop_id'] for crop in numbers['sheets']['duplicates']]
-    removed = sorted((ids[2], ids[4]))
-    gone = [ids[6]]
-    assert shown == [str(i) for i in (ids[3], *removed, ids[5], *gone)]
+    shown = [int(crop['crop_id']) for crop in numbers['sheets']['duplicates']]
+    wanted = table.sort_values(['group', 'kept'], ascending=[True, False])
+    assert shown == wanted.crop_id.tolist()
+    group = {'crop_id': pa.array(range(5), pa.uint64()), 'group': [5, 9, 9, 5, 9]}
+    found = Duplicates(pa.table({**group, 'kept': [True, False, False, False, True]}))
+    assert [(size['size'], size['groups']) for size in found.sizes()] == [
+        (2, 1),
+        (3, 1),
+    ]
+    found.watch.row[:] = found.watch.crop_id
+    assert found.examples() == [(3, [4, 1, 2]), (2, [0, 3])]
 
 
 @pytest.mark.parametrize(('rows', 'group'), [(7, 1000), (7, 5), (20, 6), (1000, 3)])
-def test_batches_and_row_groups_change_nothing(run, tmp_path, monkeypatch, rows, group):
-    found, numbers, _, _ = collect(run[0])
+def test_batches_and_row_groups_change_nothing(
+    report_world, collected, tmp_path, monkeypatch, rows, group
+):
+    found, numbers = collected[0], dict(collected[1])
     copy = tmp_path / 'run'
-    shutil.copytree(run[0], copy)
+    shutil.copytree(report_world.parent / 'run', copy)
     table = read_table(copy / 'manifest.parquet')
     pq.write_table(table, copy / 'manifest.parquet', row_group_size=group)
     monkeypatch.setattr(table_batches, 'BATCH_ROWS', rows)
     sizes = [
         len(b) for _, b in table_batches.iterate(copy / 'manifest.parquet', ['path'])
     ]
-    assert sum(sizes) == 128
+    assert sum(sizes) == len(table)
     assert max(sizes) <= rows
-    again, others, _, _ = collect(copy)
-    numbers.pop('hashes')
+    again, others = collect(report_world, copy)
     # The order of a sum of floats is that of the batches.
     for name, sums in numbers.pop('means').items():
         assert others['means'][name] == pytest.approx(sums)
@@ -272,12 +289,36 @@ def test_batches_and_row_groups_change_nothing(run, tmp_path, monkeypatch, rows,
         numbers.pop('class_areas'), others.pop('class_areas'), strict=True
     ):
         assert area == pytest.approx(other)
+    numbers.pop('hashes')
     for name in ('means', 'hashes'):
         others.pop(name)
     assert others == numbers
     for name in ('best', 'inside', 'outside', 'typical', 'rejected', 'dropped'):
         one, two = getattr(found.picks, name).rows(), getattr(again.picks, name).rows()
         assert one == two
+
+
+def test_problems_of_a_run(report_world, rows, tmp_path):
+    """A manifest in which what must not be was written down."""
+    folder = tmp_path / 'run'
+    shutil.copytree(report_world.parent / 'run', folder)
+    changed = [dict(row) for row in rows]
+    of(changed, decision='rejected')[0]['decision'] = 'selected'
+    cuts = read_record(report_world, folder).cuts()
+    beyond = [
+        row
+        for row in of(changed, decision='unselected')
+        if row['entropy'] > cuts[row['cluster']]
+    ]
+    beyond[0]['decision'] = beyond[1]['decision'] = 'selected'
+    of(changed, decision='dropped')[0]['entropy'] = float('nan')
+    schema = read_table(folder / 'manifest.parquet').schema
+    write_table(folder / 'manifest.parquet', pa.Table.from_pylist(changed, schema))
+    found = '\n'.join(collect(report_world, folder)[1]['problems'])
+    assert '1 selected crops have no entropy.' in found
+    assert '2 selected crops have an entropy above the cut' in found
+    assert '1 scored crops have an entropy that is no number.' in found
+    assert 'crops are selected in the manifest, the quotas say' in found
 
 
 def test_rows_are_taken_from_any_row_group(tmp_path):

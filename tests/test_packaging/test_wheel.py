@@ -42,6 +42,7 @@ def test_wheel_is_whole(built_wheel):
         's5_mm/utils/__init__.py',
         's5_mm/.mim/tools/misc/check_env.py',
         's5_mm/py.typed',
+        's5_mm/curation/report/report.html.jinja',
     ],
 )
 def test_missing_file_is_named(built_wheel, tmp_path, name):

@@ -16,7 +16,7 @@ from s5_mm.io.process_pool import map_unordered
 
 from ..planning.collections import read_collections
 from .eval_crops import EvalCrops, cut_eval_images
-from .provenance import Origin
+from .provenance import Origin, Provenance
 
 _SEPARATOR = '.'
 
@@ -69,6 +69,35 @@ class Benchmarks:
     def settings(self) -> dict[str, Any]:
         """What decides the images; where they lie does not."""
         return {collection.name: collection.drawn() for collection in self.collections}
+
+    def roots(self) -> dict[str, str]:
+        """Return the root of every split, by ``'benchmark/split'``."""
+        return {c.name.replace(_SEPARATOR, '/', 1): c.root for c in self.collections}
+
+    def file(self, provenance: Provenance, origin: Origin) -> str:
+        """Return the file of an image.
+
+        Args:
+            provenance: Its rules tell the identifiers of the images.
+            origin: The image, by its path below the root of its split or by its
+                identifier, which several files may have: patches of an image.
+
+        Returns:
+            Its path; of several files the first.
+
+        Raises:
+            FileNotFoundError: If the split has no such image, or its folder is gone.
+            ValueError: If the split has no image at all.
+        """
+        benchmark, split, image = origin
+        name = f'{benchmark}{_SEPARATOR}{split}'
+        (collection,) = (c for c in self.collections if c.name == name)
+        if os.path.isfile(path := os.path.join(collection.root, image)):
+            return path
+        for path in collection.names():
+            if provenance.own_identifier(benchmark, Path(path).stem) == image:
+                return os.path.join(collection.root, path)
+        raise FileNotFoundError(f'{benchmark}/{split} has no image {image!r}')
 
     @staticmethod
     def origin(collection: str, path: str) -> Origin:

@@ -110,7 +110,7 @@ class Provenance:
         for benchmark in sorted(splits):
             for split in sorted(splits[benchmark]):
                 for name in splits[benchmark][split]:
-                    image = self._own_identifier(benchmark, name)
+                    image = self.own_identifier(benchmark, name)
                     known = self._splits.setdefault((benchmark, image), [])
                     if split not in known:
                         known.append(split)
@@ -135,8 +135,16 @@ class Provenance:
                     found.add(Origin(benchmark, split, image))
         return sorted(found)
 
-    def _own_identifier(self, benchmark: str, name: str) -> str:
-        """Give the identifier of an image of a benchmark by its own name."""
+    def own_identifier(self, benchmark: str, name: str) -> str:
+        """Return the identifier of an image of a benchmark by its own name.
+
+        Args:
+            benchmark: Name of the benchmark.
+            name: File name of the image, without folders and ending.
+
+        Returns:
+            What a rule for the benchmark makes of the name, or else the name.
+        """
         for rule in self.rules:
             if benchmark in rule.benchmarks:
                 image = rule.image_of(benchmark, name)

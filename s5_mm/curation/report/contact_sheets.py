@@ -11,10 +11,11 @@ import numpy as np
 from s5_mm.visualization import grid
 from s5_mm.visualization.drawing import PAPER, text_line
 
-from .html import number, shown
+from ..overlap.provenance import Origin
 from .leakage_tables import Duplicates, Matches
 from .picks import Picks
 from .pictures import TILE, Picture
+from .text import number, shown
 
 CROP_COLUMNS = (
     *('crop_id', 'collection', 'path', 'x', 'y', 'width', 'height'),
@@ -30,12 +31,12 @@ class SheetTile(NamedTuple):
     Attributes:
         row: Number of the crop's row in the manifest; -1 for another image.
         label: First line below the picture.
-        image: Benchmark and path of an evaluation image; None for a crop.
+        image: An evaluation image; None for a crop.
     """
 
     row: int
     label: str = ''
-    image: tuple[str, str] | None = None
+    image: Origin | None = None
 
 
 class Sheet(NamedTuple):
@@ -118,9 +119,7 @@ def arrange(
     return [sheet for sheet in sheets if any(tiles for _, tiles in sheet.strips)]
 
 
-def arrange_checks(
-    matches: Matches | None, duplicates: Duplicates | None
-) -> list[Sheet]:
+def arrange_checks(matches: Matches, duplicates: Duplicates) -> list[Sheet]:
     """Arrange what the check found, pairs and groups.
 
     Args:
@@ -132,10 +131,10 @@ def arrange_checks(
     """
     sheets = []
     pairs: dict[str, list[SheetTile]] = {}
-    for pair in matches.pairs() if matches else ():
+    for pair in matches.pairs():
         label = f'{pair.layer} {number(pair.distance)}: {pair.verdict}'
-        image = pair.benchmark, pair.eval_image
-        other = SheetTile(-1, f'{pair.benchmark}/{pair.split}', image)
+        name = f'{pair.origin.benchmark}/{pair.origin.split}'
+        other = SheetTile(-1, name, pair.origin)
         pairs.setdefault(f'layer {pair.layer}', []).extend(
             [SheetTile(pair.row, label), other]
         )
@@ -144,7 +143,7 @@ def arrange_checks(
         sheets.append(Sheet('leaks', 'Closest matches', text, list(pairs.items())))
     groups = [
         (f'{size} crops', [SheetTile(row) for row in rows])
-        for size, rows in (duplicates.examples() if duplicates else ())
+        for size, rows in duplicates.examples()
         if rows
     ]
     if groups:
@@ -168,7 +167,7 @@ def describe(
     """
     lines = [tile.label] if tile.label else []
     if tile.image is not None:
-        lines.append(tile.image[1])
+        lines.append(tile.image.image)
     if crop is not None:
         window = '{x},{y} {width}x{height} px'.format(**crop)
         lines += [f'{crop["collection"]}/{crop["path"]}', f'at {window}']

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from s5_mm.io.crop_tables.run_names import MANIFEST_FILE
 
+from ..overlap.provenance import Origin
 from .contact_sheets import CROP_COLUMNS, Sheet, SheetTile, describe
 from .pictures import Picture, crop_pictures, image_picture, placeholder
 from .run_record import RunRecord
@@ -53,7 +53,7 @@ def fill_sheets(sheets: Sequence[Sheet], record: RunRecord) -> list[FilledSheet]
 
     Args:
         sheets: The sheets.
-        record: What the run wrote down of itself; the roots are needed.
+        record: The run.
 
     Returns:
         The sheets; what cannot be read is a placeholder in them.
@@ -62,10 +62,10 @@ def fill_sheets(sheets: Sequence[Sheet], record: RunRecord) -> list[FilledSheet]
     rows = np.array([tile.row for tile in tiles if tile.row >= 0], np.int64)
     crops = take_rows(record.folder / MANIFEST_FILE, rows, CROP_COLUMNS)
     sides = [max(crop['width'], crop['height']) for crop in crops.values()]
-    size = max(record.run.get('crop_size', 1), *sides, 1)
-    pictures = crop_pictures(crops, record.run.get('collections', {}), size)
+    size = max([record.crop_size, *sides])
+    pictures = crop_pictures(crops, record.collections, size)
     images = {
-        tile.image: _evaluation_image(record, *tile.image)
+        tile.image: _eval_picture(record, tile.image)
         for tile in tiles
         if tile.image is not None
     }
@@ -91,16 +91,16 @@ def _identity(
 ) -> dict[str, Any]:
     """Say which crop or image is at a place of a sheet."""
     if tile.image is not None:
-        benchmark, image = tile.image
-        return {'benchmark': benchmark, 'eval_image': image}
+        benchmark, split, image = tile.image
+        return {'benchmark': benchmark, 'split': split, 'eval_image': image}
     crop = crops[tile.row]
     # Identifiers have 64 bits, numbers of JSON only 53 that all readers keep.
     return {'crop_id': str(crop['crop_id']), **{key: crop[key] for key in _IDENTITY}}
 
 
-def _evaluation_image(record: RunRecord, benchmark: str, image: str) -> Picture:
+def _eval_picture(record: RunRecord, origin: Origin) -> Picture:
     """Read an image of a benchmark."""
-    root = record.run.get('benchmarks', {}).get(benchmark)
-    if root is None:
-        return placeholder(f'the root of {benchmark} is not in run.json')
-    return image_picture(os.path.join(root, image))
+    try:
+        return image_picture(record.eval_file(origin))
+    except (OSError, ValueError) as error:
+        return placeholder(str(error))

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from s5_mm.io.crop_tables.parquet import read_table
 
-from .run_record import ReportError
+from ..overlap.provenance import Origin
 from .tally import SELECTED_CODE
 from .watch import Watch
 
@@ -30,18 +30,14 @@ class MatchedPair(NamedTuple):
 
     Attributes:
         row: Number of the crop's row in the manifest.
-        benchmark: Name of the benchmark.
-        split: Name of its split.
-        eval_image: Path of the image, relative to the benchmark's root.
+        origin: The evaluation image.
         layer: Name of the layer that found it.
         distance: In the unit of the layer, 0 for the same.
         verdict: What the policy says.
     """
 
     row: int
-    benchmark: str
-    split: str
-    eval_image: str
+    origin: Origin
     layer: str
     distance: float
     verdict: str
@@ -63,9 +59,6 @@ class Matches:
         self._crop_id = table['crop_id'].to_numpy()
         self._distance = table['distance'].to_numpy().astype(np.float64)
         self.watch = Watch(self._crop_id)
-
-    def __len__(self) -> int:
-        return len(self._crop_id)
 
     def table(self, collections: Sequence[str]) -> list[dict[str, Any]]:
         """Count the crops that match.
@@ -109,9 +102,10 @@ class Matches:
             cell = benchmark, split, layer
             taken[cell] = taken.get(cell, 0) + 1
             if taken[cell] <= _PAIRS_PER_CELL:
-                where = int(rows[i]), benchmark, split, images[i]
+                origin = Origin(benchmark, split, images[i])
+                distance = float(self._distance[i])
                 chosen.append(
-                    MatchedPair(*where, layer, float(self._distance[i]), verdict)
+                    MatchedPair(int(rows[i]), origin, layer, distance, verdict)
                 )
         return sorted(chosen[:_MAX_PAIRS], key=lambda pair: (pair.layer, pair.distance))
 
@@ -169,42 +163,21 @@ class Duplicates:
         return chosen
 
 
-def read_matches(path: Path) -> Matches | None:
-    """Read the matches.
+def read_matches(path: Path) -> Matches:
+    """Read the matches of a run.
 
     Args:
         path: The file.
 
     Returns:
-        None if there is no such file.
+        The matches.
 
     Raises:
-        ManifestError: If it is damaged or lacks a column.
-        ReportError: If a column has a wrong type.
+        ManifestError: As :func:`s5_mm.io.crop_tables.parquet.read_table`.
     """
-    table = _read(path, _MATCH_COLUMNS, {'crop_id': pa.types.is_uint64})
-    return None if table is None else Matches(table)
+    return Matches(read_table(path, _MATCH_COLUMNS))
 
 
-def read_duplicates(path: Path) -> Duplicates | None:
+def read_duplicates(path: Path) -> Duplicates:
     """Read the groups of near-duplicates; see :func:`read_matches`."""
-    kinds = {
-        'crop_id': pa.types.is_uint64,
-        'group': pa.types.is_integer,
-        'kept': pa.types.is_boolean,
-    }
-    table = _read(path, _DUPLICATE_COLUMNS, kinds)
-    return None if table is None else Duplicates(table)
-
-
-def _read(path: Path, columns: Sequence[str], kinds: dict) -> pa.Table | None:
-    """Read a table that may be missing, and check the types of columns."""
-    if not path.exists():
-        return None
-    table = read_table(path, columns)
-    for name, fits in kinds.items():
-        kind = table.schema.field(name).type
-        if not fits(kind):
-            wanted = fits.__name__.removeprefix('is_')
-            raise ReportError(f'{path}: {name} is {kind}, expected {wanted}')
-    return table
+    return Duplicates(read_table(path, _DUPLICATE_COLUMNS))

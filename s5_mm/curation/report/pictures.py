@@ -59,8 +59,6 @@ def crop_pictures(
             read = read_crops(full, windows, size)
             for row, pixels in zip(rows, read, strict=False):
                 pictures[row] = Picture(shrink(pixels, TILE))
-        except KeyError:
-            problem = f'the root of {collection} is not in run.json'
         except (ImageError, OSError, ValueError, cv2.error) as error:
             problem = getattr(error, 'reason', None) or str(error)
         for row in rows:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from s5_mm.io.crop_tables.run_names import MANIFEST_FILE, SOURCES_FILE
-from s5_mm.io.hashing import file_sha256
-
-from .run_record import RunRecord
 from .tally import SELECTED_CODE, Key, Rows
 
 
@@ -37,36 +32,19 @@ class CutCheck:
         self.beyond += int((rows.entropy[known] > cut).sum())
 
 
-def file_hashes(folder: Path) -> dict[str, str]:
-    """Hash the manifest and the table of sources as they are now, SHA-256."""
-    files = {
-        'manifest': folder / MANIFEST_FILE,
-        'sources': folder / 'plan' / SOURCES_FILE,
-    }
-    found = {}
-    for name, path in files.items():
-        if path.exists():
-            found[name] = file_sha256(path)
-    return found
-
-
 def find_problems(
-    record: RunRecord,
     counts: Mapping[Key, int],
     clusters: Sequence[Mapping[str, Any]],
     leaks: Sequence[Mapping[str, Any]],
-    hashes: Mapping[str, str],
     not_finite: int,
     beyond_cut: int,
 ) -> list[str]:
     """Say in sentences what does not hold.
 
     Args:
-        record: What the run wrote down of itself.
         counts: Crops by kind.
         clusters: Rows of :func:`s5_mm.curation.report.summary.clusters`.
         leaks: Rows of :meth:`s5_mm.curation.report.leakage_tables.Matches.table`.
-        hashes: Of the files as they are now.
         not_finite: Scored crops whose entropy is no number.
         beyond_cut: Selected crops beyond the cut of their cluster.
 
@@ -88,16 +66,9 @@ def find_problems(
     if not_finite:
         found.append(f'{not_finite:,} scored crops have an entropy that is no number.')
     for row in clusters:
-        if row['filled'] is not None and row['selected'] > row['filled']:
+        if row['selected'] > row['filled']:
             found.append(
                 f'Cluster {row["cluster"]}: {row["selected"]:,} crops are selected in '
                 f'the manifest, the quotas say {row["filled"]:,}.'
-            )
-    written = record.run.get('hashes', {})
-    for name, digest in hashes.items():
-        if name in written and written[name] != digest:
-            found.append(
-                f'The {name} on the disk is not the one that the run wrote: sha256 '
-                f'{digest}, run.json says {written[name]}.'
             )
     return found

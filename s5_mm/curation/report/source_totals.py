@@ -16,7 +16,7 @@ _MAX_PROBLEMS = 50
 _COLUMNS = ('collection', 'path', 'width', 'height', 'num_bytes', 'problem')
 
 
-def count_sources(folder: Path) -> dict[str, Any] | None:
+def count_sources(folder: Path) -> dict[str, Any]:
     """Count the files of every collection.
 
     Args:
@@ -25,11 +25,9 @@ def count_sources(folder: Path) -> dict[str, Any] | None:
     Returns:
         ``collections``, by name ``files``, ``unreadable``, ``bytes`` and ``pixels``;
         and ``problems``, the first files that cannot be read with ``collection``,
-        ``path`` and ``problem``.  None without ``plan/sources.parquet``.
+        ``path`` and ``problem``.
     """
     path = folder / 'plan' / SOURCES_FILE
-    if not path.exists():
-        return None
     codes = Codes(1024)
     totals = {
         name: np.zeros(codes.limit, np.int64)

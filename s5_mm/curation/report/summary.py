@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,35 +42,32 @@ def overview(counts: Mapping[Key, int]) -> dict[str, Any]:
 
 
 def clusters(
-    tally: Tally, counts: Mapping[Key, int], record: RunRecord, num_clusters: int
+    tally: Tally, counts: Mapping[Key, int], record: RunRecord
 ) -> list[dict[str, Any]]:
     """Describe the clusters.
 
     Args:
         tally: Of the manifest.
         counts: Of the tally.
-        record: What the run wrote down of itself.
-        num_clusters: M.
+        record: The run.
 
     Returns:
-        A dict a cluster: ``labelled`` (None without prototypes), the quota (None
-        without quotas), ``cut``, ``scored``, ``selected``, ``dropped``, and the median
-        entropies of the scored and of the selected in nats, to within a bin.
+        A dict per cluster: ``labelled``, the quota, ``cut``, ``scored``, ``selected``,
+        ``dropped``, and the median entropies of the scored and of the selected in
+        nats, to within a bin.
     """
+    num_clusters = len(record.quotas)
     kinds: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(num_clusters, np.int64))
     for key, n in counts.items():
         if key.cluster >= 0:
             kinds[key.decision][key.cluster] += n
             kinds['scored'][key.cluster] += n if key.scored else 0
     rows = []
-    for m in range(num_clusters):
-        quota = record.quotas[m] if m < len(record.quotas) else {}
-        labelled = record.labelled
-        known = labelled is not None and m < len(labelled)
+    for m, quota in enumerate(record.quotas):
         row: dict[str, Any] = {
             'cluster': m,
-            'labelled': int(labelled[m]) if known else None,
-            **{key: quota.get(key) for key in (*QUOTA_KEYS, 'cut')},
+            'labelled': int(record.labelled[m]),
+            **{key: quota[key] for key in (*QUOTA_KEYS, 'cut')},
             **{key: int(kinds[key][m]) for key in ('scored', 'selected', 'dropped')},
         }
         for name in ('pool', 'selected'):
@@ -134,7 +131,7 @@ def means(tally: Tally, counts: Mapping[Key, int]) -> dict[str, list[float | Non
 
 
 def class_areas(
-    tally: Tally, counts: Mapping[Key, int], names: list[str]
+    tally: Tally, counts: Mapping[Key, int], names: Sequence[str]
 ) -> list[dict[str, Any]]:
     """Give the mean share of every class in the scored and the selected crops."""
     totals = _totals(counts)

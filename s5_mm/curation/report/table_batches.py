@@ -9,28 +9,32 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from s5_mm.io.crop_tables.parquet import open_table
-
-from .run_record import ReportError
+from s5_mm.io.crop_tables.parquet import ManifestError, open_table
 
 BATCH_ROWS = 2**17
 _BUFFER = 2**20  # bytes of a column
 _REPEATED = ('collection', 'path', 'rejected', 'decision', 'reason')
 
 
-def open_manifest(path: str | os.PathLike[str]) -> pq.ParquetFile:
+def open_manifest(
+    path: str | os.PathLike[str], columns: Sequence[str]
+) -> pq.ParquetFile:
     """Open a table so that texts that repeat are read as codes.
 
     Args:
         path: The file.
+        columns: Names of columns that are needed.
 
     Returns:
         The file; its columns are read a buffer after another, not a row group.
 
     Raises:
-        ManifestError: See :func:`s5_mm.io.crop_tables.parquet.open_table`.
+        ManifestError: As :func:`s5_mm.io.crop_tables.parquet.open_table`, or if a
+            column is missing.
     """
     names = open_table(path).schema_arrow.names
+    if missing := [name for name in columns if name not in names]:
+        raise ManifestError(f'{path}: no column {missing}, it has {names}')
     repeated = [name for name in _REPEATED if name in names]
     return pq.ParquetFile(path, read_dictionary=repeated, buffer_size=_BUFFER)
 
@@ -48,13 +52,9 @@ def iterate(
         Number of the first row, and at most 131,072 rows.
 
     Raises:
-        ManifestError: See :func:`s5_mm.io.crop_tables.parquet.open_table`.
-        ReportError: If a column is missing.
+        ManifestError: See :func:`open_manifest`.
     """
-    file = open_manifest(path)
-    names = file.schema_arrow.names
-    if missing := [name for name in columns if name not in names]:
-        raise ReportError(f'{path}: no column {missing}, it has {names}')
+    file = open_manifest(path, columns)
     first = 0
     for groups in _runs(file):
         if len(groups) > 1:
@@ -83,7 +83,7 @@ def take_rows(
     Returns:
         By number of the row its values by column.
     """
-    file = open_manifest(path)
+    file = open_manifest(path, columns)
     wanted = np.unique(rows)
     found, first = {}, 0
     for group in range(file.num_row_groups):

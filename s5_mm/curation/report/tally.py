@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from s5_mm.io.crop_tables.parquet import ManifestError
 from s5_mm.io.crop_tables.run_names import DECISIONS
 
-from .run_record import ReportError
 from .table_batches import Codes
 
 SELECTED_CODE, UNSELECTED_CODE, REJECTED_CODE, DROPPED_CODE = range(len(DECISIONS))
@@ -102,7 +102,7 @@ class Tally:
             The rows as arrays.
 
         Raises:
-            ReportError: If a decision is unknown or a cluster impossible.
+            ManifestError: If a decision is unknown or a cluster impossible.
         """
         rows = self._decode(batch)
         key = ((rows.collection * _MAX_TEXTS + rows.reason) << 2) + rows.decision
@@ -137,12 +137,12 @@ class Tally:
         decision = self._decisions.encode(batch['decision'])
         if decision.size and decision.max() >= len(DECISIONS):
             strange = self._decisions.names[decision.max()]
-            raise ReportError(
+            raise ManifestError(
                 f'{self.path}: decision {strange!r} found, allowed are {DECISIONS}'
             )
         cluster = batch['cluster'].fill_null(-1).to_numpy().astype(np.int64)
         if cluster.size and cluster.min() < -1:
-            raise ReportError(f'{self.path}: cluster {cluster.min()} found, below 0')
+            raise ManifestError(f'{self.path}: cluster {cluster.min()} found, below 0')
         return Rows(
             batch['crop_id'].to_numpy(),
             self.collections.encode(batch['collection']),

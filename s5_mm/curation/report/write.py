@@ -19,31 +19,25 @@ from .contact_sheets import arrange, arrange_checks, sheet_png
 from .gallery import FilledSheet, fill_sheets
 from .leakage_tables import read_duplicates, read_matches
 from .page import build_page
-from .run_record import read_run_record
+from .run_record import RunRecord
 
 FIGURES = ('entropy', 'entropy_by_cluster', 'quotas', 'collections', 'classes', 'leaks')
 SHEETS = ('best', 'borderline', 'typical', 'rejected', 'dropped', 'leaks', 'duplicates')
 
 
 def write_report(
-    work_dir: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    title: str = 'Curation',
+    record: RunRecord, out: str | os.PathLike[str], title: str = 'Curation'
 ) -> Path:
     """Write the report of a curation run.
 
     The manifest is read in batches, twice at most, so its length costs no memory.  The
-    same work directory gives the same bytes, and only the times of the stages tell two
-    runs of the same selection apart.
+    same run gives the same bytes; only the times of its stages differ when it is
+    repeated.
 
     Args:
-        work_dir: Work directory with ``manifest.parquet``; all else in it is optional:
-            ``run.json``, ``stages.json`` and ``check/quotas.json`` (see
-            :class:`~s5_mm.curation.report.run_record.RunRecord`),
-            ``plan/sources.parquet``, ``cluster/prototypes.npz``,
-            ``check/matches.parquet`` (``crop_id``, ``benchmark``, ``split``,
-            ``eval_image``, ``layer``, ``distance``, ``verdict``) and
-            ``check/duplicates.parquet`` (``crop_id``, ``group``, ``kept``).
+        record: The run, whose folder has ``manifest.parquet``,
+            ``plan/sources.parquet``, ``check/matches.parquet`` and
+            ``check/duplicates.parquet``.
         out: Folder that gets ``report.html``, which needs no other file,
             ``report.json`` and the pictures.
         title: Heading of the page.
@@ -52,13 +46,12 @@ def write_report(
         Path of the page.
 
     Raises:
-        ManifestError: If a table is missing, damaged or of another version.
-        ReportError: If a file has not the content that it should have.
+        ManifestError: If a table is missing, damaged or of another version, or holds
+            what cannot be.
     """
-    folder, out = Path(work_dir), Path(out)
-    record = read_run_record(folder)
-    matches = read_matches(folder / 'check' / MATCHES_FILE)
-    duplicates = read_duplicates(folder / 'check' / DUPLICATES_FILE)
+    out = Path(out)
+    matches = read_matches(record.folder / 'check' / MATCHES_FILE)
+    duplicates = read_duplicates(record.folder / 'check' / DUPLICATES_FILE)
     found = read_manifest(record, matches, duplicates)
     numbers = summarise(record, found, matches, duplicates)
     sheets = arrange(
@@ -73,7 +66,7 @@ def write_report(
         **_figures(found, numbers),
         **{f'sheet_{sheet.name}': _picture(sheet) for sheet in filled},
     }
-    page = build_page(title, numbers, record.run.get('config', ''), images, filled)
+    page = build_page(title, numbers, record.config, images, filled)
     _write_all(out, page, numbers, images)
     return out / 'report.html'
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from typing import Any
 
 from mmengine.config import Config
@@ -9,6 +11,8 @@ from mmengine.config import Config
 from s5_mm.io.atomic import write_json
 from s5_mm.io.crop_tables.run_names import (
     MANIFEST_FILE,
+    PROTOTYPES_FILE,
+    QUOTAS_FILE,
     RUN_FILE,
     SOURCES_FILE,
     STAGES_FILE,
@@ -17,7 +21,10 @@ from s5_mm.io.hashing import file_sha256
 from s5_mm.utils.commit import checkout_commit
 from s5_mm.version import __version__
 
-from ..report import write_report
+from ..overlap.benchmarks import Benchmarks
+from ..overlap.provenance import Provenance
+from ..report import RunRecord, write_report
+from ..scoring.prototypes_file import load_prototypes
 from ..stage import Stage
 from ..work_dir import before
 
@@ -40,35 +47,42 @@ class ReportStage(Stage):
 
     def make(self) -> dict[str, Any]:
         """Write the record of the run, then the page."""
-        self._write_run_record()
-        write_report(self.curation.work.path, self.folder, **self.settings())
+        record, work = self.record(), self.curation.work.path
+        write_json(work / RUN_FILE, record.identity())
+        write_json(work / STAGES_FILE, record.stages)
+        write_report(record, self.folder, **self.settings())
         return {'items': 1}
 
-    def _write_run_record(self) -> None:
-        """Write next to the manifest what the page says of the run."""
+    def record(self) -> RunRecord:
+        """Return what the page says of the run beside its tables.
+
+        Raises:
+            PrototypesError: If the prototypes are missing or damaged.
+        """
         settings, work = self.curation.settings, self.curation.work
         config = Config.fromfile(settings['scorer']['config'], format_python_code=False)
         metainfo = config.test_dataloader.dataset.get('metainfo', {})
-        sources = self.curation.folder('plan') / SOURCES_FILE
-        write_json(
-            work.path / RUN_FILE,
-            {
-                'version': __version__,
-                'commit': checkout_commit(),
-                'config': settings.text,
-                'hashes': {
-                    'manifest': file_sha256(work.path / MANIFEST_FILE),
-                    'sources': file_sha256(sources),
-                    'checkpoint': work.record('cluster')['settings']['checkpoint'],
-                },
-                'classes': list(metainfo.get('classes', ())),
-                'collections': {c.name: c.root for c in settings.collections},
-                'crop_size': settings.grid.size,
+        benchmarks = Benchmarks(settings['check']['benchmarks'])
+        stages = [work.record(stage) for stage in before(self.name)]
+        return RunRecord(
+            folder=work.path,
+            version=__version__,
+            commit=checkout_commit(),
+            config=settings.text,
+            hashes={
+                'manifest': file_sha256(work.path / MANIFEST_FILE),
+                'sources': file_sha256(work.folder('plan') / SOURCES_FILE),
+                'checkpoint': work.record('cluster')['settings']['checkpoint'],
             },
-        )
-        keys = ('stage', 'seconds', 'items', 'workers')
-        records = [work.record(stage) for stage in before(self.name)]
-        write_json(
-            work.path / STAGES_FILE,
-            [{key: record[key] for key in keys} for record in records],
+            classes=list(metainfo.get('classes', ())),
+            collections={c.name: c.root for c in settings.collections},
+            benchmarks=benchmarks.roots(),
+            crop_size=settings.grid.size,
+            stages=[
+                {key: stage[key] for key in ('stage', 'seconds', 'items', 'workers')}
+                for stage in stages
+            ],
+            quotas=json.loads((work.folder('check') / QUOTAS_FILE).read_text()),
+            labelled=load_prototypes(work.folder('cluster') / PROTOTYPES_FILE).counts,
+            eval_file=partial(benchmarks.file, Provenance(settings.provenance, {})),
         )
