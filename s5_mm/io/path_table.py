@@ -1,26 +1,26 @@
-"""A long list of files as three arrays instead of a million Python objects.
+"""A long list of files as an Arrow array instead of a million Python objects.
 
 A list of 1,000,000 strings is 1,000,000 objects whose reference counts are written
 at each access, so every forked worker ends up with its own copy of all of them
-(mmdet #7786, #6931: worker memory grows).  Arrays are never written: forked workers
-share them, and spawned ones map a file.
+(mmdet #7786, #6931: worker memory grows).
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from .images.header import is_address
-from .shared_arrays import SharedArrays
+from .shared_table import SharedTable
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff')
 """Suffixes of the files taken from a folder, compared without case."""
 
-_NEWLINE, _BLANKS = 10, (9, 13, 32)
+_BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 
 
 class PathTable(Sequence[str]):
@@ -29,24 +29,19 @@ class PathTable(Sequence[str]):
     Build it with :meth:`from_folder`, :meth:`from_list` or :meth:`from_manifest`.
 
     Args:
-        blob: uint8, shape (B,): names in the encoding of the file system.
-        starts: int64, shape (N,): first byte of each name in ``blob``.
-        ends: int64, shape (N,): byte after the last one.
+        names: Arrow array of binary or text in the encoding of the file system, without
+            nulls, not empty.
         root: Folder that relative names are in.
         origin: What the table was read from, for messages.
     """
 
-    def __init__(
-        self,
-        blob: np.ndarray,
-        starts: np.ndarray,
-        ends: np.ndarray,
-        root: str = '',
-        origin: str = '',
-    ) -> None:
-        self.blob, self.starts, self.ends = blob, starts, ends
-        self.root, self.origin = root, origin
-        self._arrays = SharedArrays(origin, blob=blob, starts=starts, ends=ends)
+    def __init__(self, names: pa.Array, root: str = '', origin: str = '') -> None:
+        names = names.cast(pa.large_binary())
+        self._open(SharedTable(origin, pa.table({'name': names})), root)
+
+    def _open(self, shared: SharedTable, root: str) -> None:
+        self._shared, self._names = shared, shared['name']
+        self.root, self.origin = root, shared.origin
 
     @classmethod
     def from_folder(
@@ -72,11 +67,8 @@ class PathTable(Sequence[str]):
                 f'{folder}: no image in this folder or below, expected files ending '
                 f'in {", ".join(wanted)}'
             )
-        encoded = [os.fsencode(name) for name in names]
-        ends = np.cumsum([len(name) for name in encoded], dtype=np.int64)
-        starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-        blob = np.frombuffer(b''.join(encoded), np.uint8)
-        return cls(blob, starts, ends, folder, folder)
+        encoded = pa.array(map(os.fsencode, names), pa.large_binary())
+        return cls(encoded, folder, folder)
 
     @classmethod
     def from_list(
@@ -106,22 +98,18 @@ class PathTable(Sequence[str]):
             )
         if not os.path.isfile(list_file):
             raise FileNotFoundError(f'{list_file}: the list file does not exist')
-        blob = np.fromfile(list_file, np.uint8)
-        breaks = np.flatnonzero(blob == _NEWLINE)
-        starts = np.concatenate([[0], breaks + 1]).astype(np.int64)
-        ends = np.concatenate([breaks, [blob.size]]).astype(np.int64)
-        if blob[:3].tobytes() == b'\xef\xbb\xbf':  # byte order mark
-            starts[0] = 3
-        starts, ends = _strip(blob, starts, ends)
+        with open(list_file, 'rb') as file:
+            text = file.read().removeprefix(_BYTE_ORDER_MARK)
+        lines = pc.split_pattern(pa.array([text], pa.large_binary()), '\n')
+        names = _strip(lines.values.view(pa.large_string()))
         if separator is not None:
-            cuts = np.append(np.flatnonzero(blob == ord(separator)), blob.size)
-            ends = np.minimum(ends, cuts[np.searchsorted(cuts, starts)])
-            starts, ends = _strip(blob, starts, ends)
-        if not starts.size:
+            cut = pc.split_pattern(names, separator, max_splits=1)
+            names = _strip(pc.list_element(cut, 0))
+        if not len(names):
             raise ValueError(
                 f'{list_file}: the list is empty, expected one image a line'
             )
-        return cls(blob, starts, ends, root, list_file)
+        return cls(names.view(pa.large_binary()), root, list_file)
 
     @classmethod
     def from_manifest(
@@ -142,9 +130,6 @@ class PathTable(Sequence[str]):
             ValueError: If it is no Parquet file, the column is missing, is not of
                 text, or holds a null or nothing at all.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         if not os.path.isfile(manifest):
             raise FileNotFoundError(f'{manifest}: the manifest does not exist')
         try:
@@ -156,14 +141,12 @@ class PathTable(Sequence[str]):
             raise ValueError(f'{manifest}: no column {column!r}, it has {names}')
         table = file.read(columns=[column])
         try:
-            values = table[column].cast(pa.large_string()).combine_chunks()
+            values = table[column].cast(pa.large_string())
         except pa.ArrowException as error:
             raise ValueError(
                 f'{manifest}: column {column!r} is of type '
                 f'{table[column].type}, expected text'
             ) from error
-        if isinstance(values, pa.ChunkedArray):
-            values = pa.concat_arrays(values.chunks or [pa.array([], values.type)])
         if values.null_count:
             raise ValueError(
                 f'{manifest}: column {column!r} has {values.null_count} nulls, '
@@ -171,34 +154,13 @@ class PathTable(Sequence[str]):
             )
         if not len(values):
             raise ValueError(f'{manifest}: the manifest has no rows')
-        return cls.from_strings(values, root, manifest)
-
-    @classmethod
-    def from_strings(cls, values: Any, root: str = '', origin: str = '') -> PathTable:
-        """Take the values of an Arrow array, without copying them.
-
-        Args:
-            values: ``pyarrow`` array of text, without nulls, not empty.
-            root: Folder that relative names are in.
-            origin: What the table was read from, for messages.
-
-        Returns:
-            The table.
-        """
-        import pyarrow as pa
-
-        values = values.cast(pa.large_string())
-        _, offsets, data = values.buffers()
-        bounds = np.frombuffer(offsets, np.int64)
-        bounds = bounds[values.offset : values.offset + len(values) + 1]
-        blob = np.frombuffer(data, np.uint8)
-        return cls(blob, bounds[:-1], bounds[1:], root, origin)
+        return cls(pa.concat_arrays(values.chunks), root, manifest)
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self._names)
 
     def name(self, index: int) -> str:
-        """Give a name as it is listed, without the root.
+        """Return a name as it is listed, without the root.
 
         Args:
             index: Row, negative ones count from the end.
@@ -206,7 +168,7 @@ class PathTable(Sequence[str]):
         Returns:
             The name.
         """
-        return os.fsdecode(self.blob[self.starts[index] : self.ends[index]].tobytes())
+        return os.fsdecode(self._names[index].as_py())
 
     def info(self, index: int) -> dict[str, str]:
         """Say what a pipeline starts from.
@@ -234,29 +196,20 @@ class PathTable(Sequence[str]):
         return self  # nothing in it ever changes
 
     def __reduce__(self) -> tuple:
-        return PathTable._from_arrays, (self._arrays, self.root)
+        return PathTable._map, (self._shared, self.root)
 
     @classmethod
-    def _from_arrays(cls, arrays: SharedArrays, root: str) -> PathTable:
+    def _map(cls, shared: SharedTable, root: str) -> PathTable:
         """Open a table that another process wrote aside."""
-        names = (arrays[key] for key in ('blob', 'starts', 'ends'))
-        table = cls(*names, root, arrays.origin)
-        table._arrays = arrays
+        table = cls.__new__(cls)
+        table._open(shared, root)
         return table
 
 
-def _strip(
-    blob: np.ndarray, starts: np.ndarray, ends: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Take blanks off both ends of every span and drop the empty ones."""
-    while True:
-        keep = ends > starts
-        starts, ends = starts[keep], ends[keep]
-        head = np.isin(blob[starts], _BLANKS)
-        tail = np.isin(blob[ends - 1], _BLANKS)
-        if not head.any() and not tail.any():
-            return starts, ends
-        starts, ends = starts + head, np.maximum(ends - tail, starts + head)
+def _strip(names: pa.Array) -> pa.Array:
+    """Take blanks off both ends of every name and drop the empty ones."""
+    names = pc.ascii_trim(names, ' \t\r')
+    return names.filter(pc.greater(pc.binary_length(names), 0))
 
 
 def _walk(folder: str, suffixes: tuple[str, ...]) -> Iterator[str]:

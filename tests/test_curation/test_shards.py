@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import hashlib
 import io
+import itertools
+import json
 import multiprocessing
 import os
 import random
@@ -18,14 +21,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
-from s5_mm.curation.shards import shard_writer, spool
-from s5_mm.curation.shards.shard_layout import lay_out, shard_bounds, shuffled
+from s5_mm.curation.shards import shard_writer
+from s5_mm.curation.shards.shard_layout import WORK, lay_out
 from s5_mm.curation.shards.shard_options import ShardOptions
 from s5_mm.curation.shards.write_shards import read_options, write_shards
 from s5_mm.io.crop_tables.parquet import ManifestError, read_table
 from s5_mm.io.crop_tables.row_groups import write_groups
+from s5_mm.io.crop_tables.shard_table import SHARDS_KEY
 from s5_mm.io.images.header import ImageError
 
 from .shard_world import OPTIONS, World, contents
@@ -41,7 +47,7 @@ def world(tmp_path_factory) -> World:
 @pytest.fixture(scope='module')
 def made(world, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('made') / 'shards'
-    write_shards(world.manifest, world.roots, folder, OPTIONS, crops_per_chunk=10)
+    write_shards(world.manifest, world.roots, folder, OPTIONS)
     return folder
 
 
@@ -76,7 +82,7 @@ def test_every_selected_crop_is_there_once(world, made) -> None:
     assert kept == {'exact.jpg', 'exact.png'}
     assert sorted(os.listdir(made)) == [
         'index.parquet',
-        *(f'shard-{number:06d}.tar' for number in range(10)),
+        *(f'shard-{number:06d}.tar' for number in range(len(os.listdir(made)) - 1)),
     ]
 
 
@@ -93,27 +99,61 @@ def test_the_index_says_where(world, made) -> None:
         assert row['stored_hash'] is None
 
 
-def test_the_order_is_a_shuffle_by_identifier() -> None:
-    ids = np.random.default_rng(0).integers(0, 2**64, 4000, np.uint64)
-    order = shuffled(ids, 3)
-    assert sorted(order) == list(range(4000))
-    other = np.random.default_rng(1).permutation(4000)
-    assert (ids[other][shuffled(ids[other], 3)] == ids[order]).all()
-    assert (shuffled(ids, 4) != order).any()
-    # Neither the order of the identifiers nor that of the list shows.
-    for ranks in (order, np.argsort(np.argsort(ids))[order]):
-        assert abs(np.corrcoef(ranks, np.arange(4000))[0, 1]) < 0.05
-    sizes = np.diff(shard_bounds(1_000_000, 512))
-    assert (len(sizes), sizes.sum()) == (1954, 1_000_000)
-    assert sizes.max() - sizes.min() == 1
-    assert sizes.max() <= 512
+def test_sources_are_shuffled_and_their_crops_in_order(world, made, tmp_path) -> None:
+    windows = {row['crop_id']: (row['y'], row['x']) for row in world.rows}
+
+    def order(folder: Path) -> list[Path]:
+        rows = read_table(folder / 'index.parquet').to_pylist()
+        of_file = itertools.groupby(rows, lambda row: world.file_of[row['crop_id']])
+        files = []
+        for file, crops in of_file:
+            files.append(file)
+            places = [windows[row['crop_id']] for row in crops]
+            assert places == sorted(places)
+        assert len(set(files)) == len(files) == 8
+        sizes = np.bincount([row['shard'] for row in rows])
+        assert 0 < sizes.min() <= sizes.max() <= OPTIONS.per_shard
+        return files
+
+    orders = [order(made)]
+    for seed in (1, 2):
+        options = replace(OPTIONS, seed=seed)
+        write_shards(world.manifest, world.roots, tmp_path / str(seed), options)
+        orders.append(order(tmp_path / str(seed)))
+    assert len(set(map(tuple, orders))) == 3
 
 
-@pytest.mark.parametrize(
-    ('jobs', 'crops_per_chunk', 'reverse'), [(2, 10, False), (1, 1, True)]
-)
+def test_small_sources_fill_shards() -> None:
+    """Chunks end with a source; shards of a chunk differ by one crop at most."""
+    counts = [1] * 30 + [3] * 10 + [40, 100]
+    files = np.repeat(np.arange(len(counts)), counts)
+    ids = np.random.default_rng(0).permutation(len(files)).astype(np.uint64)
+    zeros = pa.array(np.zeros(len(files), np.int32))
+    table = pa.table({name: zeros for name in WORK.names if name != 'shard'})
+    table = table.set_column(0, 'crop_id', pa.array(ids))
+    names = pa.array([f'{file}.png' for file in files]).dictionary_encode()
+    table = table.set_column(1, 'file', names)
+    chunks = lay_out(table, ShardOptions(per_shard=8))
+    assert sorted(pa.concat_tables(chunks)['crop_id'].to_pylist()) == sorted(ids)
+    shards, seen = [], set()
+    for chunk in chunks:
+        own = set(chunk['file'].to_pylist())
+        assert not own & seen
+        seen |= own
+        sizes = list(collections.Counter(chunk['shard'].to_pylist()).values())
+        assert max(sizes) - min(sizes) <= 1
+        assert max(sizes) <= 8
+        if chunk is not chunks[-1]:
+            last = counts[int(chunk['file'][-1].as_py().split('.')[0])]
+            assert len(chunk) - last < 8 <= len(chunk)
+        shards += chunk['shard'].to_pylist()
+    assert shards == sorted(shards)
+    assert set(shards) == set(range(shards[-1] + 1))
+
+
+@pytest.mark.parametrize(('jobs', 'reverse'), [(2, False), (1, True)])
 def test_the_same_bytes_for_any_workers_and_order_of_the_manifest(
-    world, made, tmp_path, jobs, crops_per_chunk, reverse
+    world, made, tmp_path, jobs, reverse
 ) -> None:
     manifest, rows = tmp_path / 'm.parquet', world.rows
     world.write_manifest(manifest, rows[::-1] if reverse else rows)
@@ -125,10 +165,9 @@ def test_the_same_bytes_for_any_workers_and_order_of_the_manifest(
         OPTIONS,
         jobs=jobs,
         progress=lambda *counts: seen.append(counts),
-        crops_per_chunk=crops_per_chunk,
     )
     assert contents(tmp_path / 's') == contents(made)
-    assert seen[-1] == (132, 132)
+    assert seen[-1] == (66, 66)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
@@ -143,14 +182,14 @@ def test_shards_are_rebuilt_from_a_released_manifest(world, made, tmp_path) -> N
 
 def test_a_source_is_decoded_once(world, tmp_path, monkeypatch) -> None:
     calls = []
-    read_crops = spool.read_crops
+    read_crops = shard_writer.read_crops
 
     def counted(path, windows, *args):
         calls.append((path, len(windows)))
         return read_crops(path, windows, *args)
 
-    monkeypatch.setattr(spool, 'read_crops', counted)
-    write_shards(world.manifest, world.roots, tmp_path, OPTIONS, crops_per_chunk=1)
+    monkeypatch.setattr(shard_writer, 'read_crops', counted)
+    write_shards(world.manifest, world.roots, tmp_path, OPTIONS)
     assert len(calls) == len({path for path, _ in calls}) == 8
     assert sum(count for _, count in calls) == 66
 
@@ -193,7 +232,7 @@ def _slowly(manifest: Path, roots: dict, folder: Path, jobs: int) -> None:
         return put(name, size)
 
     ShardOptions.encode, shard_writer.tar_header = slow_encode, slow_header
-    write_shards(manifest, roots, folder, OPTIONS, jobs=jobs, crops_per_chunk=4)
+    write_shards(manifest, roots, folder, OPTIONS, jobs=jobs)
 
 
 def test_killed_at_any_moment_it_goes_on(world, made, tmp_path) -> None:
@@ -214,49 +253,46 @@ def test_killed_at_any_moment_it_goes_on(world, made, tmp_path) -> None:
         complete = contents(made)
         for path in folder.glob('*.tar'):
             assert path.read_bytes() == complete[path.name]
-        phases.add((any(folder.glob('*.tar')), any(folder.glob('spool/*.bin'))))
+        phases.add(len(list(folder.glob('*.tar'))))
         if (folder / 'index.parquet').exists():
             break
     assert kills >= 3
-    assert phases - {(False, False)}
-    write_shards(world.manifest, world.roots, folder, OPTIONS, crops_per_chunk=4)
+    assert phases - {0, len(list(made.glob('*.tar')))}
+    write_shards(world.manifest, world.roots, folder, OPTIONS)
     assert contents(folder) == complete
 
 
 def test_a_full_disk_leaves_nothing_torn(world, made, tmp_path, monkeypatch) -> None:
-    for module, after in ((spool, 2), (shard_writer, 3)):
-        opened, calls = module.atomic_open, []
+    opened, calls = shard_writer.atomic_open, []
 
-        @contextmanager
-        def full(path, opened=opened, calls=calls, after=after):
-            calls.append(path)
+    @contextmanager
+    def full(path):
+        calls.append(path)
 
-            class Disk:
-                """Takes 700 bytes, and no more once it is full."""
+        class Disk:
+            """Takes three shards, 700 bytes, and no more once it is full."""
 
-                def __init__(self, file):
-                    self.file = file
+            def __init__(self, file):
+                self.file = file
 
-                def tell(self):
-                    return self.file.tell()
+            def tell(self):
+                return self.file.tell()
 
-                def write(self, data):
-                    if len(calls) <= after:
-                        return self.file.write(data)
-                    self.file.write(data[:700])
-                    raise OSError(28, 'No space left on device')
+            def write(self, data):
+                if len(calls) <= 3:
+                    return self.file.write(data)
+                self.file.write(data[:700])
+                raise OSError(28, 'No space left on device')
 
-            with opened(path) as file:
-                yield Disk(file)
+        with opened(path) as file:
+            yield Disk(file)
 
-        monkeypatch.setattr(module, 'atomic_open', full)
-        with pytest.raises(OSError, match='No space left on device'):
-            write_shards(
-                world.manifest, world.roots, tmp_path, OPTIONS, crops_per_chunk=10
-            )
-        monkeypatch.undo()
-        assert not (tmp_path / 'index.parquet').exists()
-        assert not [name for name in contents(tmp_path) if '.tmp-' in name]
+    monkeypatch.setattr(shard_writer, 'atomic_open', full)
+    with pytest.raises(OSError, match='No space left on device'):
+        write_shards(world.manifest, world.roots, tmp_path, OPTIONS)
+    monkeypatch.undo()
+    assert not (tmp_path / 'index.parquet').exists()
+    assert not [name for name in contents(tmp_path) if '.tmp-' in name]
     assert len(list(tmp_path.glob('*.tar'))) == 3
     write_shards(world.manifest, world.roots, tmp_path, OPTIONS)
     assert contents(tmp_path) == contents(made)
@@ -301,14 +337,7 @@ def test_damaged_shards_are_made_again(world, made, tmp_path, monkeypatch) -> No
     monkeypatch.setattr(ShardOptions, 'encode', stop_late)
     for _ in range(2):  # it goes on where it was stopped
         with contextlib.suppress(OSError):
-            write_shards(
-                world.manifest,
-                world.roots,
-                folder,
-                OPTIONS,
-                overwrite=True,
-                crops_per_chunk=1,
-            )
+            write_shards(world.manifest, world.roots, folder, OPTIONS, overwrite=True)
     assert contents(folder) == contents(made)
     assert len(calls) < 2 * 64
 
@@ -329,6 +358,35 @@ def test_unfinished_work_with_other_options_is_refused(
         write_shards(world.manifest, world.roots, tmp_path, other)
 
 
+def test_work_of_an_earlier_version(world, made, tmp_path) -> None:
+    shutil.copytree(made, tmp_path / 'finished')
+    index = tmp_path / 'finished/index.parquet'
+    table = read_table(index)
+    record = json.loads(table.schema.metadata[SHARDS_KEY])
+    del record['order']
+    groups = (
+        table.filter(pc.equal(table['shard'], n))
+        for n in range(table['shard'][-1].as_py() + 1)
+    )
+    write_groups(index, table.schema, groups, {SHARDS_KEY: json.dumps(record).encode()})
+    before = contents(tmp_path / 'finished')
+    write_shards(world.manifest, world.roots, tmp_path / 'finished', OPTIONS)
+    assert contents(tmp_path / 'finished') == before
+    del record['num_bytes']
+    begun = tmp_path / 'begun/spool/shards.json'
+    begun.parent.mkdir(parents=True)
+    begun.write_text(json.dumps(record))
+    (begun.parent / 'work.parquet').write_bytes(b'of other columns')
+    (tmp_path / 'begun/shard-000000.tar').write_bytes(b'of other crops')
+    message = r'spool/shards\.json: begun by an earlier version of s5_mm, which ordered'
+    with pytest.raises(ManifestError, match=message):
+        write_shards(world.manifest, world.roots, tmp_path / 'begun', OPTIONS)
+    write_shards(
+        world.manifest, world.roots, tmp_path / 'begun', OPTIONS, overwrite=True
+    )
+    assert contents(tmp_path / 'begun') == contents(made)
+
+
 def test_a_source_that_changed_is_an_error(tmp_path) -> None:
     world = World(tmp_path / 'w')
     source = tmp_path / 'w/air/large.png'
@@ -343,18 +401,6 @@ def test_a_source_that_changed_is_an_error(tmp_path) -> None:
     (tmp_path / 'v/space/exact.jpg').unlink()
     with pytest.raises(ImageError, match=r'exact\.jpg: the file cannot be read'):
         write_shards(world.manifest, world.roots, tmp_path / 'u', OPTIONS)
-
-
-def test_a_kept_source_that_changes_between_the_passes(tmp_path, monkeypatch) -> None:
-    world = World(tmp_path / 'w')
-
-    def change(*args):
-        (tmp_path / 'w/space/exact.jpg').write_bytes(b'x')
-        return lay_out(*args)
-
-    monkeypatch.setattr('s5_mm.curation.shards.write_shards.lay_out', change)
-    with pytest.raises(ManifestError, match=r'exact\.jpg: changed while the shards'):
-        write_shards(world.manifest, world.roots, tmp_path / 's', OPTIONS)
 
 
 def test_errors_of_the_manifest(world, tmp_path) -> None:

@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch.utils.data import DataLoader
@@ -123,7 +124,6 @@ def test_windows_of_a_tiff_that_is_too_large_to_be_decoded_whole(
 
 
 def test_a_plain_parquet_list_is_still_one(world, tmp_path) -> None:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     name = str(world.folder / 'air/large.png')
@@ -147,22 +147,22 @@ def test_workers_of_either_kind_read_the_same(made) -> None:
             assert torch.equal(one['inputs'], two)
 
 
-def test_a_pickle_is_small_and_its_arrays_are_mapped(tmp_path) -> None:
+def test_a_pickle_is_small_and_mapped(tmp_path) -> None:
     count = 1_000_000
     folder = index_of(tmp_path, count)
     table = ShardTable.open(str(folder))
     assert len(table) == count
     data = pickle.dumps(table)
     assert len(data) < 2000
+    before = pa.total_allocated_bytes()
     again = pickle.loads(data)
-    assert isinstance(again.arrays['offset'], np.memmap)
+    assert pa.total_allocated_bytes() - before < 10_000  # of 26 MB
     assert again[123_456] == table[123_456]
-    assert copy.deepcopy(table).arrays is table.arrays
+    assert copy.deepcopy(table).rows is table.rows
 
 
 def index_of(folder: Path, count: int, per_shard: int = 100_000) -> Path:
     """Write an index of shards that are empty files."""
-    import pyarrow as pa
 
     def repeat(value: str | bytes, kind: pa.DataType) -> pa.Array:
         return pa.array([value], kind).take(np.zeros(per_shard, np.int32))
@@ -293,7 +293,9 @@ def test_errors_when_shards_open(shards, monkeypatch) -> None:
     )
     torn.unlink()
     (shards / 'shard-000005.tar').unlink()
-    attempt(FileNotFoundError, r'2 of 10 shards are missing, the first is shard-000004')
+    attempt(
+        FileNotFoundError, r'2 of \d+ shards are missing, the first is shard-000004'
+    )
     path.unlink()
     attempt(FileNotFoundError, r'index\.parquet: the index of the shards does not')
     path.write_bytes(good[:-9])

@@ -1,13 +1,12 @@
-"""Time the selection of crops beside a sort of the whole table.
+"""Time the selection of crops next to a sort of the whole table.
 
     OMP_NUM_THREADS=1 python -m tools.benchmarks.benchmark_selection
 
-Draws scored crops, selects a tenth of them with quotas (Eq. 2-3) from the table in
-memory and from batches that are drawn anew in every pass and never held, and does the
-same with one ``np.lexsort`` of the whole table.  Everything runs in processes of its
-own with one thread, the three in turn; the sets must be the same, or the command ends
-with 3.  Prints smallest and largest time, of batches with their drawing, and the
-largest memory of a process, with the interpreter's 0.1 GB and the table.
+Draws scored crops, selects a tenth of them with quotas (Eq. 2-3), and does the same
+with one ``np.lexsort`` of the whole table.  Each runs in a process of its own with one
+thread, the two in turn; the sets must be the same, or the command ends with 3.  Prints
+smallest and largest time, and the largest memory of a process, with the interpreter's
+0.1 GB and the table.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,7 @@ from s5_mm.curation.selection.selection import select
 from s5_mm.io.crop_tables.run_names import QUOTA_POLICIES
 from s5_mm.io.hashing import mix64
 
-WAYS = {'memory': 'table in memory', 'stream': 'batches', 'sort': 'lexsort'}
+WAYS = {'select': 'select', 'sort': 'lexsort'}
 _BATCH = 2**20
 
 
@@ -61,20 +59,15 @@ def draw(start: int, stop: int, clusters: int, ties: bool) -> Crops:
     return Crops(entropy, cluster, key, eligible)
 
 
-def batches(args: argparse.Namespace) -> Iterator[Crops]:
-    """Draw the table in batches."""
-    for start in range(0, args.rows, _BATCH):
-        stop = min(start + _BATCH, args.rows)
-        yield draw(start, stop, args.clusters, args.ties)
-
-
 def whole(args: argparse.Namespace) -> Crops:
     """Draw the table, without holding it twice."""
     types = np.float32, np.int16, np.uint64, bool
     table = Crops(*(np.empty(args.rows, kind) for kind in types))
-    for number, batch in enumerate(batches(args)):
+    for start in range(0, args.rows, _BATCH):
+        stop = min(start + _BATCH, args.rows)
+        batch = draw(start, stop, args.clusters, args.ties)
         for column, part in zip(table, batch, strict=True):
-            column[number * _BATCH : number * _BATCH + len(part)] = part
+            column[start:stop] = part
     return table
 
 
@@ -95,7 +88,7 @@ def sort_select(
         SystemExit: For the policy ``'best'``, which one sort does not settle.
     """
     if args.policy == 'best':
-        raise SystemExit('--policy best has no control, use --ways memory stream')
+        raise SystemExit('--policy best has no control, use --ways select')
     strategy = find_strategy(args.strategy)
     rows = np.flatnonzero(crops.may_be_chosen())
     some = Crops(*(column[rows] for column in crops[:3]))
@@ -104,8 +97,8 @@ def sort_select(
     available = np.bincount(groups, minlength=len(weights))
     number = args.rows // args.share
     filled = fill_quotas(number, weights, available.tolist(), args.policy).filled
-    rank = strategy.rank(some, args.seed)
-    order = np.lexsort((rank.low, rank.high, groups))
+    rank = strategy.rank(some.entropy, some.key, args.seed)
+    order = np.lexsort((some.key, rank, groups))
     chosen = np.zeros(len(crops.key), bool)
     for start, count in zip(np.cumsum(available) - available, filled, strict=True):
         chosen[rows[order[start : start + count]]] = True
@@ -119,32 +112,24 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         args: Arguments of the command, with one way and one number of rows.
 
     Returns:
-        Seconds of the selection and of its mask, GB at most, number and hash of what is
+        Seconds of the selection, GB at most, number and hash of what is
         chosen.
     """
     counts = [100 + 37 * m % 500 for m in range(args.clusters)]
     number = args.rows // args.share
     options = args.strategy, args.policy, args.seed
-    table = None if args.way == 'stream' else whole(args)
+    table = whole(args)
     start = time.perf_counter()
     if args.way == 'sort':
-        masks = [sort_select(table, counts, args)]
-    elif args.way == 'memory':
-        chosen = select(lambda: [table], counts, number, *options)
-        masks = [chosen(table)]
+        chosen = sort_select(table, counts, args)
     else:
-        chosen = select(lambda: batches(args), counts, number, *options)
-        masks = (chosen(batch) for batch in batches(args))
-    digest, count = hashlib.sha256(), 0
-    for mask in masks:
-        count += int(mask.sum())
-        digest.update(mask.tobytes())
+        chosen = select(table, counts, number, *options).chosen
     seconds = time.perf_counter() - start
     return {
         'seconds': seconds,
         'peak': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
-        'count': count,
-        'set': digest.hexdigest(),
+        'count': int(chosen.sum()),
+        'set': hashlib.sha256(chosen).hexdigest(),
     }
 
 

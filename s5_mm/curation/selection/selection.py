@@ -1,52 +1,36 @@
-"""Stage ``select``: ascending entropy under quotas (Eq. 2-3)."""
+"""Select crops by ascending entropy under quotas per cluster (Eq. 2-3)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .quotas import Quotas, fill_quotas
-from .rank_search import Cuts, Groups, find_cuts
-from .ranking import Crops, Rank, Strategy, by_entropy, find_strategy
-from .streaming import Passes, steps
+from .ranking import Crops, by_entropy, find_strategy
 
 
+@dataclass(frozen=True)
 class Selection:
-    """Which crops are chosen: a rank for each cluster, so it needs no list.
+    """Selected crops.
 
     Attributes:
-        quotas: Numbers by cluster; None for strategies without quotas.
-        available: Crops that could be chosen, by cluster.
-        filled: Crops that are chosen, by cluster.
-        cut: Highest entropy that is chosen, by cluster, float32; NaN if none is.
+        chosen: bool (n,), one per row of the table that was selected from.
+        ids: Keys of the chosen crops, uint64 (num_selected,), in the order of the rows.
+        quotas: Numbers per cluster; None for strategies without quotas.
+        available: Crops that may be chosen per cluster, int64 (M,).
+        filled: Crops that are chosen per cluster, int64 (M,).
+        cut: Highest chosen entropy per cluster, float32 (M,); NaN if none is chosen.
     """
 
-    def __init__(self, strategy: Strategy, seed: int, num_clusters: int) -> None:
-        self._strategy, self._seed = strategy, seed
-        self._cuts: list[Cuts] = []
-        self.quotas: Quotas | None = None
-        self.available = np.zeros(num_clusters, np.int64)
-        self.filled = np.zeros(num_clusters, np.int64)
-        self.cut = np.full(num_clusters, np.nan, np.float32)
-
-    def __call__(self, crops: Crops) -> np.ndarray:
-        """Tell which crops are chosen.
-
-        Args:
-            crops: Crops of the table that was selected from.
-
-        Returns:
-            bool (n,).
-
-        Raises:
-            ValueError: If the columns have different lengths.
-        """
-        chosen = np.zeros(len(crops.key), bool)
-        for rows, some in steps(crops):
-            chosen[rows] = self._chosen(some)
-        return chosen
+    chosen: np.ndarray
+    ids: np.ndarray
+    quotas: Quotas | None
+    available: np.ndarray
+    filled: np.ndarray
+    cut: np.ndarray
 
     def report(self) -> list[dict[str, Any]]:
         """Numbers of every cluster: wanted, available, filled, redistributed, cut."""
@@ -63,104 +47,116 @@ class Selection:
             for m, want in enumerate(wanted)
         ]
 
-    def _groups(self, crops: Crops) -> Groups:
-        """Clusters where they have quotas, else one group."""
-        if self._strategy.quotas:
-            return np.asarray(crops.cluster, np.int32)
-        return np.zeros(len(crops.cluster), np.int32)
-
-    def _chosen(self, crops: Crops) -> np.ndarray:
-        """Apply the cuts to crops that may be chosen."""
-        chosen = np.zeros(len(crops.key), bool)
-        if self._cuts:
-            rank = self._strategy.rank(crops, self._seed)
-            chosen |= self._cuts[0].chosen(self._groups(crops), rank)
-        if len(self._cuts) > 1:  # the rest, from anywhere
-            everywhere = np.zeros(len(crops.key), np.int32)
-            chosen |= self._cuts[1].chosen(everywhere, by_entropy(crops, 0))
-        return chosen
-
 
 def select(
-    tables: Callable[[], Iterable[Crops]],
+    crops: Crops,
     counts: Sequence[int],
     num_selected: int,
     strategy: str = 's5',
     policy: str = 'redistribute',
     seed: int = 0,
 ) -> Selection:
-    """Select crops of a table that need not fit into memory.
+    """Select crops from a table in memory.
 
-    The result depends on the set of crops alone: not on their order, nor on how they
-    are cut into batches.
+    The set of chosen crops depends on the set of crops alone, not on their order.
+    Besides the table (15 bytes per crop) it takes some 20 bytes per crop.
 
     Args:
-        tables: Called for every pass over the crops, three times or more; gives them
-            batch by batch, the same ones every time.  Crops that are not eligible take
-            no part, as if they were not in the table.
+        crops: The table; crops that are not eligible are ignored.
         counts: N_m^l of Eq. 3, labelled crops of every cluster, (M,).
         num_selected: B^u.
-        strategy: Name of one of :data:`s5_mm.curation.selection.ranking.STRATEGIES`.
+        strategy: A key of :data:`s5_mm.curation.selection.ranking.STRATEGIES`.
         policy: What happens when a cluster runs dry, see
             :data:`s5_mm.io.crop_tables.run_names.QUOTA_POLICIES`.
-        seed: Of the strategies that draw.
+        seed: Of the random strategies.
 
     Returns:
         The selection; exactly ``num_selected`` crops, fewer under ``'leave'``.
 
     Raises:
-        ValueError: If no crop may be chosen, a strategy is unknown, two crops have one
-            key, or as :class:`s5_mm.curation.selection.streaming.Passes` and
+        ValueError: If no crop may be chosen, a strategy is unknown, a crop has a
+            cluster without a prototype or an entropy that is negative or infinite, two
+            crops have the same key, or as
             :func:`s5_mm.curation.selection.quotas.fill_quotas`.
     """
     way = find_strategy(strategy)
-    selection = Selection(way, seed, len(counts))
+    may = crops.may_be_chosen()
+    _check(crops, may, len(counts))
+    groups = np.where(may, crops.cluster if way.quotas else np.int16(0), np.int16(-1))
+    sizes = np.bincount(groups[may], minlength=len(counts) if way.quotas else 1)
+    quotas = fill_quotas(
+        num_selected, counts if way.quotas else [1], sizes.tolist(), policy
+    )
 
-    crops = Passes(tables, len(counts))
-    for some in crops:
-        selection.available += np.bincount(some.cluster, minlength=len(counts))
-    if not selection.available.any():
-        raise ValueError(f'no crop may be chosen: {crops.why_none()}')
+    chosen = np.zeros(len(may), bool)
+    # A stable sort of 16-bit integers is a radix sort: linear in the rows.
+    order = np.argsort(groups, kind='stable')[-int(sizes.sum()) :]
+    for rows, number in zip(
+        np.split(order, np.cumsum(sizes)[:-1]), quotas.filled, strict=True
+    ):
+        key = crops.key[rows]
+        rank = way.rank(crops.entropy[rows], key, seed)
+        chosen[rows[_lowest(rank, key, number)]] = True
+    if quotas.rest:  # policy 'best': the lowest entropies of all clusters
+        rows = np.flatnonzero(may & ~chosen)
+        key = crops.key[rows]
+        rank = by_entropy(crops.entropy[rows], key, seed)
+        chosen[rows[_lowest(rank, key, quotas.rest)]] = True
 
-    def ranks() -> Iterator[tuple[Groups, Rank]]:
-        for some in crops:
-            yield selection._groups(some), way.rank(some, seed)
-
-    available = selection.available
-    if way.quotas:
-        selection.quotas = fill_quotas(num_selected, counts, available.tolist(), policy)
-        wanted = np.array(selection.quotas.filled)
-    else:
-        available = available.sum(keepdims=True)
-        whole = fill_quotas(num_selected, [1], available.tolist(), policy)
-        wanted = np.array(whole.filled)
-    selection._cuts = [find_cuts(ranks, wanted, available, way.bits)]
-    if selection.quotas and selection.quotas.rest:
-        selection._cuts.append(_cut_rest(selection, crops))
-    for some in crops:
-        _count(selection, some)
-    return selection
-
-
-def _cut_rest(selection: Selection, crops: Iterable[Crops]) -> Cuts:
-    """Find the lowest entropies among what the quotas have left."""
-
-    def left() -> Iterator[tuple[Groups, Rank]]:
-        for some in crops:
-            index = np.flatnonzero(~selection._chosen(some))
-            rest = Crops(*(column[index] for column in some[:3]))
-            yield np.zeros(len(index), np.int32), by_entropy(rest, 0)
-
-    rest = selection.quotas.rest if selection.quotas else 0
-    unused = int(selection.available.sum()) - sum(selection.quotas.filled)
-    return find_cuts(left, np.array([rest]), np.array([unused]), 32)
+    cluster = crops.cluster[chosen]
+    filled = np.bincount(cluster, minlength=len(counts))
+    cut = np.where(filled > 0, -np.inf, np.nan).astype(np.float32)
+    np.maximum.at(cut, cluster, crops.entropy[chosen])
+    available = sizes
+    if not way.quotas:
+        available = np.bincount(crops.cluster[may], minlength=len(counts))
+    return Selection(
+        chosen,
+        crops.key[chosen],
+        quotas if way.quotas else None,
+        available,
+        filled,
+        cut,
+    )
 
 
-def _count(selection: Selection, crops: Crops) -> None:
-    """Count what is chosen, and find the highest entropy of it."""
-    index = np.flatnonzero(selection._chosen(crops))
-    cluster, entropy = crops.cluster[index], crops.entropy[index]
-    selection.filled += np.bincount(cluster, minlength=len(selection.filled))
-    highest = np.full(len(selection.cut), -np.inf, np.float32)
-    np.maximum.at(highest, cluster, entropy)
-    selection.cut = np.fmax(selection.cut, np.where(highest < 0, np.nan, highest))
+def _lowest(rank: np.ndarray, key: np.ndarray, number: int) -> np.ndarray:
+    """Mark the ``number`` lowest ranks, ties at the cut by key: bool (n,)."""
+    if not number:
+        return np.zeros(len(rank), bool)
+    cut = np.partition(rank, number - 1)[number - 1]
+    lowest = rank < cut
+    tied = np.flatnonzero(rank == cut)
+    tied = tied[np.argsort(key[tied])]
+    missing = number - int(lowest.sum())
+    if missing < len(tied) and key[tied[missing]] == key[tied[missing - 1]]:
+        raise ValueError(
+            f'two crops have the key {key[tied[missing]]}, expected each once in a run'
+        )
+    lowest[tied[:missing]] = True
+    return lowest
+
+
+def _check(crops: Crops, may: np.ndarray, num_clusters: int) -> None:
+    """Refuse scores that no selection can be made of."""
+    if not may.any():
+        unassigned = int((crops.cluster < 0).sum())
+        unscored = int((np.isnan(crops.entropy) & (crops.cluster >= 0)).sum())
+        raise ValueError(
+            f'no crop may be chosen: of {len(may)} crops, {unassigned} have no '
+            f'cluster, {unscored} have a cluster but NaN as entropy, '
+            f'{len(may) - unassigned - unscored} are excluded'
+        )
+    worst = int(np.where(may, crops.cluster, -1).argmax())
+    if crops.cluster[worst] >= num_clusters:
+        raise ValueError(
+            f'crop {crops.key[worst]} has cluster {crops.cluster[worst]}, but there '
+            f'are {num_clusters} prototypes; score again with these prototypes'
+        )
+    wrong = may & ((crops.entropy < 0) | np.isinf(crops.entropy))
+    if wrong.any():
+        worst = int(wrong.argmax())
+        raise ValueError(
+            f'crop {crops.key[worst]} has the entropy {crops.entropy[worst]}, '
+            'expected a finite number of at least 0 nats'
+        )

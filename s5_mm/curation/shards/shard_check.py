@@ -184,6 +184,8 @@ def _fault_of(
     data = file.read(found.size)
     if hashlib.sha256(data).digest() != row['sha256']:
         return 'its bytes changed: their sha256 is not that of the index'
+    if any(file.read(-found.size % TAR_BLOCK)):
+        return 'what fills up its last block is not zero'
     try:
         pixels = decode_image(data, name)
     except ImageError as error:

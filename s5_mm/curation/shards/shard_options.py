@@ -31,11 +31,12 @@ class ShardOptions:
     """What decides the bytes of shards, besides the crops.
 
     Attributes:
-        per_shard: Most crops of a shard; a million make 1,954 files of about 200 MB.
+        per_shard: Most crops of a shard; a million make 1,954 files of about 200 MB,
+            somewhat more where sources hold many crops each.
         format: ``'png'`` or ``'webp'``, both lossless, or ``'jpeg'``, with its colours
             at full resolution.  A crop that is a whole JPEG or PNG keeps its bytes.
         quality: Of ``'jpeg'``, 95 to 100; None takes 95.
-        seed: Decides the order of the crops.
+        seed: Decides the order of the sources.
         size: Side of the crops in pixels, as they were scanned.
         small: What fills crops of smaller images, as they were scanned.
         high_byte: Take the upper byte of 16-bit samples, as they were scanned.

@@ -41,8 +41,7 @@ from ..planning.crop_plan import plan
 from ..planning.source_files import SourceFiles
 from ..run import CurationRun
 from ..scoring.score_parts import read_features
-from ..selection.join import join_manifest, scored_crops
-from ..selection.selection import Selection
+from ..selection.join import join_manifest
 from ..stage import Stage
 from .select import choose, write_choice
 
@@ -70,8 +69,8 @@ class CheckStage(Stage):
         excluded, looked_at = (np.zeros(0, np.uint64) for _ in range(2))
         number = 0
         while True:
-            chosen = choose(curation, excluded)
-            kept = _chosen_ids(curation, chosen, excluded)
+            selection = choose(curation, excluded)
+            kept = np.sort(selection.ids)
             found = check.round(number, kept, np.setdiff1d(kept, looked_at))
             matches.append(found[0])
             duplicates.append(found[1])
@@ -80,12 +79,12 @@ class CheckStage(Stage):
             if not len(gone):
                 break
             excluded = np.union1d(excluded, gone)
-        write_choice(curation, self.name, chosen, excluded)
+        write_choice(curation, self.name, selection)
         leaks, repeats = pa.concat_tables(matches), _join_groups(duplicates)
         write_table(folder / MATCHES_FILE, leaks)
         write_table(folder / DUPLICATES_FILE, repeats)
         join_manifest(curation.work, _reasons(leaks, repeats))
-        return {'items': int(chosen.filled.sum()), 'rounds': number}
+        return {'items': int(selection.filled.sum()), 'rounds': number}
 
     @cached_property
     def _benchmarks(self) -> Benchmarks:
@@ -248,14 +247,6 @@ class _Check:
                 )
             )
         return resolve_duplicates(np.concatenate(pairs), crops.entropy, pool.crop_id)
-
-
-def _chosen_ids(
-    run: CurationRun, chosen: Selection, excluded: np.ndarray
-) -> np.ndarray:
-    """Identifiers of what is chosen, sorted."""
-    ids = [crops.key[chosen(crops)] for _, crops in scored_crops(run.work, excluded)]
-    return np.sort(np.concatenate(ids))
 
 
 def _gone(matches: pa.Table, duplicates: pa.Table) -> np.ndarray:

@@ -36,10 +36,10 @@ class MaterializeStage(Stage):
             {c.name: c.root for c in curation.settings.collections},
             folder,
             self._options(),
-            spool=self.folder / SPOOL_FOLDER,
+            scratch=self.folder / SPOOL_FOLDER,
             jobs=curation.jobs,
             overwrite=True,  # what lies there is of an earlier choice
-            progress=curation.progress(self.name, 'crops, encoded and put'),
+            progress=curation.progress(self.name, 'crops'),
         )
         return {'items': open_table(folder / INDEX_FILE).metadata.num_rows}
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from s5_mm.io.atomic import write_json
-from s5_mm.io.crop_tables.parquet import write_table
+from s5_mm.io.crop_tables.parquet import Parts, read_table, write_table
 from s5_mm.io.crop_tables.run_names import PROTOTYPES_FILE, QUOTAS_FILE
 
 from ..run import CurationRun
 from ..scoring.prototypes_file import load_prototypes
 from ..selection.join import scored_crops
-from ..selection.ranking import Crops
 from ..selection.selection import Selection, select
 from ..stage import Stage
 
@@ -37,9 +35,9 @@ class SelectStage(Stage):
 
     def make(self) -> dict[str, Any]:
         """Choose, and write the choice and the quotas."""
-        chosen = choose(self.curation)
-        write_choice(self.curation, self.name, chosen)
-        return {'items': int(chosen.filled.sum())}
+        selection = choose(self.curation)
+        write_choice(self.curation, self.name, selection)
+        return {'items': int(selection.filled.sum())}
 
 
 def choose(run: CurationRun, excluded: np.ndarray | None = None) -> Selection:
@@ -52,32 +50,25 @@ def choose(run: CurationRun, excluded: np.ndarray | None = None) -> Selection:
     Returns:
         The selection.
     """
-
-    def tables() -> Iterator[Crops]:
-        return (crops for _, crops in scored_crops(run.work, excluded))
-
     options = dict(run.settings['selection'])
     options['num_selected'] = run.settings.need('selection', 'num_selected')
     prototypes = load_prototypes(run.folder('cluster') / PROTOTYPES_FILE)
-    return select(tables, prototypes.counts.tolist(), **options)
+    crops = scored_crops(run.work, excluded)
+    return select(crops, prototypes.counts.tolist(), **options)
 
 
-def write_choice(
-    run: CurationRun,
-    stage: str,
-    chosen: Selection,
-    excluded: np.ndarray | None = None,
-) -> None:
+def write_choice(run: CurationRun, stage: str, selection: Selection) -> None:
     """Write a selection: ``chosen`` for every crop, and the quotas.
 
     Args:
         run: The run.
         stage: Stage whose folder takes it.
-        chosen: The selection.
-        excluded: What it was made without.
+        selection: The selection.
     """
-    folder = run.folder(stage)
-    for name, crops in scored_crops(run.work, excluded):
-        table = pa.table({'crop_id': crops.key, 'chosen': chosen(crops)})
-        write_table(folder / name, table)
-    write_json(folder / QUOTAS_FILE, chosen.report())
+    folder, start = run.folder(stage), 0
+    for name in Parts(run.folder('plan')):
+        ids = read_table(run.folder('plan') / name, ['crop_id'])['crop_id']
+        chosen = selection.chosen[start : start + len(ids)]
+        write_table(folder / name, pa.table({'crop_id': ids, 'chosen': chosen}))
+        start += len(ids)
+    write_json(folder / QUOTAS_FILE, selection.report())

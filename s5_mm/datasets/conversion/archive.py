@@ -3,6 +3,11 @@
 Members of an archive are data: they are decoded where they are, their names are
 compared with patterns and never become a path on this disk without being checked.  So
 nothing has to be unpacked first, and an archive that is unpacked reads the same.
+
+``zipfile`` is used directly: fsspec's ``ZipFileSystem`` takes twice the memory for the
+directory of an archive (73 and 36 MB for 50,000 members, fsspec 2026.9), forked workers
+would share the position of its open file or each read the directory again, and it lists
+a member with an absolute name but cannot open it.
 """
 
 from __future__ import annotations

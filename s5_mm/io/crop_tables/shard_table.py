@@ -10,12 +10,13 @@ import json
 import os
 from typing import Any
 
-import numpy as np
+import pyarrow.compute as pc
 
 from s5_mm.io.images.source import ShardMember
 from s5_mm.io.open_files import OpenFiles
-from s5_mm.io.shared_arrays import SharedArrays
+from s5_mm.io.shared_table import SharedTable
 
+from .parquet import read_table
 from .run_names import INDEX_FILE
 
 SHARDS_KEY = b's5_mm.shards'
@@ -25,7 +26,6 @@ EXTENSIONS = {'PNG': 'png', 'JPEG': 'jpg', 'WEBP': 'webp'}
 """How the name of a member ends, by its format."""
 
 _COLUMNS = ('crop_id', 'shard', 'offset', 'size', 'format')
-_FORMATS = tuple(EXTENSIONS)
 
 
 def shard_name(number: int) -> str:
@@ -54,13 +54,12 @@ class ShardTable:
 
     Args:
         folder: The folder.
-        arrays: ``crop_id`` uint64, ``shard`` int32, ``offset`` int64, ``size`` int32
-            and ``kind`` uint8, the place of the format in :data:`EXTENSIONS`, each of
-            shape (N,).
+        rows: ``crop_id``, ``shard``, ``offset``, ``size`` and ``format``, a key of
+            :data:`EXTENSIONS`.
     """
 
-    def __init__(self, folder: str, arrays: SharedArrays) -> None:
-        self.folder, self.arrays = folder, arrays
+    def __init__(self, folder: str, rows: SharedTable) -> None:
+        self.folder, self.rows = folder, rows
         self.files = OpenFiles()
 
     @classmethod
@@ -78,11 +77,6 @@ class ShardTable:
             ValueError: If the index is damaged, of another version or empty, or a shard
                 has another size than the index says.
         """
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        from .parquet import read_table
-
         path = os.path.join(folder, INDEX_FILE)
         if not os.path.isfile(path):
             raise FileNotFoundError(
@@ -93,29 +87,26 @@ class ShardTable:
         check_shards(folder, shards_record(path, table.schema.metadata)['num_bytes'])
         if not len(table):
             raise ValueError(f'{path}: the index has no rows')
-        kind = pc.index_in(table['format'].cast('string'), pa.array(_FORMATS))
-        if kind.null_count:
+        formats = pc.dictionary_encode(table['format'].cast('string'))
+        found = set(pc.unique(formats).to_pylist())
+        if not found <= EXTENSIONS.keys():
             raise ValueError(
-                f'{path}: formats {sorted(set(table["format"].to_pylist()))}, allowed '
-                f'are {list(_FORMATS)}'
+                f'{path}: formats {sorted(found)}, allowed are {list(EXTENSIONS)}'
             )
-        columns = {name: table[name].to_numpy() for name in _COLUMNS[:-1]}
-        columns['kind'] = kind.to_numpy().astype(np.uint8)
-        order = np.argsort(columns['crop_id'], kind='stable')
-        return cls(
-            folder, SharedArrays(path, **{k: v[order] for k, v in columns.items()})
-        )
+        table = table.set_column(_COLUMNS.index('format'), 'format', formats)
+        table = table.unify_dictionaries().replace_schema_metadata()
+        return cls(folder, SharedTable(path, table.sort_by('crop_id')))
 
     @property
     def origin(self) -> str:
         """The index."""
-        return self.arrays.origin
+        return self.rows.origin
 
     def __len__(self) -> int:
-        return len(self.arrays['crop_id'])
+        return len(self.rows)
 
     def __reduce__(self) -> tuple:
-        return ShardTable, (self.folder, self.arrays)
+        return ShardTable, (self.folder, self.rows)
 
     def __getitem__(self, index: int) -> str:
         return self.member(index).name
@@ -125,7 +116,7 @@ class ShardTable:
         return os.path.exists(self.member(index).shard)
 
     def info(self, index: int) -> dict[str, Any]:
-        """Say what a pipeline starts from.
+        """Return what a pipeline starts from.
 
         Args:
             index: Row.
@@ -137,7 +128,7 @@ class ShardTable:
         return {'img_path': member.name, 'img_source': member}
 
     def member(self, index: int) -> ShardMember:
-        """Give a member.
+        """Return a member.
 
         Args:
             index: Row.
@@ -145,12 +136,14 @@ class ShardTable:
         Returns:
             Where it is.
         """
-        get = self.arrays
+        crop_id, shard, offset, size, kind = (
+            self.rows[name][index].as_py() for name in _COLUMNS
+        )
         return ShardMember(
-            os.path.join(self.folder, shard_name(int(get['shard'][index]))),
-            member_name(int(get['crop_id'][index]), _FORMATS[get['kind'][index]]),
-            int(get['offset'][index]),
-            int(get['size'][index]),
+            os.path.join(self.folder, shard_name(shard)),
+            member_name(crop_id, kind),
+            offset,
+            size,
             self.files,
         )
 

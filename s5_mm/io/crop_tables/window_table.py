@@ -6,12 +6,16 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
 from s5_mm.io.images.source import ImageWindow
 from s5_mm.io.path_table import PathTable
-from s5_mm.io.shared_arrays import SharedArrays
+from s5_mm.io.shared_table import SharedTable
+
+from .parquet import VERSION_KEY
+from .selected import WINDOW, read_selected
 
 
 class WindowTable:
@@ -19,8 +23,8 @@ class WindowTable:
 
     Args:
         paths: The files.
-        arrays: ``file`` int32, (N,), the row of the file, and ``window`` int32, (N, 4):
-            x, y, width, height.
+        rows: ``file``, the row of the file in ``paths``, ``x``, ``y``, ``width`` and
+            ``height``.
         size: Side of a crop that smaller windows are filled up to; None leaves them.
         small: What they are filled with.
     """
@@ -28,13 +32,13 @@ class WindowTable:
     def __init__(
         self,
         paths: PathTable,
-        arrays: SharedArrays,
+        rows: SharedTable,
         size: int | None = None,
         small: SmallPolicy = 'reflect',
     ) -> None:
         if small not in SMALL_POLICIES:
             raise ValueError(f'small={small!r}, allowed are {list(SMALL_POLICIES)}')
-        self.paths, self.arrays = paths, arrays
+        self.paths, self.rows = paths, rows
         self.size, self.small = size, small
 
     @classmethod
@@ -63,28 +67,23 @@ class WindowTable:
             ValueError: If the file is damaged or of another version, nothing is
                 selected, a collection has no root, or two crops have the same name.
         """
-        from .selected import read_selected, windows_of
-
         table = read_selected(manifest, roots, root).sort_by('crop_id')
         files = table['file'].unify_dictionaries().combine_chunks()
-        paths = PathTable.from_strings(files.dictionary, '', manifest)
-        arrays = SharedArrays(
-            manifest,
-            file=files.indices.to_numpy().astype(np.int32),
-            window=windows_of(table),
-        )
-        return cls(paths, arrays, size, small)
+        paths = PathTable(files.dictionary, '', manifest)
+        rows = table.select(WINDOW).append_column('file', files.indices)
+        rows = SharedTable(manifest, rows.replace_schema_metadata())
+        return cls(paths, rows, size, small)
 
     @property
     def origin(self) -> str:
         """The manifest."""
-        return self.arrays.origin
+        return self.rows.origin
 
     def __len__(self) -> int:
-        return len(self.arrays['file'])
+        return len(self.rows)
 
     def __getitem__(self, index: int) -> str:
-        x, y, width, height = self.arrays['window'][index].tolist()
+        x, y, width, height = self._window(index)
         return f'{self._path(index)}[x={x} y={y} {width}x{height}]'
 
     def exists(self, index: int) -> bool:
@@ -92,7 +91,7 @@ class WindowTable:
         return os.path.exists(self._path(index))
 
     def info(self, index: int) -> dict[str, Any]:
-        """Say what a pipeline starts from.
+        """Return what a pipeline starts from.
 
         Args:
             index: Row.
@@ -100,13 +99,19 @@ class WindowTable:
         Returns:
             ``img_path``, a name for messages, and ``img_source``.
         """
-        window = tuple(self.arrays['window'][index].tolist())
-        source = ImageWindow(self._path(index), window, self.size, self.small)
+        source = ImageWindow(
+            self._path(index), self._window(index), self.size, self.small
+        )
         return {'img_path': self[index], 'img_source': source}
 
     def _path(self, index: int) -> str:
         """File of a window."""
-        return self.paths[int(self.arrays['file'][index])]
+        return self.paths[self.rows['file'][index].as_py()]
+
+    def _window(self, index: int) -> tuple[int, int, int, int]:
+        """Window of a crop: x, y, width, height in pixels."""
+        x, y, width, height = (self.rows[name][index].as_py() for name in WINDOW)
+        return x, y, width, height
 
 
 def is_curated(manifest: str) -> bool:
@@ -118,11 +123,6 @@ def is_curated(manifest: str) -> bool:
     Returns:
         Whether its metadata says so; False if it cannot be read.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from .parquet import VERSION_KEY
-
     try:
         metadata = pq.read_schema(manifest).metadata
     except (pa.ArrowException, OSError):
