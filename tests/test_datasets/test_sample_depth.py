@@ -38,9 +38,9 @@ def load(path: str, **options) -> np.ndarray:
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What is logged."""
     logged: list[tuple[str, int]] = []
-    for module in ('sample_depth', 'transforms.loading'):
+    for module in ('io.images.sample_depth', 'datasets.transforms.loading'):
         monkeypatch.setattr(
-            f's5_mm.datasets.{module}.print_log',
+            f's5_mm.{module}.print_log',
             lambda text, logger, level: logged.append((text, level)),
         )
     return logged

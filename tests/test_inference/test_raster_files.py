@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import zipfile
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def labels_of(red):
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     logged: list[tuple[str, int]] = []
     monkeypatch.setattr(
-        's5_mm.inference.segment_raster.print_log',
+        sys.modules[segment_raster.__module__],
+        'print_log',
         lambda text, logger, level: logged.append((text, level)),
     )
     return logged
