@@ -38,7 +38,7 @@ def load(path: str, **options) -> np.ndarray:
 def warnings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What is logged."""
     logged: list[tuple[str, int]] = []
-    for module in ('io.images.sample_depth', 'datasets.transforms.loading'):
+    for module in ('io.images.sample_depth', 'datasets.transforms.load_images'):
         monkeypatch.setattr(
             f's5_mm.{module}.print_log',
             lambda text, logger, level: logged.append((text, level)),

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(
@@ -98,14 +97,14 @@ def test_lock_leaves_cuda_packages_to_torch():
 
 
 @pytest.mark.parametrize('python', PYTHONS)
-def test_what_detection_holds_back_is_not_pinned_for_segmentation(python):
+def test_segmentation_gets_no_package_of_detection(python):
     own, det = (locked(lock, python) for lock in LOCKS)
     assert not {'onedl-mmdetection', 'imaug', 'numba', 'onedl-mim'} & set(own)
     assert 'pandas' not in own
-    assert Version(det['numpy']) < Version('2.3')
-    if python != '3.10':  # NumPy 2.2 is the last one of Python 3.10
-        assert Version(own['numpy']) >= Version('2.3')
-        assert Version(own['opencv-python-headless']) >= Version('4.13')
+    # `make environment` and then `make test` in one environment change no version.
+    assert {name: det[name] for name in own if name in det} == {
+        name: version for name, version in own.items() if name in det
+    }
 
 
 def test_extras_are_the_files():
