@@ -28,13 +28,19 @@ REMOVED = {
     'no_ramp': {'semi_train_cfg.ramp'},
     'no_ema': {'semi_train_cfg.ema_momentum'},
     'copied_statistics': {'semi_train_cfg.ema_buffers'},
-    'threshold_95': {'semi_train_cfg.conf_thresh', 'semi_train_cfg.threshold'},
-    'no_threshold': {'semi_train_cfg.threshold.type', 'semi_train_cfg.threshold.share'},
-    'soft_targets': {
+    'with_cutmix': {'data_preprocessor.cutmix.prob'},
+    'hard_labels': {'semi_train_cfg.soft_targets'},
+    'top_share': {
         'semi_train_cfg.threshold.type',
         'semi_train_cfg.threshold.share',
         'semi_train_cfg.soft_targets',
     },
+    'threshold_95': {
+        'semi_train_cfg.conf_thresh',
+        'semi_train_cfg.threshold',
+        'semi_train_cfg.soft_targets',
+    },
+    'any_image': set(),
     'no_freezing': {'segmentor.backbone.frozen_stages'},
     'own_images_only': set(),
 }
@@ -45,7 +51,8 @@ def configs() -> dict[str, dict[tuple[str, int], Config]]:
     """Configs of the runs of two seeds, by grid."""
     found = {}
     for path in GRIDS:
-        grid = read_grid(path).restrict([], [1, 4])
+        grid = read_grid(path)
+        grid = grid.restrict([], [grid.seeds[1], grid.seeds[-1]])
         found[path.stem] = {run: grid.config(*run, '/data') for run in grid.runs()}
     return found
 
@@ -55,20 +62,26 @@ def test_grids_are_there() -> None:
     assert names == {
         *('harbours_5', 'harbours_10', 'harbours_20'),
         *('dubai_1-8', 'dubai_1-4', 'korea_3'),
+        *('harbours_5_dev', 'dubai_1-8_dev', 'korea_3_dev'),
     }
     for path in GRIDS:
         grid = read_grid(path)
-        assert (len(grid.seeds), grid.baseline) == (5, 'labels_only')
+        seeds = range(10, 14) if path.stem.endswith('_dev') else range(5)
+        assert ([*grid.seeds], grid.baseline) == ([*seeds], 'labels_only')
         assert {'paper', 'recipe', *REMOVED} - grid.arms.keys() <= {'own_images_only'}
 
 
 @pytest.mark.parametrize('name', [path.stem for path in GRIDS])
 def test_runs_can_be_paired(name, configs) -> None:
     """Seeds have splits of their own; arms share images, test images and length."""
-    size = name.rpartition('_')[2]
+    size = name.removesuffix('_dev').rpartition('_')[2]
     for (arm, seed), cfg in configs[name].items():
         found = identity(cfg)
         assert found['seed'] == seed
+        assert ('_dev/' in found['split']) == name.endswith('_dev')
+        assert ('_dev/' in cfg.val_dataloader.dataset.ann_file) == name.endswith('_dev')
+        sampling = cfg.train_dataloader.sampler.sampling
+        assert (sampling is None) == arm.endswith('any_image')
         assert f'seed{seed}/labelled_{size}.txt' in found['split']
         assert Path(cfg.train_dataloader.dataset.sources.sup.ann_file).is_file()
         first = identity(next(iter(configs[name].values())))
@@ -80,7 +93,7 @@ def test_runs_can_be_paired(name, configs) -> None:
 
 @pytest.mark.parametrize('name', [path.stem for path in GRIDS])
 def test_arms_differ_from_the_recipe_in_one_part(name, configs) -> None:
-    runs = {arm: cfg for (arm, seed), cfg in configs[name].items() if seed == 4}
+    runs = {arm: cfg for (arm, seed), cfg in configs[name].items() if seed in (4, 13)}
     recipe = runs['recipe'].model.to_dict()
     for arm, keys in REMOVED.items():
         if arm in runs:
@@ -88,6 +101,7 @@ def test_arms_differ_from_the_recipe_in_one_part(name, configs) -> None:
     # The defaults of FixMatch are the paper's, whatever the recipe gets.
     paper = runs['paper'].model.semi_train_cfg.to_dict()
     assert {**FixMatch.TRAIN_DEFAULTS, **paper} == FixMatch.TRAIN_DEFAULTS
+    assert runs['paper'].model.data_preprocessor.cutmix.prob == 0.5
     for arm, cfg in runs.items():
         supervised = cfg.model.type == 's5_mm.SemiBaseSegmentor'
         assert supervised == arm.startswith('labels_only')
@@ -104,10 +118,26 @@ def test_arms_differ_from_the_recipe_in_one_part(name, configs) -> None:
 def test_models_build(name, configs) -> None:
     pytest.importorskip('timm')
     for (_, seed), cfg in configs[name].items():
-        if seed == 1:
+        if seed in (1, 11):
             init_default_scope(cfg.default_scope)
             with torch.device('meta'):
                 MODELS.build(cfg.model)
+
+
+def test_development_never_sees_test_images() -> None:
+    for data in ('hrsc_ships', 'dubai', 'korea_s2'):
+        splits = ROOT / '_base_/splits'
+        test = set((splits / data / 'test.txt').read_text().splitlines())
+        development = splits / f'{data}_dev'
+        assert len(test) > 4
+        for path in development.rglob('*.txt'):
+            lines = path.read_text().splitlines()
+            images = {line.split('\t')[0] for line in lines}
+            assert not images & {line.split('\t')[0] for line in test}, path
+        held_out = set((development / 'test.txt').read_text().splitlines())
+        train = set((development / 'train.txt').read_text().splitlines())
+        assert held_out
+        assert not held_out & train
 
 
 def test_selections_replace_the_unlabelled_images() -> None:

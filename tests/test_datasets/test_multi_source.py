@@ -334,7 +334,9 @@ def test_dataset_crosses_to_spawned_workers(tmp_path: Path) -> None:
     dataset = MultiSourceDataset({'u': cfg})
     again = pickle.loads(pickle.dumps(dataset))
     assert again[3]['inputs'].equal(dataset[3]['inputs'])
-    assert isinstance(again.datasets[0].paths.blob, np.memmap)
+    shared = again.datasets[0].paths._shared  # mapped from the file that pickling wrote
+    assert shared.file == dataset.datasets[0].paths._shared.file
+    assert Path(shared.file).is_file()
 
 
 # -- pipelines that return nothing -----------------------------------------------------
