@@ -2,7 +2,7 @@
 
 ``F.linear`` in fp32 calls MKL, which runs AVX2 code on AMD processors and calls oneDNN
 for bf16 and fp16 only.  oneDNN's inner product has AVX-512 code for any vendor and an
-error of the same size.  ``tools/analysis_tools/benchmark_backbone.py`` measures the
+error of the same size.  ``tools/benchmarks/benchmark_backbone.py`` measures the
 gain (row 'no oneDNN').
 """
 
