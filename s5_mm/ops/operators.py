@@ -75,13 +75,15 @@ def box_iou_rotated(
     """Fill in the overlaps of rotated boxes.
 
     Args:
-        boxes1: (cx, cy, w, h, angle in radians), shape (n, 5).
+        boxes1: (cx, cy, w, h, angle in radians), shape (n, 5).  Like the compiled
+            function this one ignores further columns; mmrotate's AP passes scores.
         boxes2: Likewise, shape (m, 5).
         ious: Filled in: zeros, shape (n * m,), or (n,) if ``aligned``.
         mode_flag: 0 for IoU, 1 for the covered share of the first box.
         aligned: Whether to compare each box with its counterpart only.
     """
     mode = _MODES[mode_flag]
+    boxes1, boxes2 = boxes1[:, :5], boxes2[:, :5]
     if aligned:
         ious.copy_(pair_overlaps(boxes1, boxes2, mode))
         return

@@ -103,6 +103,18 @@ def test_share_of_the_first_box():
     assert pair_overlaps(small[:0], large[:0]).tolist() == []
 
 
+def test_operator_ignores_scores_behind_the_boxes():
+    """mmrotate's AP passes its detections as they are, (n, 6)."""
+    boxes, scores, _ = many_boxes(6, 40)
+    behind = torch.cat((boxes, scores[:, None]), dim=1)
+    for aligned, count in ((False, 40 * 40), (True, 40)):
+        want, found = torch.zeros(count), torch.zeros(count)
+        box_iou_rotated(boxes, boxes, want, 0, aligned)
+        box_iou_rotated(behind, behind, found, 0, aligned)
+        assert want.any()
+        assert torch.equal(found, want)
+
+
 @needs_compiled
 @pytest.mark.parametrize('mode', ['iou', 'iof'])
 @pytest.mark.parametrize('aligned', [False, True])
