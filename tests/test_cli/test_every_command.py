@@ -24,12 +24,8 @@ REFUSED = {
     **{
         f'tools/benchmarks/benchmark_{name}.py': arguments
         for name, arguments in {
-            'backbone': ['--arch', 'huge'],
             'dataloader': [CONFIG, '--names', '10'],
-            'leakage': [NOWHERE],
-            'moe': ['--arch', 'huge'],
             'operators': ['--config', CONFIG],
-            'selection': ['--policy', 'none'],
             'slide': ['--arch', 'huge'],
             'step': ['--arch', 'huge'],
         }.items()
@@ -43,26 +39,13 @@ REFUSED = {
     f'{ANALYSIS}s4_lab.py': [CONFIG, '--data', 'WORK'],
     f'{ANALYSIS}show_quality.py': [NOWHERE, '--out', 'WORK/a.png'],
     **{
-        f'tools/dataset_converters/{name}.py': [NOWHERE, 'WORK']
-        for name in [
-            'diorr',
-            'dotav2',
-            'isaid',
-            'loveda',
-            'millionaid',
-            'openearthmap',
-            'potsdam',
-            'samrs',
-            'star',
-            'vaihingen',
-        ]
+        f'tools/dataset_converters/{name}.py': [NOWHERE, 'WORK'] for name in _CONVERTERS
     },
     'tools/dataset_converters/dota_split.py': ['WORK', '--src', NOWHERE],
     'tools/demo.py': ['--work-dir', 'WORK', '--fresh'],
     'tools/misc/build_ops.py': ['--device', 'tpu'],
     'tools/misc/check_env.py': ['--task', 'poetry'],
     'tools/misc/check_figures.py': ['everything'],
-    'tools/misc/check_resume.py': [CONFIG, '--work-dir', 'WORK'],
     'tools/misc/check_wheel.py': [f'{NOWHERE}.whl'],
     'tools/misc/model_zoo.py': ['everything'],
     'tools/misc/s4_pool.py': ['WORK/pool', '--data', NOWHERE],

@@ -16,7 +16,8 @@ from s5_mm.curation.overlap.duplicates import (
 from s5_mm.curation.overlap.feature_search import keep_one, similar_pairs, similar_rows
 from s5_mm.curation.overlap.perceptual_hash import perceptual_hash
 from s5_mm.testing import draw_scene
-from tools.benchmarks.attacks import compress
+
+from ..support.attacks import compress
 
 
 def features(seed: int, rows: int) -> np.ndarray:

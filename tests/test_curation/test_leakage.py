@@ -22,7 +22,8 @@ from s5_mm.curation.overlap.matches import MATCHES, Policies, PoolCrops, dropped
 from s5_mm.curation.overlap.perceptual_hash import orientation_codes, perceptual_hash
 from s5_mm.curation.overlap.provenance import Origin, Provenance
 from s5_mm.testing import draw_scene
-from tools.benchmarks.attacks import ATTACKS, orient
+
+from ..support.attacks import ATTACKS, orient
 
 SIZE = 192
 

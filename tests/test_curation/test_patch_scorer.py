@@ -15,7 +15,8 @@ from s5_mm.curation.scoring.entropy import pixel_scores
 from s5_mm.engine.hooks import CheckpointFitHook
 from s5_mm.models.segmentors import FixMatch
 from s5_mm.testing.toy import toy_segmentor
-from tools.benchmarks.attacks import orient
+
+from ..support.attacks import orient
 
 
 def scorer(**kwargs):

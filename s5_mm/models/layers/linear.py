@@ -2,8 +2,8 @@
 
 ``F.linear`` in fp32 calls MKL, which runs AVX2 code on AMD processors and calls oneDNN
 for bf16 and fp16 only.  oneDNN's inner product has AVX-512 code for any vendor and an
-error of the same size.  ``tools/benchmarks/benchmark_backbone.py`` measures the
-gain (row 'no oneDNN').
+error of the same size.  ViT-B is 1.7 times as fast with it (``benchmark_backbone.py``
+of commit 89f9410).
 """
 
 from __future__ import annotations
