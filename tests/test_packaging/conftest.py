@@ -1,20 +1,15 @@
-"""Helpers of the packaging tests: the commands of ``tools/misc`` as modules."""
+"""Helpers of the packaging tests."""
 
-import sys
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / 'tools' / 'misc'))
+from tools.misc import check_wheel
 
 
 @pytest.fixture(scope='session')
 def built_wheel(tmp_path_factory):
     """The wheel of this checkout, built once, without network."""
-    import check_wheel
-
     return check_wheel.build_wheel(tmp_path_factory.mktemp('wheel'))
 
 

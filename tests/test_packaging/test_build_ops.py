@@ -7,8 +7,8 @@ import zipfile
 
 import pytest
 
-import build_ops
 from s5_mm.cli.command import run_command
+from tools.misc import build_ops
 
 WHEEL = 'onedl_mmcv-2.3.6-cp311-cp311-linux_x86_64.whl'
 

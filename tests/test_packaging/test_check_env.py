@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-import check_env
-from check_env import PIECES, Line, judge
+from tools.misc import check_env
+from tools.misc.check_env import PIECES, Line, judge
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import check_wheel
+from tools.misc import check_wheel
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,6 +8,7 @@ Needs nothing but Python: it runs before anything is installed.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import platform
@@ -20,12 +21,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-# `python -I` and `-P` leave the folder of the command off the path.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from env_command import CommandParser, start_command
-
 ROOT = Path(__file__).resolve().parents[2]
+
+# Importing it as a part of the package imports mmengine, which may be what is missing.
+_FILES = (ROOT / 's5_mm/cli/command.py', ROOT.parent / 'cli/command.py')  # of a wheel
+_SPEC = importlib.util.spec_from_file_location(
+    '_s5_mm_command', next(file for file in _FILES if file.is_file())
+)
+command = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(command)
+
 PYTHON_RANGE = ((3, 10), (3, 13))
 TASKS = ('seg', 'curation', 'det', 'all')
 #: Import name -> name on the package index, and the tasks that need it.
@@ -248,7 +253,7 @@ def render(lines: list[Line], problems_only: bool = False) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the table; returns 1 if the task lacks something, else 0."""
-    parser = CommandParser(__doc__.strip(), __file__)
+    parser = command.CommandParser(__doc__.strip(), __file__)
     parser.add_argument('--task', choices=TASKS, default='seg')
     parser.add_argument(
         '--problems-only', action='store_true', help='print only what must be mended'
@@ -300,4 +305,4 @@ def _release(version: str) -> tuple[int, ...]:
 
 
 if __name__ == '__main__':
-    start_command(main)
+    command.start_command(main)
