@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.arguments import add_options_argument
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import load_settings
@@ -50,13 +50,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='forget this stage and those behind it, and do them again',
     )
     add('--dry-run', action='store_true', help='say what there is to do, write nothing')
-    add(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        default={},
-        help='settings that take the place of those in CONFIG, key=value',
-    )
+    add_options_argument(parser)
     args = parser.parse_args(argv)
     if args.command != 'status' and args.config is None:
         parser.error(f'{args.command} needs CONFIG')

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.arguments import add_options_argument
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.inference import load_network, segment_raster
@@ -44,9 +44,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     text = 'take no pixel for one without data because of an alpha band'
     parser.add_argument('--ignore-alpha', action='store_true', help=text)
     parser.add_argument('--device', default='cpu', help='cpu, cuda:0, ...')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE'
-    )
+    add_options_argument(parser)
     args = parser.parse_args(argv)
     if (args.crop_size is None) != (args.stride is None):
         parser.error('--crop-size and --stride go together')

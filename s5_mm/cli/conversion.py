@@ -32,14 +32,15 @@ from s5_mm.datasets.conversion.split_verification import compare_files, verify_s
 
 
 def run_converter(
-    converter: Converter, doc: str | None, counts: Path, argv: Sequence[str] | None
+    converter: Converter, doc: str | None, file: str, argv: Sequence[str] | None
 ) -> int:
     """Run a converter from the command line.
 
     Args:
         converter: The data set.
         doc: Description for ``--help``.
-        counts: Table of the numbers of images, see :func:`read_expected`.
+        file: ``__file__`` of the command; ``counts.json`` next to it is the table of
+            the numbers of images, see :func:`read_expected`.
         argv: Arguments, those of the process by default.
 
     Returns:
@@ -49,7 +50,7 @@ def run_converter(
         LayoutError: If the source or the destination is not what it should be.
         SystemExit: If the machine fails; the same command goes on.
     """
-    args = _parse(converter, doc, counts, argv)
+    args = _parse(converter, doc, Path(file).with_name('counts.json'), argv)
     settings = {'converter': converter.name, **args.settings}
     try:
         expected = read_expected(args.counts, converter.counts(args))

@@ -25,7 +25,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import nn
 
-from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.arguments import add_options_argument
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.registry import MODELS
@@ -44,13 +44,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--samples', type=int, default=4, help='of each data set in a batch')
     add('--tile-size', type=int, default=256, help='side of a picture in pixels')
     add('--seed', type=int, help="of the order and the draws (the config's, or 0)")
-    add(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        metavar='KEY=VALUE',
-        help='settings to override; data_root=FOLDER moves all data sets',
-    )
+    add_options_argument(parser)
     return parser.parse_args(argv)
 
 

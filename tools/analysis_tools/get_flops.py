@@ -23,7 +23,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.arguments import add_options_argument
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import read_with_options
 from s5_mm.cli.meta import build_on_meta, count_params
@@ -183,9 +183,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar=('LABELLED', 'UNLABELLED', 'PARTNERS'),
         help='count a training iteration of FixMatch with so many images instead',
     )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=OptionsAction, help='key=value overrides'
-    )
+    add_options_argument(parser)
     return parser.parse_args(argv)
 
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.arguments import add_options_argument
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import read_with_options
 from s5_mm.cli.meta import build_on_meta, count_params
@@ -196,12 +196,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = CommandParser(__doc__, __file__)
     parser.add_argument('config', nargs='+', help='config files')
     parser.add_argument('--json', type=Path, help='write the rows here too, exactly')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='key=value overrides, for every config',
-    )
+    add_options_argument(parser)
     return parser.parse_args(argv)
 
 

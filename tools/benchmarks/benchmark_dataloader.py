@@ -27,7 +27,7 @@ import torch
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.arguments import add_options_argument
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.datasets import MultiSourceDataset
@@ -48,7 +48,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--workers', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--samples', type=int, default=200, help='per source')
     parser.add_argument('--batches', type=int, default=20, help='per number of workers')
-    parser.add_argument('--cfg-options', nargs='+', action=OptionsAction)
+    add_options_argument(parser)
     return parser.parse_args(argv)
 
 

@@ -26,7 +26,6 @@ from s5_mm.datasets.conversion import (
     lacking,
 )
 
-COUNTS = Path(__file__).with_name('counts.json')
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/diorr.py'
 BOXES = 'Annotations/Oriented Bounding Boxes'
 SPLITS = ('trainval', 'test')
@@ -104,7 +103,7 @@ def _files(lists: dict[str, list[str]]) -> set[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run_converter(DiorR(), __doc__, COUNTS, argv)
+    return run_converter(DiorR(), __doc__, __file__, argv)
 
 
 if __name__ == '__main__':

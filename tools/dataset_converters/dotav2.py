@@ -37,7 +37,6 @@ from s5_mm.datasets.conversion.job_runner import SCRATCH
 from s5_mm.datasets.patches import SplitSettings
 from s5_mm.datasets.patches.split_settings import SPLIT_RECORD
 
-COUNTS = Path(__file__).with_name('counts.json')
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/dotav2.py'
 # Split -> parts of the source, and its name in the config.
 SPLITS = {
@@ -126,7 +125,7 @@ def _scenes(split: str, images: Files, boxes: Files) -> Iterator[BoxScene]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run_converter(DotaV2(), __doc__, COUNTS, argv)
+    return run_converter(DotaV2(), __doc__, __file__, argv)
 
 
 if __name__ == '__main__':

@@ -44,7 +44,6 @@ from s5_mm.datasets.conversion.job_runner import SCRATCH
 from s5_mm.io.process_pool import map_unordered
 from s5_mm.io.progress import ProgressLine
 
-COUNTS = Path(__file__).with_name('counts.json')
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/isaid_rs4p1m.py'
 SPLITS = ('train', 'val')
 # Red, green and blue; BboxToolkit has (104, 116, 124) in blue, green and red.
@@ -150,7 +149,7 @@ packed or unpacked; the folders train and val are needed"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run_converter(Isaid(), __doc__, COUNTS, argv)
+    return run_converter(Isaid(), __doc__, __file__, argv)
 
 
 if __name__ == '__main__':

@@ -27,7 +27,6 @@ from s5_mm.datasets.conversion import (
     lacking,
 )
 
-COUNTS = Path(__file__).with_name('counts.json')
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/loveda.py'
 # Numbers of the images, both domains together.
 IMAGES = {'train': range(2522), 'val': range(2522, 4191), 'test': range(4191, 5987)}
@@ -74,7 +73,7 @@ packed, or unpacked to folders of these names"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run_converter(LoveDA(), __doc__, COUNTS, argv)
+    return run_converter(LoveDA(), __doc__, __file__, argv)
 
 
 if __name__ == '__main__':

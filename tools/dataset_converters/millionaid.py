@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from s5_mm.cli.command import start_command
 from s5_mm.cli.conversion import run_converter
 from s5_mm.datasets.conversion import CopyFile, Plan, SourceTree
 from s5_mm.datasets.conversion.unlabelled_converter import UnlabelledConverter
-
-COUNTS = Path(__file__).with_name('counts.json')
 
 
 class MillionAid(UnlabelledConverter):
@@ -44,7 +41,7 @@ packed or unpacked; a folder or an archive train... and test... is needed"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run_converter(MillionAid(), __doc__, COUNTS, argv)
+    return run_converter(MillionAid(), __doc__, __file__, argv)
 
 
 if __name__ == '__main__':

@@ -36,7 +36,6 @@ from s5_mm.datasets.conversion import (
     lacking,
 )
 
-COUNTS = Path(__file__).with_name('counts.json')
 CONFIG = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets/openearthmap.py'
 SPLITS = ('train', 'val', 'test')
 
@@ -171,7 +170,7 @@ def _check(name: str, file: SourceFile) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run_converter(OpenEarthMap(), __doc__, COUNTS, argv)
+    return run_converter(OpenEarthMap(), __doc__, __file__, argv)
 
 
 if __name__ == '__main__':

@@ -23,8 +23,8 @@ from pathlib import Path
 from s5_mm.cli.command import start_command
 from s5_mm.cli.conversion import run_converter
 from s5_mm.datasets.conversion import SceneConverter
+from s5_mm.datasets.conversion.colours import ISPRS_COLOURS
 
-COUNTS = Path(__file__).with_name('counts.json')
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/_base_/datasets'
 
 
@@ -57,22 +57,13 @@ packed, or unpacked to any folder; Potsdam.zip, which holds them, is unpacked fi
         )
     }
     strides = {'train': 256, 'val': 512}
-    # Boundary, impervious surface, building, low vegetation, tree, car, clutter.
-    colours = (
-        (0, 0, 0),
-        (255, 255, 255),
-        (0, 0, 255),
-        (0, 255, 255),
-        (0, 255, 0),
-        (255, 255, 0),
-        (255, 0, 0),
-    )
+    colours = ISPRS_COLOURS
     config = CONFIGS / 'potsdam.py'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run_converter(Potsdam(), __doc__, COUNTS, argv)
+    return run_converter(Potsdam(), __doc__, __file__, argv)
 
 
 if __name__ == '__main__':

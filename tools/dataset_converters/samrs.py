@@ -16,14 +16,12 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from s5_mm.cli.command import start_command
 from s5_mm.cli.conversion import run_converter
 from s5_mm.datasets.conversion import CopyFile, Plan, SourceTree
 from s5_mm.datasets.conversion.unlabelled_converter import UnlabelledConverter
 
-COUNTS = Path(__file__).with_name('counts.json')
 SUBSETS = {'sota': 'sota|dotav2', 'sior': 'sior|dior', 'fast': 'fast|fair1m'}
 
 
@@ -52,7 +50,7 @@ is needed, and in it a folder or an archive that begins with images or JPEGImage
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run_converter(Samrs(), __doc__, COUNTS, argv)
+    return run_converter(Samrs(), __doc__, __file__, argv)
 
 
 if __name__ == '__main__':

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from s5_mm.cli.command import start_command
 from s5_mm.cli.conversion import run_converter
@@ -32,8 +31,6 @@ from s5_mm.datasets.conversion import (
 )
 from s5_mm.datasets.conversion.job_runner import SCRATCH
 from s5_mm.datasets.conversion.unlabelled_converter import UnlabelledConverter
-
-COUNTS = Path(__file__).with_name('counts.json')
 
 
 class Star(UnlabelledConverter):
@@ -83,7 +80,7 @@ with img in each"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command."""
-    return run_converter(Star(), __doc__, COUNTS, argv)
+    return run_converter(Star(), __doc__, __file__, argv)
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
-from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.arguments import add_options_argument
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.datasets.config_report import SPLITS, check_config, report_lines
@@ -36,12 +36,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'every pixel of the masks',
     )
     parser.add_argument('--json', type=Path, help='write the report here')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        help='settings to override, e.g. data_root=...',
-    )
+    add_options_argument(parser)
     return parser.parse_args(argv)
 
 

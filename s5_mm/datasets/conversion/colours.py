@@ -10,6 +10,12 @@ import numpy as np
 
 from .archive import SourceError
 
+ISPRS_COLOURS = (
+    *((0, 0, 0), (255, 255, 255), (0, 0, 255), (0, 255, 255)),
+    *((0, 255, 0), (255, 255, 0), (255, 0, 0)),
+)
+"""Boundary, impervious surface, building, low vegetation, tree, car, clutter."""
+
 _SHOWN = 6
 
 

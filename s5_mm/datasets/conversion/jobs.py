@@ -12,6 +12,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from s5_mm.io.images.fill import pad
 from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.read import read_image
 
@@ -19,7 +20,7 @@ from ..labels import IGNORE
 from .archive import SourceError, SourceFile
 from .colours import ColourTable
 from .open_image import OpenImage
-from .tiles import Tile, pad
+from .tiles import Tile
 
 Made = Iterator[tuple[str, bytes]]
 """Pairs of a path relative to the destination and the bytes of that file."""

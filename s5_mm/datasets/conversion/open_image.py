@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from s5_mm.io.images.fill import pad
 from s5_mm.io.images.header import ImageError, image_format, parse_header
 from s5_mm.io.images.rows import open_rows, read_image_header
 
 from .archive import SourceError, SourceFile
-from .tiles import Tile, pad
+from .tiles import Tile
 
 # Holds the header of nearly all files.
 _HEAD = 2**16

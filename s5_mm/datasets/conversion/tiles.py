@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import ceil
 from typing import Literal, NamedTuple
-
-import numpy as np
 
 from s5_mm.io.images.windows import sliding_windows
 
@@ -57,22 +54,3 @@ def tile_windows(
         for length in (width, height)
     )
     return [(x, y) for y in rows for x in columns]
-
-
-def pad(pixels: np.ndarray, size: int, fill: int | Sequence[int]) -> np.ndarray:
-    """Fill an image up to a square, to the right and below.
-
-    Args:
-        pixels: uint8, shape (h, w) or (h, w, 3), at most ``size`` on a side.
-        size: Side of the square in pixels.
-        fill: Value, or red, green and blue.
-
-    Returns:
-        uint8, shape (size, size) or (size, size, 3).
-    """
-    if pixels.shape[:2] == (size, size):
-        return pixels
-    padded = np.empty((size, size, *pixels.shape[2:]), np.uint8)
-    padded[:] = fill
-    padded[: pixels.shape[0], : pixels.shape[1]] = pixels
-    return padded

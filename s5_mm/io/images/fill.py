@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
-import cv2
 import numpy as np
 
 SmallPolicy = Literal['reflect', 'zero']
@@ -30,9 +30,26 @@ def fill_up(pixels: np.ndarray, size: int, small: SmallPolicy) -> np.ndarray:
         # The edge pixel is not repeated; one row or column alone is.
         rows, columns = (_mirror(side, size) for side in (height, width))
         return np.ascontiguousarray(pixels[rows][:, columns])
-    return cv2.copyMakeBorder(
-        pixels, 0, size - height, 0, size - width, cv2.BORDER_CONSTANT, value=(0, 0, 0)
-    )
+    return pad(pixels, size, 0)
+
+
+def pad(pixels: np.ndarray, size: int, fill: int | Sequence[int]) -> np.ndarray:
+    """Fill an image up to a square, to the right and below.
+
+    Args:
+        pixels: uint8, shape (h, w) or (h, w, 3), at most ``size`` on a side.
+        size: Side of the square in pixels.
+        fill: Value, or red, green and blue.
+
+    Returns:
+        uint8, shape (size, size) or (size, size, 3).
+    """
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    padded = np.empty((size, size, *pixels.shape[2:]), np.uint8)
+    padded[:] = fill
+    padded[: pixels.shape[0], : pixels.shape[1]] = pixels
+    return padded
 
 
 def _mirror(side: int, size: int) -> np.ndarray:

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from s5_mm.models.layers import TransformerEncoderLayer
 from s5_mm.models.layers.relative_positions import fit_offsets
 from s5_mm.models.layers.rvsa import (
-    GridEncoderLayer,
     PositionedAttention,
     RotatedWindowAttention,
 )
@@ -67,7 +67,7 @@ class ViTRVSA(ViT):
             attn = RotatedWindowAttention(dims, heads, self.window)
         else:
             attn = PositionedAttention(dims, heads, self.grid)
-        return GridEncoderLayer(dims, heads, attn=attn, **settings)
+        return TransformerEncoderLayer(dims, heads, attn=attn, **settings)
 
     def forward_intermediates(
         self, x: Tensor, indices: Sequence[int] | None = None, **routing: object

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from .attention import AttentionProjections
 from .linear import linear
 from .relative_positions import decomposed_bias, window_bias
-from .transformer_layer import TransformerEncoderLayer
 
 Grid = tuple[int, int]
 
@@ -200,24 +199,3 @@ class RotatedWindowAttention(nn.Module):
         out = out.reshape(n, rows, columns, self.num_heads, side, side, -1)
         out = out.permute(0, 1, 4, 2, 5, 3, 6)
         return out.reshape(n, rows * side, columns * side, -1)
-
-
-class GridEncoderLayer(TransformerEncoderLayer):
-    """A layer whose attention, ``attn(tokens, grid)``, is told the grid of its tokens.
-
-    Arguments as for :class:`TransformerEncoderLayer`.
-    """
-
-    def forward(self, x: Tensor, grid: Grid, **routing: object) -> Tensor:
-        """Apply the layer.
-
-        Args:
-            x: Tokens (N, L, C).
-            grid: Rows and columns of the L tokens.
-            **routing: Passed on to the feed-forward module.
-
-        Returns:
-            Tokens (N, L, C).
-        """
-        x = x + self.drop_path_attn(self.attn(self.ln1(x), grid))
-        return x + self.drop_path_ffn(self.ffn(self.ln2(x), **routing))

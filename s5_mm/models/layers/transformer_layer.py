@@ -19,7 +19,8 @@ class TransformerEncoderLayer(nn.Module):
         drop_path_rate: Stochastic depth of the feed-forward branch, in [0, 1).
         drop_path_attn: Whether the attention branch is dropped at the same rate. The
             official release drops the feed-forward branch only; MAE's fine-tuning both.
-        attn: Attention, called with the tokens; default a :class:`SelfAttention`.
+        attn: Attention, called with the tokens and, if it is given, their grid;
+            default a :class:`SelfAttention`.
     """
 
     def __init__(
@@ -40,15 +41,19 @@ class TransformerEncoderLayer(nn.Module):
         self.drop_path_attn = DropPath(drop_path_rate if drop_path_attn else 0.0)
         self.drop_path_ffn = DropPath(drop_path_rate)
 
-    def forward(self, x: Tensor, **routing: object) -> Tensor:
+    def forward(
+        self, x: Tensor, grid: tuple[int, int] | None = None, **routing: object
+    ) -> Tensor:
         """Apply the layer.
 
         Args:
             x: Tokens (N, L, C).
+            grid: Rows and columns of the L tokens, for an attention that needs them.
             **routing: Passed on to the feed-forward module.
 
         Returns:
             Tokens (N, L, C).
         """
-        x = x + self.drop_path_attn(self.attn(self.ln1(x)))
+        where = () if grid is None else (grid,)
+        x = x + self.drop_path_attn(self.attn(self.ln1(x), *where))
         return x + self.drop_path_ffn(self.ffn(self.ln2(x), **routing))
