@@ -10,6 +10,8 @@ from typing import Literal, NamedTuple
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from s5_mm.utils.argument_checks import check_choice
+
 from .bias_tables import fit_bias_tables
 from .errors import SKIP_OPTION, CheckpointError
 from .foreign_parts import describe_lacking, lacking_in
@@ -181,8 +183,7 @@ def fit_to_model(
             model's lacks, or a shape differs with ``mismatch='raise'``.
         ValueError: ``mismatch`` is neither, or a position embedding has no square grid.
     """
-    if mismatch not in ('raise', 'skip'):
-        raise ValueError(f"mismatch must be 'raise' or 'skip', got {mismatch!r}")
+    check_choice('mismatch', mismatch, ('raise', 'skip'))
     found = unwrap(checkpoint, source_name, prefix)
     chosen = {k[len(prefix) :]: v for k, v in found.items() if k.startswith(prefix)}
     wanted = model.state_dict()

@@ -8,6 +8,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from s5_mm.utils.argument_checks import check_number
+
 IGNORE = 255
 """Label of a pixel that counts nowhere."""
 
@@ -39,11 +41,9 @@ class LabelRule:
         ignore_index: int = IGNORE,
         label_map: Mapping[int, int] | None = None,
     ) -> None:
-        if num_classes is not None and not 0 < num_classes <= MAX_CLASSES:
-            raise ValueError(
-                f'num_classes={num_classes}, expected 1..{MAX_CLASSES}: labels are '
-                '8-bit and 255 means ignore'
-            )
+        if num_classes is not None:
+            why = ': labels are 8-bit and 255 means ignore'
+            check_number('num_classes', num_classes, 1, MAX_CLASSES, why=why)
         self.num_classes = num_classes
         ids = np.arange(256)
         if reduce_zero_label:

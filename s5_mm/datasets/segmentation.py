@@ -11,6 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from s5_mm.io.images.header import is_address
 from s5_mm.io.path_table import IMAGE_SUFFIXES, PathTable
 from s5_mm.registry import DATASETS
+from s5_mm.utils.argument_checks import check_choice
 from s5_mm.utils.randomness import View, seeded_for
 from s5_mm.visualization.palette import palette_of
 
@@ -80,10 +81,7 @@ class SegDataset(BaseSegDataset):
                 f"SegDataset of data_root={data_root!r}: metainfo has no 'classes', "
                 'expected metainfo=dict(classes=(...), palette=[...])'
             )
-        if verify not in ('none', 'headers', 'full'):
-            raise ValueError(
-                f"verify={verify!r}, allowed are 'none', 'headers' and 'full'"
-            )
+        check_choice('verify', verify, ('none', 'headers', 'full'))
         prefix = dict(data_prefix or {'img_path': 'img_dir', 'seg_map_path': 'ann_dir'})
         if prefix.get('img_path') is None or 'seg_map_path' not in prefix:
             raise ValueError(

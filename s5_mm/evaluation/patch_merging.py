@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from s5_mm.ops.rotated_nms import suppress_rotated
+from s5_mm.utils.argument_checks import check_choice, check_number
 
 from .oriented_ap import Detections
 
@@ -96,16 +97,8 @@ class PatchMerger:
     """
 
     def __init__(self, iou_thr: float = 0.1, scale_field: ScaleField = 'size') -> None:
-        if not 0 < iou_thr <= 1:
-            raise ValueError(
-                f'merge: iou_thr={iou_thr}, allowed is above 0 and up to 1'
-            )
-        if scale_field not in get_args(ScaleField):
-            raise ValueError(
-                f'merge: scale_field={scale_field!r}, allowed are '
-                f'{get_args(ScaleField)}'
-            )
-        self.iou_thr = iou_thr
+        self.iou_thr = check_number('merge: iou_thr', iou_thr, above=0, most=1)
+        check_choice('merge: scale_field', scale_field, get_args(ScaleField))
         self.scale_field = scale_field
 
     def merge(self, patches: Mapping[str, Detections]) -> dict[str, Detections]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from s5_mm.utils.argument_checks import check_number
+
 from .defects import DEFECTS
 from .writer import planted_defects, write_dataset
 
@@ -49,8 +51,7 @@ def adversarial_pool(
         ValueError: If the share is out of range or a kind unknown.
         FileExistsError: If ``root`` exists and is no such pool.
     """
-    if not 0 <= share <= 1:
-        raise ValueError(f'share: {share} found, allowed are 0 to 1')
+    check_number('share', share, 0, 1)
     if not kinds:
         raise ValueError(f'kinds: none found, allowed are {DEFECTS}')
     each, more = divmod(round(num_scenes * share), len(kinds))

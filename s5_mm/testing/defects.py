@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from s5_mm.utils.argument_checks import check_choice
+
 DEFECTS = (
     'flat',
     'no_data',
@@ -50,8 +52,7 @@ def spoil(image: np.ndarray, kind: str, rng: np.random.Generator) -> bytes:
     Raises:
         ValueError: If there is no such kind of defect.
     """
-    if kind not in DEFECTS:
-        raise ValueError(f'broken: kind {kind!r} found, allowed are {DEFECTS}')
+    check_choice('kind', kind, DEFECTS)
     if kind == 'empty':
         return b''
     if kind == 'truncated':

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from s5_mm.utils.argument_checks import check_number
+
 from .canvas import BUILDING, ROAD, TREE, VEHICLE, WATER, Canvas, OrientedBox
 from .geometry import Cut, bend, inset, partition, rectangle, sprinkle
 
@@ -83,8 +85,7 @@ def draw_scene(
     Raises:
         ValueError: If ``size`` is below 16 or ``gsd`` is not positive and ordered.
     """
-    if size < 16:
-        raise ValueError(f'size: {size} found, at least 16 needed')
+    check_number('size', size, 16)
     if not 0 < gsd[0] <= gsd[1]:
         raise ValueError(f'gsd: {gsd} found, two numbers 0 < low <= high needed')
     painter = _Painter(np.random.default_rng((seed, index)), size, gsd)

@@ -18,6 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from s5_mm.utils.argument_checks import check_number
+
 from .._faiss import faiss
 
 NUM_BYTES = 32
@@ -73,13 +75,10 @@ def hamming_matches(
                 f'{name} is {codes.dtype} {codes.shape}, expected uint8 (n, '
                 f'{NUM_BYTES})'
             )
-    if not 0 <= radius < _NUM_BITS:
-        raise ValueError(f'radius={radius}, expected 0 to {_NUM_BITS - 1} bits')
+    check_number('radius', radius, 0, _NUM_BITS - 1)
     fewest = -(-_NUM_BITS // _MAX_CHUNK)
-    if chunks is not None and chunks != 0 and not fewest <= chunks <= _NUM_BITS:
-        raise ValueError(
-            f'chunks={chunks}, expected 0 or {fewest} to {_NUM_BITS}, or None'
-        )
+    if chunks:
+        check_number('chunks', chunks, fewest, _NUM_BITS, why=', or 0 or None')
     if not len(pool) or not len(queries):
         return _sorted(*np.zeros((3, 0), np.int64))
     if chunks is None:

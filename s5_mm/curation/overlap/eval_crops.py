@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from s5_mm.io.images.windows import sliding_windows
+from s5_mm.utils.argument_checks import check_number
 
 from .perceptual_hash import NUM_ORIENTATIONS, orientation_codes, perceptual_hash
 from .provenance import Origin
@@ -73,10 +74,8 @@ def eval_windows(
     Raises:
         ValueError: If a share or the step is not above 0 and at most 1.
     """
-    if not all(0 < value <= 1 for value in (*shares, step)):
-        raise ValueError(
-            f'shares={tuple(shares)}, step={step}, expected above 0 and at most 1'
-        )
+    for name, value in (*(('shares', share) for share in shares), ('step', step)):
+        check_number(name, value, above=0, most=1)
     short = min(width, height)
     sides = [(round(short * share), step) for share in shares]
     sides = [(side, step) for side, step in sides if side >= _MIN_SIDE]

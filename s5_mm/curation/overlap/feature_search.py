@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from s5_mm.utils.argument_checks import check_number
+
 from .._faiss import faiss
 
 # Rows of a tile.  Tiles start at multiples of it, so that what a pair's product is
@@ -163,5 +165,4 @@ def _check(first: np.ndarray, second: np.ndarray, least: float) -> None:
         raise ValueError(
             f'features are {first.shape} and {second.shape}, expected (n, D) and (m, D)'
         )
-    if not -1 < least <= 1:
-        raise ValueError(f'min_similarity={least}, expected above -1, up to 1')
+    check_number('min_similarity', least, above=-1, most=1)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from s5_mm.io.crop_tables.run_names import LEAKAGE_POLICIES
+from s5_mm.utils.argument_checks import check_choice
 
 from .provenance import Origin
 
@@ -67,11 +68,7 @@ class Policies:
     ) -> None:
         self.default, self.exceptions = default, dict(exceptions or {})
         for name, policy in (('default', default), *self.exceptions.items()):
-            if policy not in LEAKAGE_POLICIES:
-                raise ValueError(
-                    f'leakage policy {name}={policy!r}, allowed are '
-                    f'{list(LEAKAGE_POLICIES)}'
-                )
+            check_choice(f'leakage policy {name}', policy, LEAKAGE_POLICIES)
 
     def __call__(self, benchmark: str, split: str) -> str:
         """Give the policy of a split."""

@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from s5_mm.utils.argument_checks import check_choice
+
 ON = ('stem', 'path')
 
 
@@ -56,8 +58,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         where = f'provenance rule for {self.collection!r}'
-        if self.on not in ON:
-            raise ValueError(f'{where}: on={self.on!r}, allowed are {list(ON)}')
+        check_choice(f'{where}: on', self.on, ON)
         if isinstance(self.benchmarks, str) or not self.benchmarks:
             raise ValueError(
                 f'{where}: benchmarks={self.benchmarks!r}, expected a list of names'

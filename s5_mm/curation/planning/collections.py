@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from s5_mm.io.path_table import PathTable
+from s5_mm.utils.argument_checks import check_number
 
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]*')
 
@@ -49,10 +50,8 @@ class Collection:
             raise ValueError(f'{where}: folder and list_file exclude each other')
         for key in ('stride', 'max_crops'):
             value = getattr(self, key)
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise ValueError(
-                    f'{where}: {key}={value!r}, expected a whole number above 0'
-                )
+            if value is not None:
+                check_number(f'{where}: {key}', value, 1, whole=True)
 
     def arguments(self) -> dict[str, Any]:
         """Its arguments but for the name, as in a config."""

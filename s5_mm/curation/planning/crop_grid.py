@@ -10,6 +10,7 @@ import numpy as np
 from s5_mm.io.hashing import mix64
 from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
 from s5_mm.io.images.windows import sliding_windows
+from s5_mm.utils.argument_checks import check_choice, check_number
 
 # Increment of splitmix64.
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -45,12 +46,9 @@ class CropGrid:
                 f'crop: size={self.size} and stride={self.stride}, expected '
                 '1 <= stride <= size in pixels, or pixels stay unseen'
             )
-        if self.small not in ('drop', *SMALL_POLICIES):
-            raise ValueError(
-                f'crop: small={self.small!r}, allowed are {["drop", *SMALL_POLICIES]}'
-            )
-        if self.max_crops is not None and self.max_crops < 1:
-            raise ValueError(f'crop: max_crops={self.max_crops}, expected above 0')
+        check_choice('crop: small', self.small, ('drop', *SMALL_POLICIES))
+        if self.max_crops is not None:
+            check_number('crop: max_crops', self.max_crops, 1)
 
     @property
     def filling(self) -> SmallPolicy:

@@ -15,6 +15,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from s5_mm.io.crop_tables.parquet import ManifestError, Parts, read_table
 from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
 from s5_mm.registry import DATASETS
+from s5_mm.utils.argument_checks import check_choice, check_number
 
 from ..planning.collections import read_collections
 from ..planning.crops import read_crops
@@ -71,12 +72,9 @@ class CropStream(IterableDataset):
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or size < 1:
-            raise ValueError(
-                f'batch_size={batch_size} and size={size}, expected at least 1'
-            )
-        if small not in SMALL_POLICIES:
-            raise ValueError(f'small={small!r}, allowed are {list(SMALL_POLICIES)}')
+        check_number('batch_size', batch_size, 1)
+        check_number('size', size, 1)
+        check_choice('small', small, SMALL_POLICIES)
         self.work_dir = Path(work_dir)
         self.plan, self.output = self.work_dir / plan, self.work_dir / output
         self.gate = None if gate is None else self.work_dir / gate

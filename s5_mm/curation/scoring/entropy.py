@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from s5_mm.utils.argument_checks import check_choice, check_number
+
 BACKGROUND_MODES = ('drop', 'renormalise', 'keep')
 # Values of a band in fp32.  1 MB stays in the cache of a CPU (32 ms an image of 512 px
 # with 16 classes; 59 ms at 64 MB, measured); a GPU wants few launches.
@@ -49,8 +51,7 @@ def check_background(num_classes: int, background: int | None, mode: str) -> Non
         ValueError: If the mode is unknown, the background is no class, or what is left
             without it has no entropy.
     """
-    if mode not in BACKGROUND_MODES:
-        raise ValueError(f'mode={mode!r}, allowed are {list(BACKGROUND_MODES)}')
+    check_choice('mode', mode, BACKGROUND_MODES)
     if num_classes < 2:
         raise ValueError(
             f'the head has num_classes={num_classes}; Eq. 1 is of a softmax over at '
@@ -58,11 +59,8 @@ def check_background(num_classes: int, background: int | None, mode: str) -> Non
         )
     if background is None:
         return
-    if not 0 <= background < num_classes:
-        raise ValueError(
-            f'background={background}, allowed are None and 0 to {num_classes - 1}, '
-            'the ids of the classes'
-        )
+    why = ', the id of a class, or None'
+    check_number('background', background, 0, num_classes - 1, why=why)
     if mode == 'renormalise' and num_classes == 2:
         raise ValueError(
             "mode='renormalise' needs two classes beside the background, the head has "

@@ -11,6 +11,7 @@ from torch import Tensor
 from s5_mm.checkpoints import CheckpointError
 from s5_mm.models.segmentors.semi_base import SemiBaseSegmentor
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_choice
 
 from .entropy import check_background, pixel_scores
 from .pooling import last_tap, pooled_feature
@@ -51,14 +52,8 @@ class PatchScorer(SemiBaseSegmentor):
         data_preprocessor: dict | None = None,
     ) -> None:
         super().__init__(segmentor, data_preprocessor=data_preprocessor)
-        if amp_dtype not in (None, 'bfloat16', 'float16'):
-            raise ValueError(
-                f"amp_dtype={amp_dtype!r}, allowed are None, 'bfloat16' and 'float16'"
-            )
-        if network not in ('student', 'teacher'):
-            raise ValueError(
-                f"network={network!r}, allowed are 'student' and 'teacher'"
-            )
+        check_choice('amp_dtype', amp_dtype, (None, 'bfloat16', 'float16'))
+        check_choice('network', network, ('student', 'teacher'))
         check_background(self.num_classes, background, mode)
         self.background, self.mode = background, mode
         self.amp_dtype, self.network = amp_dtype, network

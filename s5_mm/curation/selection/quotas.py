@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 from s5_mm.io.crop_tables.run_names import QUOTA_POLICIES
+from s5_mm.utils.argument_checks import check_choice, check_number
 
 
 class Quotas(NamedTuple):
@@ -75,15 +74,8 @@ def fill_quotas(
             or no whole number of crops, a cluster has no labelled crop, runs dry under
             ``'error'``, or is missing from one of the lists, or the policy is unknown.
     """
-    if policy not in QUOTA_POLICIES:
-        raise ValueError(
-            f'selection.policy={policy!r}, allowed are {list(QUOTA_POLICIES)}'
-        )
-    if not isinstance(num_selected, int | np.integer) or num_selected < 1:
-        raise ValueError(
-            f'selection.num_selected={num_selected!r}, expected a whole number of at '
-            'least 1'
-        )
+    check_choice('selection.policy', policy, QUOTA_POLICIES)
+    check_number('selection.num_selected', num_selected, 1, whole=True)
     if len(counts) != len(available):
         raise ValueError(
             f'{len(counts)} clusters have counts of labelled crops and '

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from s5_mm.io.hashing import mix64
+from s5_mm.utils.argument_checks import check_choice, check_number
 
 
 class Crops(NamedTuple):
@@ -72,10 +73,7 @@ def by_hash(entropy: np.ndarray, key: np.ndarray, seed: int) -> np.ndarray:
     Raises:
         ValueError: If the seed is not an integer from 0 to 2^64 - 1.
     """
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**64:
-        raise ValueError(
-            f'selection.seed={seed!r}, expected a whole number from 0 to 2**64 - 1'
-        )
+    check_number('selection.seed', seed, 0, 2**64 - 1, whole=True)
     return mix64(key ^ mix64(np.array([seed], np.uint64) + np.uint64(1)))
 
 
@@ -100,6 +98,4 @@ def find_strategy(name: str) -> Strategy:
     Raises:
         ValueError: If there is no strategy of this name.
     """
-    if name not in STRATEGIES:
-        raise ValueError(f'selection.strategy={name!r}, allowed are {list(STRATEGIES)}')
-    return STRATEGIES[name]
+    return STRATEGIES[check_choice('selection.strategy', name, STRATEGIES)]

@@ -10,6 +10,7 @@ import numpy as np
 
 from s5_mm.io.images.fill import SMALL_POLICIES, SmallPolicy
 from s5_mm.io.images.header import ImageHeader
+from s5_mm.utils.argument_checks import check_choice, check_number
 
 SHARD_FORMATS = ('png', 'webp', 'jpeg')
 MIN_ENCODER_QUALITY = 95
@@ -54,31 +55,18 @@ class ShardOptions:
     high_byte: bool = False
 
     def __post_init__(self) -> None:
-        if self.per_shard < 1 or self.size < 1:
-            raise ValueError(
-                f'shards: per_shard={self.per_shard} and size={self.size}, expected '
-                'at least 1'
-            )
-        if self.seed < 0:
-            raise ValueError(f'shards: seed={self.seed}, expected at least 0')
-        if self.format not in SHARD_FORMATS:
-            raise ValueError(
-                f'shards: format={self.format!r}, allowed are {list(SHARD_FORMATS)}'
-            )
-        if self.small not in SMALL_POLICIES:
-            raise ValueError(
-                f'shards: small={self.small!r}, allowed are {list(SMALL_POLICIES)}'
-            )
+        check_number('shards: per_shard', self.per_shard, 1)
+        check_number('shards: size', self.size, 1)
+        check_number('shards: seed', self.seed, 0)
+        check_choice('shards: format', self.format, SHARD_FORMATS)
+        check_choice('shards: small', self.small, SMALL_POLICIES)
         if self.quality is not None and self.format != 'jpeg':
             raise ValueError(
                 f'shards: quality={self.quality} with format={self.format!r}, which is '
                 "lossless; only 'jpeg' has one"
             )
-        if self.quality is not None and not MIN_ENCODER_QUALITY <= self.quality <= 100:
-            raise ValueError(
-                f'shards: quality={self.quality}, allowed are {MIN_ENCODER_QUALITY} to '
-                '100'
-            )
+        if self.quality is not None:
+            check_number('shards: quality', self.quality, MIN_ENCODER_QUALITY, 100)
 
     @property
     def lossy(self) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from mmdet.datasets import BaseDetDataset
 from mmengine.logging import print_log
 
+from s5_mm.utils.argument_checks import check_choice
 from s5_mm.visualization.palette import palette_of
 
 from .annotations import DegeneratePolicy, OrientedObjects
@@ -74,10 +75,7 @@ class OrientedDataset(BaseDetDataset):
     ) -> None:
         self.rules = BoxRules(outside, degenerate, ignore_size, min_side, diff_thr)
         where = f'{type(self).__name__} of data_root={data_root!r}'
-        if missing_ann not in ('raise', 'empty'):
-            raise ValueError(
-                f"{where}: missing_ann={missing_ann!r}, allowed are 'raise' and 'empty'"
-            )
+        check_choice(f'{where}: missing_ann', missing_ann, ('raise', 'empty'))
         if not (metainfo or {}).get('classes'):
             # The host's classes would stand in silently.
             raise ValueError(

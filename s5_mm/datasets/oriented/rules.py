@@ -9,6 +9,8 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from s5_mm.utils.argument_checks import check_choice, check_number
+
 from .annotations import (
     AnnotationError,
     DegeneratePolicy,
@@ -46,18 +48,10 @@ class BoxRules:
     diff_thr: int = 100
 
     def __post_init__(self) -> None:
-        if self.outside not in ('raise', 'drop', 'keep'):
-            raise ValueError(
-                f"outside={self.outside!r}, allowed are 'raise', 'drop' and 'keep'"
-            )
-        if self.degenerate not in ('raise', 'drop', 'keep'):
-            raise ValueError(
-                f"degenerate={self.degenerate!r}, allowed are 'raise', 'drop' and "
-                "'keep'"
-            )
+        for name in ('outside', 'degenerate'):
+            check_choice(name, getattr(self, name), ('raise', 'drop', 'keep'))
         for name in ('ignore_size', 'min_side', 'diff_thr'):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f'{name}={getattr(self, name)!r}, expected at least 0')
+            check_number(name, getattr(self, name), 0)
         if self.degenerate == 'keep' and not self.min_side:
             raise ValueError(
                 "degenerate='keep' with min_side=0, expected a min_side above 0: boxes "

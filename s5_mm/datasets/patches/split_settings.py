@@ -9,6 +9,7 @@ from typing import Any
 
 from s5_mm.io.atomic import write_bytes
 from s5_mm.io.images.windows import scale_windows
+from s5_mm.utils.argument_checks import check_choice, check_number
 
 SPLIT_RECORD = 'split.json'
 """File in the destination that holds the settings."""
@@ -54,13 +55,9 @@ class SplitSettings:
 
     def __post_init__(self) -> None:
         scale_windows(self.sizes, self.gaps, self.rates)
-        if not 0 <= self.img_rate_thr <= 1:
-            raise ValueError(f'img_rate_thr={self.img_rate_thr}, expected 0 to 1')
-        if not 0 < self.iof_thr <= 1:
-            raise ValueError(
-                f'iof_thr={self.iof_thr}, expected above 0 and at most 1: at 0 every '
-                'patch would have every object'
-            )
+        check_number('img_rate_thr', self.img_rate_thr, 0, 1)
+        why = ': at 0 every patch would have every object'
+        check_number('iof_thr', self.iof_thr, above=0, most=1, why=why)
         value = self.padding_value
         if value is not None and (
             len(value) != 3 or not all(0 <= v <= 255 for v in value)
@@ -68,14 +65,8 @@ class SplitSettings:
             raise ValueError(
                 f'padding_value={list(value)}, expected blue, green and red in 0..255'
             )
-        if self.save_ext not in ('.png', '.jpg'):
-            raise ValueError(
-                f"save_ext={self.save_ext!r}, allowed are '.png' and '.jpg'"
-            )
-        if self.missing_ann not in ('error', 'empty'):
-            raise ValueError(
-                f"missing_ann={self.missing_ann!r}, allowed are 'error' and 'empty'"
-            )
+        check_choice('save_ext', self.save_ext, ('.png', '.jpg'))
+        check_choice('missing_ann', self.missing_ann, ('error', 'empty'))
 
     def scaled(self) -> tuple[list[int], list[int]]:
         """Give sizes and gaps with the rates worked in.

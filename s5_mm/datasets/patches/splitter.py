@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from s5_mm.io.atomic import write_bytes
+from s5_mm.io.images.fill import pad
 from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.read import read_header
 from s5_mm.io.images.rows import open_rows
@@ -103,12 +104,9 @@ class PatchSplitter(PatchPlanner):
     def _pad(self, pixels: np.ndarray, size: int) -> np.ndarray:
         """Fill a patch up to its size, if that is asked for."""
         value = self.settings.padding_value
-        if value is None or pixels.shape[:2] == (size, size):
-            return np.ascontiguousarray(pixels)
-        padded = np.empty((size, size, 3), np.uint8)
-        padded[:] = value
-        padded[: pixels.shape[0], : pixels.shape[1]] = pixels
-        return padded
+        return np.ascontiguousarray(
+            pixels if value is None else pad(pixels, size, value)
+        )
 
     def _write(self, patch: PlannedPatch, pixels: np.ndarray) -> None:
         """Write image and annotation of a patch."""

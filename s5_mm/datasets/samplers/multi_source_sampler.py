@@ -12,6 +12,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Sampler
 
 from s5_mm.registry import DATA_SAMPLERS
+from s5_mm.utils.argument_checks import check_number
 from s5_mm.utils.randomness import SampleKey, StreamIndex, View, sample_generator
 
 from .rare_class import RareClassSampling
@@ -110,8 +111,7 @@ class MultiSourceSampler(Sampler):
         Raises:
             ValueError: If it is negative.
         """
-        if num_samples < 0:
-            raise ValueError(f'num_samples={num_samples}, expected at least 0')
+        check_number('num_samples', num_samples, 0)
         self._skipped = num_samples
 
     def set_epoch(self, epoch: int) -> None:

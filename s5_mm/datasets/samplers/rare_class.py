@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from s5_mm.registry import DATA_SAMPLERS
+from s5_mm.utils.argument_checks import check_number
 from s5_mm.utils.randomness import SampleKey, View, sample_generator
 
 from ..class_pixels import class_pixels
@@ -47,16 +48,10 @@ class RareClassSampling:
         crop_share: float = 0.5,
         jobs: int = 1,
     ) -> None:
-        for name, value, fits, allowed in (
-            ('temperature', temperature, temperature > 0, 'more than 0'),
-            ('min_pixels', min_pixels, min_pixels >= 1, 'at least 1'),
-            ('crop_share', crop_share, 0 <= crop_share <= 1, '0..1'),
-            ('jobs', jobs, jobs >= 1, 'at least 1'),
-        ):
-            if not fits:
-                raise ValueError(
-                    f'RareClassSampling: {name}={value}, expected {allowed}'
-                )
+        check_number('RareClassSampling: temperature', temperature, above=0)
+        check_number('RareClassSampling: min_pixels', min_pixels, 1)
+        check_number('RareClassSampling: crop_share', crop_share, 0, 1)
+        check_number('RareClassSampling: jobs', jobs, 1)
         self.temperature, self.min_pixels = temperature, min_pixels
         self.crop_pixels, self.jobs = int(crop_share * min_pixels), jobs
         self.probabilities = np.empty(0)

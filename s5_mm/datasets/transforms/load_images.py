@@ -16,6 +16,7 @@ from s5_mm.io.images.read import read_mask
 from s5_mm.io.images.sample_depth import check_range
 from s5_mm.io.images.source import ImageFile, ImageSource
 from s5_mm.registry import TRANSFORMS
+from s5_mm.utils.argument_checks import check_choice
 from s5_mm.utils.randomness import keyed
 
 
@@ -52,11 +53,8 @@ class LoadImage(BaseTransform):
         grey: GreyPolicy = 'error',
         sample_range: Sequence[int] | None = None,
     ) -> None:
-        if alpha not in ('error', 'drop'):
-            raise ValueError(f"alpha={alpha!r}, allowed are 'error' and 'drop'")
-        if grey not in ('error', 'repeat'):
-            raise ValueError(f"grey={grey!r}, allowed are 'error' and 'repeat'")
-        self.alpha, self.grey = alpha, grey
+        self.alpha = check_choice('alpha', alpha, ('error', 'drop'))
+        self.grey = check_choice('grey', grey, ('error', 'repeat'))
         self.sample_range = check_range(sample_range, 's5_mm.LoadImage')
         self._has_warned = False
 

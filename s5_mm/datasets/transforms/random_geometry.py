@@ -9,6 +9,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from s5_mm.registry import TRANSFORMS
+from s5_mm.utils.argument_checks import check_number
 from s5_mm.utils.randomness import keyed
 
 from .draws import transform_generator
@@ -123,8 +124,7 @@ class RandomGeometry(BaseTransform):
         height, width = (
             (crop_size, crop_size) if isinstance(crop_size, int) else crop_size
         )
-        if min(height, width) < 1:
-            raise ValueError(f'crop_size={crop_size}, expected at least 1 px')
+        check_number('crop_size', min(height, width), 1)
         if rotate90 and height != width:
             raise ValueError(
                 f'crop_size={crop_size} with rotate90=True, expected a square: a '
@@ -132,10 +132,8 @@ class RandomGeometry(BaseTransform):
             )
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(f'scale={scale}, expected 0 < scale[0] <= scale[1]')
-        if not 0 <= flip_prob <= 1:
-            raise ValueError(f'flip_prob={flip_prob}, expected 0..1')
-        if not 1 <= stream <= 255:
-            raise ValueError(f'stream={stream}, expected 1..255')
+        check_number('flip_prob', flip_prob, 0, 1)
+        check_number('stream', stream, 1, 255)
         self.crop_size, self.scale = (height, width), tuple(scale)
         self.flip_prob, self.rotate90 = flip_prob, rotate90
         self.img_pad, self.seg_pad, self.stream = img_pad, seg_pad, stream

@@ -9,6 +9,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from s5_mm.registry import TRANSFORMS
+from s5_mm.utils.argument_checks import check_choice, check_number
 from s5_mm.utils.box_mapping import map_boxes, quarter_turn
 
 #: Quarter turns, counter-clockwise -> OpenCV's code.
@@ -45,7 +46,7 @@ class Rotate90(BaseTransform):
     """
 
     def __init__(self, k: int = 1) -> None:
-        _check_turns('k', k)
+        check_choice('k', k, range(4))
         self.k = k
 
     def transform(self, results: dict) -> dict:
@@ -73,12 +74,11 @@ class RandomRotate90(BaseTransform):
     """
 
     def __init__(self, prob: float = 0.75, ks: Sequence[int] = (1, 2, 3)) -> None:
-        if not 0 <= prob <= 1:
-            raise ValueError(f'prob={prob}, expected 0..1')
+        check_number('prob', prob, 0, 1)
         if not ks:
             raise ValueError(f'ks={ks}, expected at least one number of turns')
         for k in ks:
-            _check_turns('ks', k)
+            check_choice('ks', k, range(4))
         self.prob, self.ks = prob, tuple(ks)
 
     def transform(self, results: dict) -> dict:
@@ -89,12 +89,6 @@ class RandomRotate90(BaseTransform):
 
     def __repr__(self) -> str:
         return f'RandomRotate90(prob={self.prob}, ks={self.ks})'
-
-
-def _check_turns(name: str, k: int) -> None:
-    """Refuse what is no number of quarter turns."""
-    if k not in (0, 1, 2, 3):
-        raise ValueError(f'{name}: {k!r} found, allowed are 0, 1, 2 and 3')
 
 
 def _turn(results: dict, k: int) -> dict:

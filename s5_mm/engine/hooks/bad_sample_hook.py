@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from s5_mm.registry import HOOKS
+from s5_mm.utils.argument_checks import check_number
 
 
 class TooManyBadImagesError(RuntimeError):
@@ -49,10 +50,8 @@ class BadSampleHook(Hook):
         min_samples: int = 1000,
         filename: str = 'bad_images.jsonl',
     ) -> None:
-        if not 0 <= max_rate <= 1:
-            raise ValueError(f'max_rate={max_rate}, expected 0..1')
-        if min_samples < 1:
-            raise ValueError(f'min_samples={min_samples}, expected at least 1')
+        check_number('max_rate', max_rate, 0, 1)
+        check_number('min_samples', min_samples, 1)
         self.max_rate, self.min_samples = max_rate, min_samples
         self.filename = filename
         self._seen: Counter[str] = Counter()

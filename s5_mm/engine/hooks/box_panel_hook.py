@@ -9,6 +9,7 @@ import numpy as np
 
 from s5_mm.io.images.read import read_image
 from s5_mm.registry import HOOKS
+from s5_mm.utils.argument_checks import check_number
 from s5_mm.visualization import OrientedBoxes, detection_panel
 
 from .panel_hook import PanelHook
@@ -46,10 +47,8 @@ class BoxPanelHook(PanelHook):
     def __init__(
         self, score_thr: float = 0.3, tile_size: int = 768, **kwargs: Any
     ) -> None:
-        if not 0 <= score_thr <= 1:
-            raise ValueError(f'score_thr={score_thr}, expected 0..1')
         super().__init__(tile_size=tile_size, **kwargs)
-        self.score_thr = score_thr
+        self.score_thr = check_number('score_thr', score_thr, 0, 1)
 
     def _panel(self, sample: DetDataSample, info: dict) -> np.ndarray:
         """Draw a sample, uint8 (H, W, 3) RGB."""

@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from s5_mm.registry import HOOKS
+from s5_mm.utils.argument_checks import check_number
 
 
 @HOOKS.register_module()
@@ -28,9 +29,7 @@ class EvalProgressHook(Hook):
     """
 
     def __init__(self, every: float = 10.0) -> None:
-        if every < 0:
-            raise ValueError(f'EvalProgressHook: every={every}, expected 0 or more')
-        self.every = every
+        self.every = check_number('EvalProgressHook: every', every, 0)
         self._start = self._last = 0.0
 
     def before_val_epoch(self, runner: Runner) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.runner import Runner
 
+from s5_mm.utils.argument_checks import check_number
+
 
 def check_interval(hook: Hook, interval: int | None) -> None:
     """Refuse an interval that is none.
@@ -16,11 +18,8 @@ def check_interval(hook: Hook, interval: int | None) -> None:
     Raises:
         ValueError: It is smaller than 1.
     """
-    if interval is not None and interval < 1:
-        raise ValueError(
-            f'{type(hook).__name__}: interval must be at least 1 or None, got '
-            f'{interval}'
-        )
+    if interval is not None:
+        check_number(f'{type(hook).__name__}: interval', interval, 1, why=', or None')
 
 
 def logger_interval(runner: Runner) -> int:

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from s5_mm.registry import HOOKS
+from s5_mm.utils.argument_checks import check_number
 
 from .finite_weights import last_sane
 from .log_interval import check_interval, logger_interval
@@ -49,10 +50,8 @@ class NonFiniteHook(Hook):
     def __init__(
         self, max_rate: float = 0.1, window: int = 100, interval: int | None = None
     ) -> None:
-        if not 0 <= max_rate <= 1:
-            raise ValueError(f'NonFiniteHook: max_rate={max_rate}, expected 0..1')
-        if window < 1:
-            raise ValueError(f'NonFiniteHook: window={window}, expected at least 1')
+        check_number('NonFiniteHook: max_rate', max_rate, 0, 1)
+        check_number('NonFiniteHook: window', window, 1)
         check_interval(self, interval)
         self.max_rate, self.interval = max_rate, interval
         self._pending: list[tuple[int, Tensor]] = []

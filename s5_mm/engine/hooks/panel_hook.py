@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from mmengine.visualization import LocalVisBackend
 
+from s5_mm.utils.argument_checks import check_number
 from s5_mm.visualization import palette_of
 
 _PER_VALIDATION = 4
@@ -52,10 +53,8 @@ class PanelHook(Hook):
         max_per_dataset: int | None = None,
         tile_size: int = 320,
     ) -> None:
-        if interval < 1:
-            raise ValueError(f'interval={interval}, expected at least 1')
         self.draw = draw
-        self.interval = interval
+        self.interval = check_number('interval', interval, 1)
         self.show = show
         self.wait_time = wait_time
         self.max_per_dataset = max_per_dataset

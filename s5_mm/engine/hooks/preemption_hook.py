@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from torch import distributed
 
 from s5_mm.registry import HOOKS
+from s5_mm.utils.argument_checks import check_number
 
 from .accumulation import accumulation_ends
 from .atomic_checkpoint_hook import AtomicCheckpointHook
@@ -65,12 +66,8 @@ class PreemptionHook(Hook):
             raise ValueError(
                 f'PreemptionHook: no signals named {unknown} on this system'
             )
-        if interval < 1:
-            raise ValueError(
-                f'PreemptionHook: interval must be at least 1, got {interval}'
-            )
         self.signals = [getattr(signal, name) for name in signals]
-        self.interval = interval
+        self.interval = check_number('PreemptionHook: interval', interval, 1)
         self._received = 0
         self._agreed = False
         self._saver: AtomicCheckpointHook | None = None

@@ -9,6 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from s5_mm.registry import HOOKS
+from s5_mm.utils.argument_checks import check_number
 
 from .pseudo_label_warnings import PseudoLabelWarnings, Reading
 
@@ -45,12 +46,8 @@ class PseudoLabelStatsHook(Hook):
     priority = 'LOW'
 
     def __init__(self, interval: int = 50, patience: int = 4) -> None:
-        if interval < 1 or patience < 1:
-            raise ValueError(
-                f'interval and patience must be at least 1, got {interval}, {patience}'
-            )
-        self.interval = interval
-        self.patience = patience
+        self.interval = check_number('interval', interval, 1)
+        self.patience = check_number('patience', patience, 1)
         self._warnings: PseudoLabelWarnings | None = None
         self._resumed: dict[str, Any] | None = None
 

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from s5_mm.registry import HOOKS
+from s5_mm.utils.argument_checks import check_number
 
 from .log_interval import logger_interval
 
@@ -28,9 +29,7 @@ class TrainProgressHook(Hook):
     """
 
     def __init__(self, every: float = 15.0) -> None:
-        if every < 0:
-            raise ValueError(f'TrainProgressHook: every={every}, expected 0 or more')
-        self.every = every
+        self.every = check_number('TrainProgressHook: every', every, 0)
         self._last = 0.0
 
     def before_train_iter(

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 
 from s5_mm.registry import LOOPS
+from s5_mm.utils.argument_checks import check_number
 from s5_mm.utils.batch_size import pass_batch_size
 
 from .resume_schedule import ResumeScheduleHook
@@ -82,8 +83,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
                 'expected exactly one of them'
             )
         for name, length in (('max_iters', max_iters), ('max_epochs', max_epochs)):
-            if length is not None and length < 1:
-                raise ValueError(f'train_cfg.{name}={length}, expected at least 1')
+            if length is not None:
+                check_number(f'train_cfg.{name}', length, 1)
         dataloader = pass_batch_size(dataloader)
         if max_epochs is not None:
             BaseLoop.__init__(self, runner, dataloader)  # builds the loader

@@ -7,6 +7,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from s5_mm.utils.argument_checks import check_choice
+
 from .saved_config import config_changes, read_saved_config
 from .schedule_length import apply_changes, latest_end, span_of, stretch
 
@@ -35,8 +37,7 @@ class ResumeScheduleHook(Hook):
     priority = 'HIGH'
 
     def __init__(self, mode: str = 'keep') -> None:
-        if mode not in MODES:
-            raise ValueError(f'{_SETTING}={mode!r} is unknown; allowed are {MODES}')
+        check_choice(_SETTING, mode, MODES)
         self.mode = mode
         self._meta: dict[str, Any] = {}
         self._groups: list[dict[str, Any]] = []

@@ -12,6 +12,7 @@ from mmengine.optim import BaseOptimWrapper, DefaultOptimWrapperConstructor
 from torch import nn
 
 from s5_mm.registry import OPTIM_WRAPPER_CONSTRUCTORS
+from s5_mm.utils.argument_checks import check_number
 
 _HOST_KEYS = frozenset(
     {
@@ -79,11 +80,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f'{sorted(_HOST_KEYS | {"layer_decay_rate"})}'
             )
         rate = self.paramwise_cfg.get('layer_decay_rate')
-        if not isinstance(rate, (int, float)) or not 0 < rate <= 1:
-            raise ValueError(
-                f'paramwise_cfg.layer_decay_rate is {rate!r}, expected a number in '
-                '(0, 1]'
-            )
+        check_number('paramwise_cfg.layer_decay_rate', rate, above=0, most=1)
         if self.base_lr is None:
             raise ValueError(
                 'optim_wrapper.optimizer has no lr, which layer_decay_rate multiplies'

@@ -28,6 +28,7 @@ from s5_mm.models.necks import (
     pending_level,
 )
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_number
 
 from .vit_arch import resolve_arch
 
@@ -134,12 +135,10 @@ class ViT(BaseModule):
             )
         self._init_embeddings()
         depth = len(self.layers)
-        if not isinstance(frozen_stages, int) or not -1 <= frozen_stages <= depth:
-            raise ValueError(
-                f'frozen_stages={frozen_stages!r}, allowed are -1 (nothing), 0 (the '
-                f'embeddings) to {depth} (all layers)'
-            )
-        self.frozen_stages = frozen_stages
+        why = ': -1 nothing, 0 the embeddings, n the first n layers too'
+        self.frozen_stages = check_number(
+            'frozen_stages', frozen_stages, -1, depth, whole=True, why=why
+        )
         if frozen_stages >= 0:
             for part in (self.pos_embed, self.cls_token, *self._frozen()):
                 if part is not None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from s5_mm.checkpoints.errors import SKIP_OPTION, CheckpointError
 from s5_mm.models.layers import FFNMoE
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_number
 from s5_mm.utils.routing import check_dataset_names
 
 from .vit import ViT
@@ -51,11 +52,8 @@ class ViTMoE(ViT):
     def make_ffn(self, embed_dims: int, feedforward_channels: int) -> nn.Module:
         """Build the feed-forward part of one layer."""
         part = self.part_features
-        if not isinstance(part, int) or not 0 < part <= embed_dims:
-            raise ValueError(
-                f'part_features={part!r} must be in 1..{embed_dims}, the width of the '
-                'ViT; without experts use s5_mm.ViT'
-            )
+        why = ', the width of the ViT; without experts use s5_mm.ViT'
+        check_number('part_features', part, 1, embed_dims, whole=True, why=why)
         return FFNMoE(embed_dims, feedforward_channels, part, self.datasets)
 
     def translate_checkpoint(

@@ -9,6 +9,7 @@ from mmdet.models.losses import smooth_l1_loss
 from torch import Tensor
 
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_choice
 
 
 @MODELS.register_module()
@@ -46,11 +47,8 @@ class SmoothL1Loss(HostLoss):
         Raises:
             ValueError: ``reduction_override`` is unknown.
         """
-        if reduction_override not in (None, 'none', 'mean', 'sum'):
-            raise ValueError(
-                f'reduction_override={reduction_override!r}, expected is None, '
-                "'none', 'mean' or 'sum'"
-            )
+        allowed = (None, 'none', 'mean', 'sum')
+        check_choice('reduction_override', reduction_override, allowed)
         return self.loss_weight * smooth_l1_loss(
             pred,
             target,

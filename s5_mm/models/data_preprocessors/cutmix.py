@@ -12,6 +12,7 @@ from torch import Tensor
 
 from s5_mm.registry import MODELS
 from s5_mm.utils import SampleKey, View, sample_generator
+from s5_mm.utils.argument_checks import check_number
 
 
 class MixPlan(NamedTuple):
@@ -69,8 +70,7 @@ class CutMix:
         area: tuple[float, float] = (0.02, 0.4),
         ratio: tuple[float, float] = (0.3, 1 / 0.3),
     ) -> None:
-        if not 0 <= prob <= 1:
-            raise ValueError(f'prob must be in [0, 1], got {prob}')
+        check_number('prob', prob, 0, 1)
         if not 0 < area[0] <= area[1] < 1:
             raise ValueError(
                 f'area must be (low, high), 0 < low <= high < 1, got {area}'

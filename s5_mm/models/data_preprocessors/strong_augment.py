@@ -10,6 +10,7 @@ from torch import Tensor
 
 from s5_mm.registry import MODELS
 from s5_mm.utils import SampleKey, View, sample_generator
+from s5_mm.utils.argument_checks import check_number
 
 from .photometric import (
     adjust_brightness,
@@ -64,13 +65,11 @@ class StrongAugment:
             jitter_prob=jitter_prob, gray_prob=gray_prob, blur_prob=blur_prob
         )
         for name, value in probabilities.items():
-            if not 0 <= value <= 1:
-                raise ValueError(f'{name} must be in [0, 1], got {value}')
-        if min(brightness, contrast, saturation) < 0 or not 0 <= hue <= 0.5:
-            raise ValueError(
-                'brightness, contrast and saturation must be >= 0 and hue in '
-                f'[0, 0.5], got {brightness}, {contrast}, {saturation}, {hue}'
-            )
+            check_number(name, value, 0, 1)
+        check_number('brightness', brightness, 0)
+        check_number('contrast', contrast, 0)
+        check_number('saturation', saturation, 0)
+        check_number('hue', hue, 0, 0.5)
         if not 0 < blur_sigma[0] <= blur_sigma[1]:
             raise ValueError(
                 f'blur_sigma must be (low, high), 0 < low <= high, got {blur_sigma}'

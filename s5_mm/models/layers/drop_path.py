@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from s5_mm.utils.argument_checks import check_number
+
 
 class DropPath(nn.Module):
     """Drop the residual branch of whole samples (stochastic depth).
@@ -21,9 +23,7 @@ class DropPath(nn.Module):
 
     def __init__(self, drop_prob: float = 0.0) -> None:
         super().__init__()
-        if not 0.0 <= drop_prob < 1.0:
-            raise ValueError(f'drop_prob must be in [0, 1), got {drop_prob}')
-        self.drop_prob = drop_prob
+        self.drop_prob = check_number('drop_prob', drop_prob, 0, below=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop and rescale.

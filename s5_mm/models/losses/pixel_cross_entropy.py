@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_choice
 
 from ..process_sum import sum_over_processes
 
@@ -141,11 +142,7 @@ class PixelCrossEntropy(nn.Module):
         Raises:
             ValueError: ``reduction_override`` has another value.
         """
-        if reduction_override not in (None, 'none'):
-            raise ValueError(
-                f'reduction_override={reduction_override!r}, allowed are None and '
-                "'none'"
-            )
+        check_choice('reduction_override', reduction_override, (None, 'none'))
         entropy = pixel_cross_entropy(logits, labels, ignore_index)
         counted = labels != ignore_index
         if self.class_weight is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from s5_mm.utils import SampleKey
+from s5_mm.utils.argument_checks import check_number
 
 from ..pseudo_labels import PseudoLabels, build_part
 
@@ -33,13 +34,9 @@ class Mixing(nn.Module):
 
     def __init__(self, num_classes: int, prob: float, highest: float = 1.0) -> None:
         super().__init__()
-        number = isinstance(prob, (int, float)) and not isinstance(prob, bool)
-        if not number or not 0 <= prob <= highest:
-            raise ValueError(
-                f'semi_train_cfg.mixing: prob={prob!r} of {type(self).__name__}, '
-                f'expected 0..{highest}'
-            )
-        self.num_classes, self.prob = num_classes, prob
+        self.num_classes = num_classes
+        where = f'semi_train_cfg.mixing: {type(self).__name__}.prob'
+        self.prob = check_number(where, prob, 0, highest)
 
     def observe_labels(self, labels: Tensor) -> None:
         """Learn from the labels of this iteration.

@@ -2,7 +2,7 @@
 
 from .adamatch import AdaMatchThreshold
 from .alignment import DistributionAlignment
-from .building import build_part, check_flag
+from .building import build_part
 from .checkpoint import adopt_rule
 from .class_threshold import ClassThreshold
 from .entropy_percentile import EntropyPercentile
@@ -42,7 +42,6 @@ __all__ = [
     'adopt_rule',
     'build_part',
     'build_threshold',
-    'check_flag',
     'check_share',
     'confidence_sum',
     'count_labels',

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_number
 
 from .moving_average import MovingAverage
 from .pixel_counts import count_labels
@@ -63,11 +64,7 @@ class DistributionAlignment(nn.Module):
         self.num_classes = num_classes
         check_share('alignment.momentum', momentum)
         self.power = check_share('alignment.power', power)
-        if not isinstance(eps, float) or not 0 < eps < 1:
-            raise ValueError(
-                f'semi_train_cfg.alignment.eps must be in (0, 1), got {eps!r}'
-            )
-        self.eps = eps
+        self.eps = check_number('semi_train_cfg.alignment.eps', eps, above=0, below=1)
         self.model = MovingAverage((num_classes,), momentum)
         self.labels = MovingAverage((num_classes,), momentum)
         self.from_labels = target == 'labels'

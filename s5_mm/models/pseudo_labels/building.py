@@ -40,17 +40,3 @@ def build_part(
             f'semi_train_cfg.{key} is a {type(part).__name__}, expected {allowed}'
         )
     return part
-
-
-def check_flag(name: str, value: Any) -> None:
-    """Refuse a switch that is neither on nor off.
-
-    Args:
-        name: Key of ``semi_train_cfg``, for the message.
-        value: Its value.
-
-    Raises:
-        ValueError: If it is not True or False.
-    """
-    if value not in (False, True):
-        raise ValueError(f'semi_train_cfg.{name} must be True or False, got {value!r}')

@@ -7,8 +7,8 @@ from mmengine.dist import all_reduce
 from torch import Tensor
 
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_choice
 
-from .building import check_flag
 from .class_threshold import ClassThreshold
 from .moving_average import MovingAverage
 from .pixel_sums import class_sums
@@ -60,7 +60,7 @@ class FlexMatchThreshold(ClassThreshold):
     ) -> None:
         super().__init__(num_classes)
         check_limits(floor=floor, value=value)
-        check_flag('threshold.warm_up', warm_up)
+        check_choice('semi_train_cfg.threshold.warm_up', warm_up, (False, True))
         self.floor, self.value, self.warm_up = floor, value, warm_up
         check_share('threshold.momentum', momentum)
         self.confident = MovingAverage((num_classes + 1,), momentum)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_number
 
 from .predictions import Predictions
 from .threshold import Threshold, check_share
@@ -58,12 +59,8 @@ class RankWeight(Threshold):
     ) -> None:
         super().__init__(num_classes)
         self.momentum = check_share('threshold.momentum', momentum)
-        whole = isinstance(quantiles, int) and not isinstance(quantiles, bool)
-        if not whole or quantiles < 1:
-            raise ValueError(
-                'semi_train_cfg.threshold.quantiles must be a whole number of at least '
-                f'1, got {quantiles!r}'
-            )
+        where = 'semi_train_cfg.threshold.quantiles'
+        check_number(where, quantiles, 1, whole=True)
         if not _are_limits(kappa):
             raise ValueError(
                 'semi_train_cfg.threshold.kappa must be two numbers of at least 0, at '

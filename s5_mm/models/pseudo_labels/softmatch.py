@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_choice, check_number
 
-from .building import check_flag
 from .moving_average import MovingAverage
 from .pixel_sums import class_moments
 from .predictions import Predictions
@@ -52,13 +52,9 @@ class SoftMatchWeight(Threshold):
         momentum: float = 0.999,
     ) -> None:
         super().__init__(num_classes)
-        number = isinstance(n_sigma, (int, float)) and not isinstance(n_sigma, bool)
-        if not number or not n_sigma > 0:
-            raise ValueError(
-                f'semi_train_cfg.threshold.n_sigma must be above 0, got {n_sigma!r}'
-            )
+        check_number('semi_train_cfg.threshold.n_sigma', n_sigma, above=0)
         check_share('threshold.momentum', momentum)
-        check_flag('threshold.per_class', per_class)
+        check_choice('semi_train_cfg.threshold.per_class', per_class, (False, True))
         self.n_sigma, self.per_class = n_sigma, per_class
         groups = num_classes if per_class else 1
         self.mean = MovingAverage((groups,), momentum, initial=1.0)

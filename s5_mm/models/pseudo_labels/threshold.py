@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_number
 
 from .building import build_part
 from .predictions import Predictions
@@ -115,10 +116,7 @@ def check_share(name: str, value: float) -> float:
     Raises:
         ValueError: If it is not a number in [0, 1].
     """
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1:
-        raise ValueError(f'semi_train_cfg.{name} must be in [0, 1], got {value!r}')
-    return value
+    return check_number(f'semi_train_cfg.{name}', value, 0, 1)
 
 
 def check_limits(**limits: float) -> None:
@@ -133,10 +131,8 @@ def check_limits(**limits: float) -> None:
     (low, least), (high, most) = limits.items()
     for name, value in limits.items():
         check_share(f'threshold.{name}', value)
-    if least > most:
-        raise ValueError(
-            f'semi_train_cfg.threshold.{low} must be at most {high}={most}, got {least}'
-        )
+    why = f', which is {high}'
+    check_number(f'semi_train_cfg.threshold.{low}', least, most=most, why=why)
 
 
 def build_threshold(semi_train_cfg: Mapping[str, Any], num_classes: int) -> Threshold:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_choice, check_number
 
 from ..data_preprocessors import MixPlan
 from ..mixing import build_mixing
@@ -22,7 +23,6 @@ from ..pseudo_labels import (
     adopt_rule,
     build_part,
     build_threshold,
-    check_flag,
     confidence_sum,
     count_labels,
     count_pseudo_labels,
@@ -113,20 +113,11 @@ class FixMatch(TeacherStudentSegmentor):
         cfg = self.train_cfg
         self.schedule = UnlabelledSchedule(cfg['burn_in'], cfg['ramp'])
         allowed = ('valid', 'confident', 'image')
-        if cfg['normalization'] not in allowed:
-            raise ValueError(
-                f'semi_train_cfg.normalization must be one of {allowed}, got '
-                f'{cfg["normalization"]!r}'
-            )
+        where = 'semi_train_cfg.normalization'
+        check_choice(where, cfg['normalization'], allowed)
         for key in ('soft_targets', 'average_losses', 'sync_normalizer'):
-            check_flag(key, cfg[key])
-        factor = cfg['unsup_weight']
-        number = isinstance(factor, (int, float)) and not isinstance(factor, bool)
-        if not number or not 0 <= factor < inf:
-            raise ValueError(
-                'semi_train_cfg.unsup_weight must be a number of at least 0, got '
-                f'{factor!r}'
-            )
+            check_choice(f'semi_train_cfg.{key}', cfg[key], (False, True))
+        check_number('semi_train_cfg.unsup_weight', cfg['unsup_weight'], 0, below=inf)
         self.threshold = build_threshold(semi_train_cfg or {}, self.num_classes)
         self.alignment: DistributionAlignment | None = None
         if cfg['alignment'] is not None:

@@ -10,6 +10,8 @@ import torch
 from mmseg.models.utils import resize
 from torch import Tensor
 
+from s5_mm.utils.argument_checks import check_choice, check_number
+
 Predict = Callable[[Tensor, list[dict]], Tensor]
 
 _FLIPS = {'horizontal': (-1,), 'vertical': (-2,), 'diagonal': (-2, -1)}
@@ -43,10 +45,7 @@ def check_test_cfg(test_cfg: Mapping[str, Any], owner: str) -> None:
             f'{owner}: test_cfg has unknown keys {unknown}; allowed are {sorted(_KEYS)}'
         )
     mode = test_cfg.get('mode', 'whole')
-    if mode not in ('whole', 'slide'):
-        raise ValueError(
-            f"{owner}: test_cfg.mode must be 'whole' or 'slide', got {mode!r}"
-        )
+    check_choice(f'{owner}: test_cfg.mode', mode, ('whole', 'slide'))
     if mode == 'slide' and not (test_cfg.get('crop_size') and test_cfg.get('stride')):
         raise ValueError(
             f"{owner}: test_cfg.mode='slide' needs crop_size=(H, W) and stride=(H, W)"
@@ -59,22 +58,14 @@ def check_test_cfg(test_cfg: Mapping[str, Any], owner: str) -> None:
                 f'which is {tuple(crop)}, or pixels stay unseen'
             )
     together = test_cfg.get('window_batch', 1)
-    if not isinstance(together, int) or together < 1:
-        raise ValueError(
-            f'{owner}: test_cfg.window_batch={together!r} must be a whole number of '
-            'windows, at least 1'
-        )
+    check_number(f'{owner}: test_cfg.window_batch', together, 1, whole=True)
     wrong = [flip for flip in test_cfg.get('flip', ()) if flip not in _FLIPS]
     if wrong:
         raise ValueError(
             f'{owner}: test_cfg.flip has {wrong}; allowed are {sorted(_FLIPS)}'
         )
     average = test_cfg.get('average', 'logits')
-    if average not in ('logits', 'probabilities'):
-        raise ValueError(
-            f"{owner}: test_cfg.average must be 'logits' or 'probabilities', got "
-            f'{average!r}'
-        )
+    check_choice(f'{owner}: test_cfg.average', average, ('logits', 'probabilities'))
 
 
 def infer(

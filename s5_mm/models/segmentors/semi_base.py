@@ -13,6 +13,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from s5_mm.registry import MODELS
+from s5_mm.utils.argument_checks import check_choice
 
 from ..compiled_steps import CompiledSteps
 from ..data_preprocessors import MixPlan
@@ -105,11 +106,8 @@ class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
         self.student: BaseSegmentor = MODELS.build(segmentor)
         self.teacher: BaseSegmentor | None = None
         self._take_losses(self.student.decode_head)
-        if self.test_cfg['predict_on'] not in ('student', 'teacher'):
-            raise ValueError(
-                "semi_test_cfg.predict_on must be 'student' or 'teacher', got "
-                f'{self.test_cfg["predict_on"]!r}'
-            )
+        predict_on = self.test_cfg['predict_on']
+        check_choice('semi_test_cfg.predict_on', predict_on, ('student', 'teacher'))
         self._register_load_state_dict_pre_hook(self.adopt_state_dict)
 
     def _take_losses(self, head: nn.Module) -> None:

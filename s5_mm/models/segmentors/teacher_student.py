@@ -11,6 +11,8 @@ import torch
 from mmseg.models import BaseSegmentor
 from torch import Tensor, nn
 
+from s5_mm.utils.argument_checks import check_choice
+
 from ..pseudo_labels import check_share
 from .ema_teacher import BUFFERS, ramped_momentum, update_ema
 from .semi_base import SemiBaseSegmentor
@@ -47,10 +49,7 @@ class TeacherStudentSegmentor(SemiBaseSegmentor):
         buffers, momentum = (
             self.train_cfg[f'ema_{k}'] for k in ('buffers', 'momentum')
         )
-        if buffers not in BUFFERS:
-            raise ValueError(
-                f'semi_train_cfg.ema_buffers must be one of {BUFFERS}, got {buffers!r}'
-            )
+        check_choice('semi_train_cfg.ema_buffers', buffers, BUFFERS)
         if momentum is not None:
             check_share('ema_momentum', momentum)
             self.teacher = deepcopy(self.student).eval().requires_grad_(False)
