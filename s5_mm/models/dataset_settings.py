@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
+from mmengine.config import ConfigDict
+
+from s5_mm.utils.argument_checks import check_number
 from s5_mm.utils.routing import check_dataset_names
 
 Settings = TypeVar('Settings', bound='DatasetSettings')
@@ -37,21 +40,24 @@ class DatasetSettings:
         Raises:
             ValueError: A value is out of its range.
         """
-        count = self.num_classes
         fewest, most, why = self.class_range
-        if not isinstance(count, int) or not fewest <= count <= most:
-            raise ValueError(
-                f'{where}.num_classes must be in {fewest}..{most}{why}, got {count}'
-            )
-        if not self.loss_weight >= 0:
-            raise ValueError(
-                f'{where}.loss_weight must be >= 0, got {self.loss_weight}'
-            )
-        start = self.start_iter
-        if not isinstance(start, int) or start < 0:
-            raise ValueError(
-                f'{where}.start_iter must be a number of iterations >= 0, got {start!r}'
-            )
+        check_number(
+            f'{where}.num_classes', self.num_classes, fewest, most, whole=True, why=why
+        )
+        check_number(f'{where}.loss_weight', self.loss_weight, 0)
+        check_number(f'{where}.start_iter', self.start_iter, 0, whole=True)
+
+    def plain_model(self, model: ConfigDict, dataset: str) -> dict:
+        """Config of the plain model of this data set alone.
+
+        Args:
+            model: Config of the model of several data sets, with a dense backbone.
+            dataset: Name of the data set.
+
+        Returns:
+            Config of an ordinary model of the task.
+        """
+        raise NotImplementedError
 
 
 def read_settings(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from torch import Tensor
 
 from s5_mm.utils.ordered_config import OrderedConfig
@@ -14,16 +13,12 @@ from s5_mm.utils.routing import RoutingError
 from .multi_dataset import MultiDatasetModel
 
 
-def fold_state(
-    model: MultiDatasetModel, dataset: str, decoder: str = ''
-) -> dict[str, Tensor]:
+def fold_state(model: MultiDatasetModel, dataset: str) -> dict[str, Tensor]:
     """Weights of the plain model that does what one data set's path does.
 
     Args:
         model: MDF or MoE-MDF.
         dataset: Name of the data set.
-        decoder: What precedes the names of its decoder in the plain model:
-            'decode_head.' of a segmentor, nothing in a detector.
 
     Returns:
         State dict with ``backbone.*`` (dense, see :meth:`s5_mm.ViTMoE.fold_state`) and
@@ -43,20 +38,17 @@ def fold_state(
     own = getattr(model, model.part_prefix)[dataset].state_dict()
     return {
         **{f'backbone.{name}': value for name, value in dense.items()},
-        **{f'{decoder}{name}': value for name, value in own.items()},
+        **{f'{model.plain_prefix}{name}': value for name, value in own.items()},
     }
 
 
-def fold_config(
-    cfg: Config, dataset: str, plain_model: Callable[[ConfigDict, str], dict]
-) -> Config:
+def fold_config(cfg: Config, dataset: str, model: MultiDatasetModel) -> Config:
     """Config of the folded model: an ordinary one with its test data.
 
     Args:
         cfg: Config of a model of several data sets; left as it is.
         dataset: Name of the data set.
-        plain_model: The task's ``fold_model(model, dataset)``: from the config of the
-            model, whose backbone is dense already, to that of the plain one.
+        model: The built model.
 
     Returns:
         A config for ``tools/test.py``, without anything of other data sets.
@@ -75,8 +67,8 @@ def fold_config(
             raise RoutingError(
                 f'{part} has no data set {dataset!r} to fold; it has {list(known)}'
             )
-    model = copy.deepcopy(cfg.model)
-    backbone = model.backbone
+    config = copy.deepcopy(cfg.model)
+    backbone = config.backbone
     if backbone.type == 's5_mm.ViTMoE':
         backbone.type = 's5_mm.ViT'
         backbone.pop('datasets', None)
@@ -94,7 +86,7 @@ def fold_config(
     return OrderedConfig(
         dict(
             **{key: cfg[key] for key in _KEPT if key in cfg},
-            model=plain_model(model, dataset),
+            model=model.settings[dataset].plain_model(config, dataset),
             test_dataloader=loader,
             test_evaluator=evaluator,
             test_cfg=dict(type='TestLoop'),

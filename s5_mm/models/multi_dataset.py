@@ -29,12 +29,14 @@ class MultiDatasetModel(Generic[Settings]):
 
     Attributes:
         part_prefix: Name of the module that holds the parts by data set.
+        plain_prefix: What precedes the names of a part in the plain model.
         settings: Of each data set.
         backbone: The shared backbone.
         trained_datasets: Data sets that had samples since the optimizer's last step.
     """
 
     part_prefix: str
+    plain_prefix = ''
 
     def build_backbone(
         self,

@@ -13,8 +13,7 @@ model, the size is that of a model for one data set:
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -22,37 +21,13 @@ from mmengine.registry import init_default_scope
 
 from s5_mm import __version__
 from s5_mm.checkpoints import load_address, load_into
-from s5_mm.cli.arguments import OptionsAction
+from s5_mm.cli.arguments import add_options_argument
 from s5_mm.cli.command import CommandParser, start_command
 from s5_mm.cli.config import load_config
 from s5_mm.io.atomic import atomic_open
 from s5_mm.models.folding import fold_config, fold_state
+from s5_mm.models.multi_dataset import MultiDatasetModel
 from s5_mm.registry import MODELS
-
-#: Model of several data sets -> where its ``fold_model`` is, and what precedes the
-#: names of its decoder in the plain model.
-KINDS = {
-    's5_mm.MultiDatasetSegmentor': ('s5_mm.models.segmentors.folding', 'decode_head.'),
-    's5_mm.MultiDatasetDetector': ('s5_mm.models.detectors.folding', ''),
-}
-
-
-def kind_of(model_type: str, config: str) -> tuple[Callable, str]:
-    """Find out how a model is folded.
-
-    Args:
-        model_type: Its type in the config.
-        config: Name of the config, for the message.
-
-    Returns:
-        The task's ``fold_model``, and what precedes the names of the plain decoder.
-    """
-    if model_type not in KINDS:
-        raise ValueError(
-            f'{config}: the model is a {model_type}; can be folded: {list(KINDS)}'
-        )
-    module, decoder = KINDS[model_type]
-    return import_module(module).fold_model, decoder
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -62,9 +37,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='its weights')
     parser.add_argument('out_dir', type=Path, help='folder for the folded models')
     parser.add_argument('--datasets', nargs='+', help='only these data sets')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=OptionsAction, metavar='KEY=VALUE'
-    )
+    add_options_argument(parser)
     return parser.parse_args(argv)
 
 
@@ -72,9 +45,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Fold every data set that was asked for."""
     args = parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
-    fold_model, decoder = kind_of(cfg.model.type, args.config)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = MODELS.build(cfg.model)
+    if not isinstance(model, MultiDatasetModel):
+        raise ValueError(
+            f'{args.config}: the model is a {cfg.model.type}, expected one of several '
+            'data sets'
+        )
     checkpoint = load_address(args.checkpoint)
     report = load_into(model, checkpoint, args.checkpoint)
     if report.missing:
@@ -87,8 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # All that can fail comes before the first file.
     names = args.datasets or model.datasets
     parts = {
-        name: (fold_state(model, name, decoder), fold_config(cfg, name, fold_model))
-        for name in names
+        name: (fold_state(model, name), fold_config(cfg, name, model)) for name in names
     }
     for name, (state, folded_cfg) in parts.items():
         folded = dict(

@@ -2,7 +2,7 @@
 
 from .cutmix import CutMix, MixPlan, rectangles_to_mask
 from .multi_branch import MultiBranchDataPreprocessor
-from .multi_dataset import MultiDatasetDataPreprocessor
+from .multi_dataset_preprocessor import MultiDatasetDataPreprocessor
 from .strong_augment import StrongAugment
 
 __all__ = [

@@ -23,7 +23,7 @@ from ..feature_channels import check_neck
 from ..hand_over import hand_over
 from ..logged_losses import LoggedLosses
 from ..multi_dataset import MultiDatasetModel
-from .dataset_settings import DetectionSettings
+from .detection_settings import DetectionSettings
 
 #: Where a detector of one data set keeps what each data set gets a copy of.
 _PARTS = ('neck.', 'rpn_head.', 'roi_head.', 'bbox_head.')

@@ -23,8 +23,8 @@ from ..logged_losses import LoggedLosses
 from ..losses import decode_losses, upsample
 from ..multi_dataset import MultiDatasetModel
 from .checks import check_head, refuse
-from .dataset_settings import SegmentationSettings
 from .inference import infer
+from .segmentation_settings import SegmentationSettings
 from .step_errors import explain_step_errors
 
 
@@ -66,7 +66,7 @@ class MultiDatasetSegmentor(
         ValueError: A setting is unknown or out of its range; the message names it.
     """
 
-    part_prefix = 'decode_heads'
+    part_prefix, plain_prefix = 'decode_heads', 'decode_head.'
     compiled_steps = ('losses_by_slice',)
 
     def __init__(

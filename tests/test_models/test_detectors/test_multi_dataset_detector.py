@@ -8,7 +8,6 @@ import torch  # noqa: E402
 from mmengine.config import ConfigDict  # noqa: E402
 
 from s5_mm.checkpoints.loading import CheckpointError, load_into  # noqa: E402
-from s5_mm.models.detectors.folding import fold_model  # noqa: E402
 from s5_mm.models.folding import fold_state  # noqa: E402
 from s5_mm.testing import toy_detector  # noqa: E402
 from s5_mm.utils.routing import RoutingError  # noqa: E402
@@ -21,7 +20,7 @@ def _plain(name):
     model = ConfigDict(config())
     model.backbone.update(type='s5_mm.ViT')
     model.backbone.pop('part_features')
-    return fold_model(model, name)
+    return build().settings[name].plain_model(model, name)
 
 
 def _boxes(found):
@@ -251,7 +250,10 @@ def test_checkpoint_of_other_data_sets():
     [
         (dict(init_cfg=dict(type='Pretrained')), 'takes no init_cfg'),
         (dict(datasets=dict(a=dict(classes=3))), r"keys \['classes'\]; num_classes is"),
-        (dict(datasets=dict(a=dict(num_classes=0))), 'num_classes must be in 1..'),
+        (
+            dict(datasets=dict(a=dict(num_classes=0))),
+            '=0, expected a whole number, 1 to',
+        ),
         (dict(datasets=dict(gloss=dict(num_classes=1))), "figure with 'loss' in"),
         (dict(detector=dict(type='mmdet.FasterRCNN')), 'expected is a config with'),
         (dict(datasets={}), 'got no data sets'),

@@ -60,3 +60,10 @@ class DetectionSettings(DatasetSettings):
         for head in found:
             head['num_classes'] = self.num_classes
         return config
+
+    def plain_model(self, model: ConfigDict, dataset: str) -> dict:
+        """Config of a detector of mmdet, see :meth:`DatasetSettings.plain_model`."""
+        plain = self.detector_config(model.detector)
+        plain.data_preprocessor = model.data_preprocessor
+        plain.backbone = model.backbone
+        return plain

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from mmengine.config import ConfigDict
+
 from s5_mm.models.dataset_settings import DatasetSettings
 
 from .inference import check_test_cfg
@@ -44,3 +46,22 @@ class SegmentationSettings(DatasetSettings):
         """
         super().check(where)
         check_test_cfg(self.test_cfg, where)
+
+    def plain_model(self, model: ConfigDict, dataset: str) -> dict:
+        """Config of an ordinary segmentor, see :meth:`DatasetSettings.plain_model`."""
+        preprocessor = model.data_preprocessor
+        return dict(
+            type='s5_mm.EncoderDecoder',
+            dataset_name=dataset,
+            data_preprocessor=dict(
+                type='SegDataPreProcessor',
+                mean=preprocessor.mean,
+                std=preprocessor.std,
+                # s5_mm.LoadImage gives RGB.
+                bgr_to_rgb=preprocessor.get('bgr_to_rgb', False),
+            ),
+            backbone=model.backbone,
+            decode_head=ConfigDict({**model.decode_head, **self.head_overrides()}),
+            train_cfg=dict(),
+            test_cfg=self.test_cfg or dict(mode='whole'),
+        )
