@@ -1,7 +1,6 @@
 """The model zoo: every config is listed, every figure says whose it is."""
 
 import re
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ import yaml
 
 from s5_mm.cli.config import load_config
 from s5_mm.cli.meta import build_on_meta, count_params
+from tools.misc import model_zoo as TOOL
 
 from ..support.package_configs import package_configs
 
@@ -50,17 +50,6 @@ def _rows(text):
         yield name.strip(), [None if c == '-' else float(c) for c in cells.split()]
 
 
-def _tool():
-    path = ROOT / 'tools/misc/model_zoo.py'
-    spec = util.spec_from_file_location(path.stem, path)
-    module = util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(path.parent))  # it imports its neighbours
-        spec.loader.exec_module(module)
-    return module
-
-
-TOOL = _tool()
 FILES = [f'configs/{folder}/metafile.yml' for folder in FOLDERS]
 
 

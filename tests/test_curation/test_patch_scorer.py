@@ -159,7 +159,7 @@ def test_a_teacher_that_is_not_there_is_refused() -> None:
     [
         (dict(amp_dtype='half'), "amp_dtype='half', allowed are None, 'bfloat16'"),
         (dict(network='ema'), "network='ema', allowed are 'student' and 'teacher'"),
-        (dict(background=6), 'background=6, allowed are None and 0 to 5'),
+        (dict(background=6), 'background=6, expected 0 to 5, the id'),
         (dict(mode='no'), "mode='no', allowed are"),
     ],
 )

@@ -198,7 +198,7 @@ def test_pool_is_the_same_again_and_checks_its_arguments(tmp_path):
         if kind == 'flat':
             pixels = np.asarray(Image.open(first.folder / name)).reshape(-1, 3)
             assert (pixels == pixels[0]).all()
-    with pytest.raises(ValueError, match=r'share: 1\.5 found, allowed are 0 to 1'):
+    with pytest.raises(ValueError, match=r'share=1\.5, expected 0 to 1'):
         adversarial_pool(tmp_path / 'c', 4, share=1.5)
     with pytest.raises(ValueError, match='kinds: none found'):
         adversarial_pool(tmp_path / 'c', 4, kinds=())

@@ -111,7 +111,7 @@ def test_a_quota_of_none_may_be_raised():
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ((1, [1], [1], 'all'), r"selection.policy='all', allowed are \['redis"),
+        ((1, [1], [1], 'all'), r"selection.policy='all', allowed are 'redis"),
         ((0, [1], [1]), 'selection.num_selected=0, expected a whole number'),
         ((1e6, [1], [1]), 'selection.num_selected=1000000.0, expected a whole'),
         ((1, [1, 1], [1]), '^2 clusters have counts of labelled crops and 1 have'),

@@ -278,8 +278,8 @@ def test_refused_streams(run, tmp_path) -> None:
     root, collections, *_ = run
     arguments = dict(work_dir=root / 'run', collections=collections)
     for changes, message in [
-        (dict(batch_size=0), 'batch_size=0 and size=512, expected at least 1'),
-        (dict(small='drop'), r"small='drop', allowed are \['reflect', 'zero'\]"),
+        (dict(batch_size=0), 'batch_size=0, expected at least 1'),
+        (dict(small='drop'), r"small='drop', allowed are 'reflect' and 'zero'"),
         (dict(collections={'land': {'root': '.'}}), "the collection 'sea', the config"),
         (dict(plan='cluster'), 'cluster/sources.parquet: the table does not exist'),
         (dict(gate='nothing', output='x'), 'part-000000.parquet: the table does not e'),

@@ -120,7 +120,7 @@ def test_seeds_draw_different_crops():
         (dict(num_selected=0), 'num_selected=0, expected a whole number'),
         (dict(counts=[1, 1, 0, 1, 1]), r'clusters \[2\] have no labelled crop'),
         (dict(counts=[1, 1]), 'has cluster 4, but there are 2 prototypes'),
-        (dict(strategy='best'), r"strategy='best', allowed are \['s5', "),
+        (dict(strategy='best'), r"strategy='best', allowed are 's5', "),
         (dict(policy='first'), "policy='first', allowed are"),
         (dict(num_selected=200, policy='error'), r'cluster \d has \d+ crops for a quo'),
         (dict(strategy='random', seed=-1), 'selection.seed=-1, expected a whole numb'),

@@ -54,5 +54,5 @@ def test_without_classes_anything_goes() -> None:
 
 @pytest.mark.parametrize('classes', [0, 255])
 def test_number_of_classes(classes: int) -> None:
-    with pytest.raises(ValueError, match=f'num_classes={classes}, expected 1..254'):
+    with pytest.raises(ValueError, match=f'num_classes={classes}, expected 1 to 254'):
         LabelRule(classes)

@@ -201,11 +201,11 @@ def test_rectangular_crop() -> None:
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        ({'crop_size': 0}, 'crop_size=0, expected at least 1 px'),
+        ({'crop_size': 0}, 'crop_size=0, expected at least 1'),
         ({'crop_size': (8, 9)}, 'expected a square'),
         ({'scale': (2.0, 0.5)}, r'scale=\(2.0, 0.5\), expected 0 <'),
-        ({'flip_prob': 1.5}, 'flip_prob=1.5, expected 0..1'),
-        ({'stream': 0}, 'stream=0, expected 1..255'),
+        ({'flip_prob': 1.5}, 'flip_prob=1.5, expected 0 to 1'),
+        ({'stream': 0}, 'stream=0, expected 1 to 255'),
     ],
 )
 def test_errors(kwargs: dict, message: str) -> None:

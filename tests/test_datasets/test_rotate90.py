@@ -196,13 +196,13 @@ def test_other_boxes_are_refused():
 
 
 def test_arguments_are_checked():
-    with pytest.raises(ValueError, match='k: 4 found, allowed are 0, 1, 2 and 3'):
+    with pytest.raises(ValueError, match='k=4, allowed are 0, 1, 2 and 3'):
         Rotate90(4)
-    with pytest.raises(ValueError, match='ks: -1 found'):
+    with pytest.raises(ValueError, match='ks=-1, allowed are'):
         RandomRotate90(ks=(1, -1))
     with pytest.raises(ValueError, match=r'ks=\(\), expected at least one'):
         RandomRotate90(ks=())
-    with pytest.raises(ValueError, match=r'prob=1\.5, expected 0\.\.1'):
+    with pytest.raises(ValueError, match=r'prob=1\.5, expected 0 to 1'):
         RandomRotate90(prob=1.5)
     with pytest.raises(ValueError, match=r'shape \(2, 4\) found, expected \(n, 5\)'):
         map_boxes(torch.ones(2, 4), np.eye(3))

@@ -119,7 +119,7 @@ def test_batches_of_other_kinds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        ({'max_rate': 2}, 'max_rate=2, expected 0..1'),
+        ({'max_rate': 2}, 'max_rate=2, expected 0 to 1'),
         ({'min_samples': 0}, 'min_samples=0, expected at least 1'),
     ],
 )

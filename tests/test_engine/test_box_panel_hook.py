@@ -169,7 +169,7 @@ def test_wrong_classes_and_palettes_are_refused(tmp_path):
 
 
 def test_arguments_are_checked():
-    with pytest.raises(ValueError, match=r'score_thr=1\.5, expected 0\.\.1'):
+    with pytest.raises(ValueError, match=r'score_thr=1\.5, expected 0 to 1'):
         BoxPanelHook(score_thr=1.5)
     with pytest.raises(ValueError, match='interval=0, expected at least 1'):
         BoxPanelHook(interval=0)

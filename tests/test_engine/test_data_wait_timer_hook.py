@@ -93,5 +93,5 @@ def test_tensors_are_not_read(monkeypatch):
 
 
 def test_interval_must_be_positive():
-    with pytest.raises(ValueError, match='interval must be at least 1 or None, got 0'):
+    with pytest.raises(ValueError, match='interval=0, expected at least 1, or None'):
         DataWaitTimerHook(interval=0)

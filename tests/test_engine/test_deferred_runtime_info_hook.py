@@ -168,5 +168,5 @@ def test_logged_tensor_must_be_a_scalar():
 
 
 def test_interval_must_be_positive():
-    with pytest.raises(ValueError, match='interval must be at least 1 or None, got 0'):
+    with pytest.raises(ValueError, match='interval=0, expected at least 1, or None'):
         DeferredRuntimeInfoHook(interval=0)

@@ -31,7 +31,7 @@ def test_a_line_every_ten_seconds(monkeypatch, mode):
 
 
 def test_wrong_interval():
-    with pytest.raises(ValueError, match='every=-1, expected 0 or more'):
+    with pytest.raises(ValueError, match='every=-1, expected at least 0'):
         EvalProgressHook(every=-1)
 
 

@@ -229,9 +229,9 @@ def test_another_wrapper_is_named(tmp_path, caplog):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(max_rate=1.5), r'max_rate=1.5, expected 0..1'),
+        (dict(max_rate=1.5), 'max_rate=1.5, expected 0 to 1'),
         (dict(window=0), 'window=0, expected at least 1'),
-        (dict(interval=0), 'interval must be at least 1 or None, got 0'),
+        (dict(interval=0), 'interval=0, expected at least 1, or None'),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):

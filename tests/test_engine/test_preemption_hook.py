@@ -212,5 +212,5 @@ def test_needs_a_hook_that_can_save(tmp_path):
 def test_wrong_arguments():
     with pytest.raises(ValueError, match=r"no signals named \['SIGNONE'\]"):
         PreemptionHook(signals=['SIGNONE'])
-    with pytest.raises(ValueError, match='interval must be at least 1, got 0'):
+    with pytest.raises(ValueError, match='interval=0, expected at least 1'):
         PreemptionHook(interval=0)

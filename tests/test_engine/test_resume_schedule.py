@@ -244,7 +244,7 @@ POLY = [dict(type='PolyLR', by_epoch=False)]
 @pytest.mark.parametrize(
     ('iters', 'schedulers', 'mode', 'changes', 'message'),
     [
-        (24, _cosine(12), 'longer', {}, r"'longer' is unknown; allowed are \('keep'"),
+        (24, _cosine(12), 'longer', {}, r"='longer', allowed are 'keep'"),
         (12, _cosine(12), 'extend', {}, 'is at iteration 12 and the training ends at'),
         (
             20,

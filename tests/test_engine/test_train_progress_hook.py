@@ -43,7 +43,7 @@ def test_a_fast_training_logs_nothing_more(monkeypatch):
 
 
 def test_wrong_interval():
-    with pytest.raises(ValueError, match='every=-1, expected 0 or more'):
+    with pytest.raises(ValueError, match='every=-1, expected at least 0'):
         TrainProgressHook(every=-1)
 
 

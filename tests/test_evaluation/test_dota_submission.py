@@ -65,12 +65,12 @@ def test_sizes_and_rates_are_not_mixed_up(name, field, said):
 
 @pytest.mark.parametrize('iou_thr', [0, 1.1, -0.1])
 def test_merger_refuses_thresholds_out_of_range(iou_thr):
-    with pytest.raises(ValueError, match=f'iou_thr={iou_thr}, allowed is above 0'):
+    with pytest.raises(ValueError, match=f'iou_thr={iou_thr}, expected above 0'):
         PatchMerger(iou_thr)
 
 
 def test_merger_refuses_other_fields():
-    with pytest.raises(ValueError, match=r"scale_field='gsd', allowed are \('size', "):
+    with pytest.raises(ValueError, match="scale_field='gsd', allowed are 'size' and"):
         PatchMerger(scale_field='gsd')
 
 

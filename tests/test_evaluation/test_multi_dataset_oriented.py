@@ -15,7 +15,7 @@ from mmengine.evaluator import BaseMetric
 from s5_mm.evaluation import MultiDatasetMetric
 
 from ..support.distributed import run_ranks
-from .test_oriented_metric import FIGURES, expected, pairs_of, sample_of
+from .oriented_samples import FIGURES, expected, pairs_of, sample_of
 
 CLASSES = dict(harbours=('ship', 'crane', 'never'), towns=('car', 'court'))
 META = dict(

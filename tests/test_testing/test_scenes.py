@@ -83,7 +83,7 @@ def test_light_and_season_vary():
 
 
 def test_arguments_are_checked():
-    with pytest.raises(ValueError, match='size: 8 found, at least 16'):
+    with pytest.raises(ValueError, match='size=8, expected at least 16'):
         draw_scene(0, 0, 8)
     with pytest.raises(ValueError, match='gsd: .* low <= high'):
         draw_scene(0, 0, 64, gsd=(0.6, 0.3))

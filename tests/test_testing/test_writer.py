@@ -130,7 +130,7 @@ def test_broken_files(tmp_path):
 
 def test_spoil_errors(tmp_path):
     image = np.zeros((32, 32, 3), dtype=np.uint8)
-    with pytest.raises(ValueError, match="kind 'torn' found, allowed are"):
+    with pytest.raises(ValueError, match="kind='torn', allowed are"):
         spoil(image, 'torn', np.random.default_rng(0))
     with pytest.raises(ValueError, match=r"broken: \['torn'\] found"):
         write_dataset(tmp_path / 'd', 1, 1, 1, broken={'torn': 1})

@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tools.misc import check_figures as TOOL
+
 ROOT = Path(__file__).resolve().parents[2]
-SPEC = importlib.util.spec_from_file_location(
-    'check_figures', ROOT / 'tools/misc/check_figures.py'
-)
-TOOL = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(TOOL)
 
 PARAMS = 'tools/analysis_tools/get_params.py configs/finetune_seg/mdf_vit-b.py'
 

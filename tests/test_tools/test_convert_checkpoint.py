@@ -1,29 +1,15 @@
 """The command that writes any recognised checkpoint under our names."""
 
 import os
-from importlib import util
-from pathlib import Path
 
 import pytest
 import torch
 
 from s5_mm.checkpoints import FORMATS, UnsafeCheckpointError, convert, load_data_only
+from tools.model_converters import convert_checkpoint as TOOL
 
 from ..test_checkpoints.test_formats import release
 from ..test_checkpoints.test_loading import _mae
-
-ROOT = Path(__file__).parents[2]
-
-
-def _tool():
-    path = ROOT / 'tools/model_converters/convert_checkpoint.py'
-    spec = util.spec_from_file_location(path.stem, path)
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOL = _tool()
 
 
 def _save(tmp_path, content, name='src.pth'):

@@ -1,25 +1,15 @@
 """Parameters and multiply-adds are those of the paper, on the meta device."""
 
-from importlib import util
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
+from tools.analysis_tools import get_flops as TOOL
+
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / 'configs/_base_/models/upernet_vit-b.py'
 DIMS = dict(b=768, l=1024, h=1280)
-
-
-def _tool():
-    path = ROOT / 'tools/analysis_tools/get_flops.py'
-    spec = util.spec_from_file_location(path.stem, path)
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOL = _tool()
 
 
 def _config(arch, reassociate=True):

@@ -1,7 +1,6 @@
 """The parameter columns of the paper's tables, on the meta device."""
 
 import json
-from importlib import util
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,11 @@ from torch import nn
 
 from s5_mm.models.backbones import ViT
 from s5_mm.registry import MODELS
+from tools.analysis_tools import get_params as TOOL
 
 ROOT = Path(__file__).parents[2]
 CLASSES = dict(vaihingen=5, potsdam=5, openearthmap=9, loveda=7)
 DIMS = dict(b=768, l=1024, h=1280)
-
-
-def _tool():
-    path = ROOT / 'tools/analysis_tools/get_params.py'
-    spec = util.spec_from_file_location(path.stem, path)
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOL = _tool()
 
 
 class StandInMixture(nn.Module):

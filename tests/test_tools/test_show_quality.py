@@ -1,27 +1,12 @@
 """The contact sheets of the quality gate."""
 
-from importlib import util
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
 from s5_mm.testing import adversarial_pool, draw_scene
 from s5_mm.testing.defects import encode_png
-
-ROOT = Path(__file__).parents[2]
-
-
-def _tool():
-    path = ROOT / 'tools/analysis_tools/show_quality.py'
-    spec = util.spec_from_file_location(path.stem, path)
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-TOOL = _tool()
+from tools.analysis_tools import show_quality as TOOL
 
 
 @pytest.fixture(scope='module')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from itertools import product
 from math import ceil
 from pathlib import Path
@@ -10,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmengine.config import Config
+
+from tools.dataset_converters.isaid import COLOURS
 
 pytest.importorskip('shapely', reason="shapely comes with pip install 's5_mm[det]'")
 
@@ -170,7 +171,4 @@ def test_wrong_archive(tmp_path: Path, capsys) -> None:
 
 
 def test_colours_are_those_of_the_config() -> None:
-    spec = importlib.util.spec_from_file_location('isaid', TOOLS / 'isaid.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    np.testing.assert_array_equal(module.COLOURS, palette())
+    np.testing.assert_array_equal(COLOURS, palette())

@@ -50,7 +50,7 @@ def test_the_norm_behind_the_last_layer_is_frozen_with_it():
 
 @pytest.mark.parametrize('wrong', [-2, DEPTH + 1, 1.5])
 def test_other_numbers_are_refused(wrong):
-    with pytest.raises(ValueError, match=rf'frozen_stages={wrong}, allowed are -1'):
+    with pytest.raises(ValueError, match=f'frozen_stages={wrong}, expected a whole'):
         _vit(frozen_stages=wrong)
 
 

@@ -240,7 +240,7 @@ def test_depth_of_parameters_for_layer_wise_learning_rates():
         (dict(out_indices=[1, 3]), r'out_indices=\[1, 3\] must name 4 layers'),
         (dict(patch_size=32), 'patch_size 4, 8 or 16, got 32'),
         (dict(arch='x'), "arch='x' is unknown"),
-        (dict(drop_path_rate=1.5), r'drop_prob must be in \[0, 1\)'),
+        (dict(drop_path_rate=1.5), 'drop_prob=1.0, expected at least 0 and'),
     ],
 )
 def test_wrong_arguments_are_named(kwargs, message):

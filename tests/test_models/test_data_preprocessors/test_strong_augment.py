@@ -91,8 +91,8 @@ def test_nothing_switched_on_changes_nothing():
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        (dict(jitter_prob=1.5), r'jitter_prob must be in \[0, 1\], got 1.5'),
-        (dict(hue=0.7), 'hue in'),
+        (dict(jitter_prob=1.5), 'jitter_prob=1.5, expected 0 to 1'),
+        (dict(hue=0.7), 'hue=0.7, expected 0 to 0.5'),
         (dict(blur_sigma=(0.0, 2.0)), 'blur_sigma must be'),
     ],
 )

@@ -164,12 +164,12 @@ def test_two_processes_count_together(tmp_path):
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (dict(prob=0.6), r'prob=0.6 of LabelledCopyPaste, expected 0\.\.0.5'),
+        (dict(prob=0.6), 'LabelledCopyPaste.prob=0.6, expected 0 to 0.5'),
         (dict(classes=[1, 5]), r'classes=\[1, 5\] of LabelledCopyPaste, .* in 0\.\.4'),
         (dict(classes=[-1]), r'classes=\[-1\] of LabelledCopyPaste, expected ids in'),
         (dict(classes=2), 'classes=2 of LabelledCopyPaste, expected ids in 0..4'),
         (dict(classes=[True]), r'classes=\[True\] of LabelledCopyPaste, expected ids'),
-        (dict(prob='0.1'), "prob='0.1' of LabelledCopyPaste, expected"),
+        (dict(prob='0.1'), "LabelledCopyPaste.prob='0.1', expected"),
         (dict(classes=[]), r'classes=\[\] of LabelledCopyPaste, expected ids in'),
         (dict(classes=['ship']), r"classes=\['ship'\] of LabelledCopyPaste, expected"),
     ],

@@ -18,26 +18,34 @@ SHARES = dict(
     RankWeight=('momentum',),
 )
 OTHERS = [
-    ('FlexMatchThreshold', dict(value=0.7, floor=0.8), 'floor must be at most value='),
-    ('FreeMatchThreshold', dict(ceiling=0.4), 'floor must be at most ceiling=0.4, got'),
-    ('SoftMatchWeight', dict(n_sigma=0), 'n_sigma must be above 0, got 0'),
-    ('SoftMatchWeight', dict(n_sigma='2'), "n_sigma must be above 0, got '2'"),
-    ('RankWeight', dict(quantiles=0), 'quantiles must be a whole number of at least 1'),
-    ('RankWeight', dict(quantiles=2.5), 'quantiles must be a whole number of at leas'),
+    ('FlexMatchThreshold', dict(value=0.7, floor=0.8), 'floor=0.8, expected at most 0'),
+    ('FreeMatchThreshold', dict(ceiling=0.4), 'floor=0.5, expected at most 0.4, wh'),
+    ('SoftMatchWeight', dict(n_sigma=0), 'n_sigma=0, expected above 0'),
+    ('SoftMatchWeight', dict(n_sigma='2'), "n_sigma='2', expected above 0"),
+    ('RankWeight', dict(quantiles=0), 'quantiles=0, expected a whole number, at '),
+    ('RankWeight', dict(quantiles=2.5), 'quantiles=2.5, expected a whole number, '),
     ('RankWeight', dict(kappa=(-1, 2)), 'kappa must be two numbers of at least 0, at'),
     ('RankWeight', dict(kappa=(2,)), 'kappa must be two numbers of at least 0, at th'),
     ('RankWeight', dict(kappa=2), 'kappa must be two numbers of at least 0, at the st'),
     ('RankWeight', dict(kappa=('a', 'b')), 'kappa must be two numbers of at least 0, '),
     ('RankWeight', dict(kappa=(2, float('inf'))), 'kappa must be two numbers of at le'),
-    ('FlexMatchThreshold', dict(warm_up='no'), "warm_up must be True or False, got 'n"),
-    ('SoftMatchWeight', dict(per_class='no'), "per_class must be True or False, got '"),
+    (
+        'FlexMatchThreshold',
+        dict(warm_up='no'),
+        "warm_up='no', allowed are False an",
+    ),
+    (
+        'SoftMatchWeight',
+        dict(per_class='no'),
+        "per_class='no', allowed are False a",
+    ),
 ]
 ALIGNMENTS = [
-    (dict(momentum=1.1), 'momentum must be in [0, 1], got 1.1'),
-    (dict(power=2), 'power must be in [0, 1], got 2'),
-    (dict(eps='0.1'), "eps must be in (0, 1), got '0.1'"),
+    (dict(momentum=1.1), 'momentum=1.1, expected 0 to 1'),
+    (dict(power=2), 'power=2, expected 0 to 1'),
+    (dict(eps='0.1'), "eps='0.1', expected above 0 and below 1"),
     (dict(target=5), 'target must be 4 numbers of at least 0, one per class, not all '),
-    (dict(eps=0), 'eps must be in (0, 1), got 0'),
+    (dict(eps=0), 'eps=0, expected above 0 and below 1'),
     (
         dict(target='label'),
         "target must be one of ('labels', 'uniform') or 4 shares, g",
@@ -60,7 +68,7 @@ def refused(message, **settings):
     ('kind', 'name'), [(kind, name) for kind, names in SHARES.items() for name in names]
 )
 def test_shares(kind, name, value):
-    message = f'threshold.{name} must be in [0, 1], got {value!r}'
+    message = f'threshold.{name}={value!r}, expected 0 to 1'
     refused(message, threshold={'type': f's5_mm.{kind}', name: value})
 
 
@@ -96,4 +104,4 @@ def test_parts_in_the_place_of_others(key, kind):
 
 @pytest.mark.parametrize('key', ['soft_targets', 'average_losses', 'sync_normalizer'])
 def test_switches(key):
-    refused(f"{key} must be True or False, got 'no'", **{key: 'no'})
+    refused(f"{key}='no', allowed are False and True", **{key: 'no'})

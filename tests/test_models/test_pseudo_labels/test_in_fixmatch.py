@@ -24,14 +24,6 @@ from .reference import Average, reference
 ALIGNMENT = dict(type='s5_mm.DistributionAlignment', momentum=0.5)
 
 
-@pytest.fixture
-def hub():
-    """The hub that says which iteration of how many it is."""
-    MessageHub._instance_dict.clear()
-    yield MessageHub.get_current_instance()
-    MessageHub._instance_dict.clear()
-
-
 def build(norm='none', **train_cfg):
     torch.manual_seed(0)
     model = FixMatch(toy_segmentor(norm, K), train_cfg)

@@ -114,5 +114,5 @@ def test_loss_is_the_hosts(weighted, reduction, factor):
 
 
 def test_loss_rejects_an_unknown_reduction():
-    with pytest.raises(ValueError, match='reduction_override=.best., expected'):
+    with pytest.raises(ValueError, match='reduction_override=.best., allowed'):
         SmoothL1Loss()(torch.ones(2, 4), torch.ones(2, 4), reduction_override='best')

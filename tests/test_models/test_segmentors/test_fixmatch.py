@@ -7,57 +7,11 @@ import re
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MessageHub
-from mmengine.structures import PixelData
-from mmseg.structures import SegDataSample
 from torch.nn import functional as F
 
-from s5_mm.models.data_preprocessors import MixPlan, rectangles_to_mask
-from s5_mm.models.mixing import Mixing
-from s5_mm.models.pseudo_labels import PseudoLabels
-from s5_mm.models.segmentors import FixMatch, SemiBaseSegmentor
-from s5_mm.utils import SampleKey
+from s5_mm.models.segmentors import SemiBaseSegmentor
 
-from ..toys import toy_segmentor
-
-K, H, W = 4, 16, 24
-
-
-def _model(seed=0, norm='bn', auxiliary=False, cls=FixMatch, **train_cfg):
-    torch.manual_seed(seed)
-    model = cls(toy_segmentor(norm, K, auxiliary), train_cfg)
-    model.init_weights()
-    # Spread the logits so that a low threshold passes some pixels and not others.
-    model.student.decode_head.conv_seg.weight.data.mul_(300)
-    if model.teacher is not None:
-        model.teacher.load_state_dict(model.student.state_dict())
-    return model.double().train()
-
-
-def _batch(seed=0, separate=False):
-    generator = torch.Generator().manual_seed(seed)
-    views = 4 if separate else 2
-    inputs = dict(
-        sup=torch.randn(2, 3, H, W, generator=generator),
-        unsup_weak=torch.randn(views, 3, H, W, generator=generator),
-        unsup_strong=torch.randn(2, 3, H, W, generator=generator),
-    )
-    inputs = {name: images.double() for name, images in inputs.items()}
-    labels = torch.randint(0, K, (2, 1, H, W), generator=generator).to(torch.uint8)
-    labels[0, :, :3] = 255
-    samples = [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
-    rectangles = torch.tensor([[0, 0, 20, H], [4, 2, W, H]] * (views // 2))
-    mix = MixPlan(
-        region=rectangles_to_mask(torch.tensor([[2, 3, 12, 9], [8, 0, 24, 8]]), H, W),
-        partner=torch.tensor([2, 3] if separate else [1, 0]),
-        valid=rectangles_to_mask(rectangles, H, W),
-    )
-    return inputs, dict(sup=samples), mix
-
-
-def _softmax(logits):
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+from .fixmatch_toys import H, K, W, build, draw_batch, softmax_of
 
 
 def _expected(model, inputs, samples, mix, teacher=None):
@@ -71,9 +25,9 @@ def _expected(model, inputs, samples, mix, teacher=None):
         logits = F.interpolate(logits, size=(H, W), mode='bilinear')
         return logits.detach().numpy()
 
-    p_weak = _softmax(full(teacher, inputs['unsup_weak']))
+    p_weak = softmax_of(full(teacher, inputs['unsup_weak']))
     both = full(student, torch.cat([inputs['sup'], inputs['unsup_strong']]))
-    p_sup, p_strong = _softmax(both[:2]), _softmax(both[2:])
+    p_sup, p_strong = softmax_of(both[:2]), softmax_of(both[2:])
     labels = torch.cat([s.gt_sem_seg.data for s in samples['sup']]).numpy()
     valid = mix.valid.numpy()
 
@@ -123,8 +77,8 @@ def _expected(model, inputs, samples, mix, teacher=None):
 )
 @pytest.mark.parametrize('separate', [False, True])
 def test_losses_are_the_equations(train_cfg, separate):
-    model = _model(**train_cfg)
-    inputs, samples, mix = _batch(separate=separate)
+    model = build(**train_cfg)
+    inputs, samples, mix = draw_batch(separate=separate)
     want = _expected(model, inputs, samples, mix)
     got = model(inputs, samples, mode='loss', mix=mix)
     for name in ('loss_sup', 'loss_unsup', 'mask_ratio'):
@@ -138,16 +92,16 @@ def test_losses_are_the_equations(train_cfg, separate):
 
 
 def test_counts_are_read_once():
-    model = _model(conf_thresh=0.6)
-    model(*_batch()[:2], mode='loss', mix=_batch()[2])
+    model = build(conf_thresh=0.6)
+    model(*draw_batch()[:2], mode='loss', mix=draw_batch()[2])
     first = model.read_pseudo_counts()
     assert first[-1] > first[:-1].sum() > 0
     assert not model.read_pseudo_counts().any()
 
 
 def test_teacher_is_gradient_free_and_leaves_the_statistics_alone():
-    model = _model(conf_thresh=0.6)
-    inputs, _, mix = _batch()
+    model = build(conf_thresh=0.6)
+    inputs, _, mix = draw_batch()
     before = copy.deepcopy(model.state_dict())
     pseudo = model.pseudo_labels(inputs['unsup_weak'], mix)
     assert not pseudo.confidence.requires_grad
@@ -157,36 +111,28 @@ def test_teacher_is_gradient_free_and_leaves_the_statistics_alone():
 
 
 def test_one_student_call_on_both_halves():
-    model = _model()
+    model = build()
     calls = []
     model.student.backbone.register_forward_hook(
         lambda module, args, _: calls.append((module.training, len(args[0])))
     )
-    inputs, samples, mix = _batch()
+    inputs, samples, mix = draw_batch()
     model(inputs, samples, mode='loss', mix=mix)
     assert calls == [(False, 2), (True, 4)]
 
 
 def test_unsupervised_gradient_vanishes_above_every_confidence():
-    model = _model(conf_thresh=1.0, norm='none')
-    inputs, samples, mix = _batch()
+    model = build(conf_thresh=1.0, norm='none')
+    inputs, samples, mix = draw_batch()
     losses = model(inputs, samples, mode='loss', mix=mix)
     gradients = torch.autograd.grad(losses['loss_unsup'], list(model.parameters()))
     assert not any(gradient.any() for gradient in gradients)
 
 
-@pytest.fixture
-def hub():
-    """The hub that says which iteration of how many it is."""
-    MessageHub._instance_dict.clear()
-    yield MessageHub.get_current_instance()
-    MessageHub._instance_dict.clear()
-
-
 @pytest.mark.parametrize('buffers', ['average', 'copy'])
 def test_ema_teacher_follows_the_recurrence(hub, buffers):
     """A copy until the burn-in ends, then the mean of all, then a moving average."""
-    model = _model(ema_momentum=0.6, conf_thresh=0.5, burn_in=2, ema_buffers=buffers)
+    model = build(ema_momentum=0.6, conf_thresh=0.5, burn_in=2, ema_buffers=buffers)
     optimizer = torch.optim.SGD(model.student.parameters(), lr=0.1)
     teacher = copy.deepcopy(model.student)
     momenta = [0, 0, 0, 1 / 2, 0.6, 0.6]
@@ -199,7 +145,7 @@ def test_ema_teacher_follows_the_recurrence(hub, buffers):
             copied = key in statistics and buffers == 'copy'
             counter = not value.is_floating_point()
             value.copy_(new[key] if copied or counter else mean)
-        inputs, samples, mix = _batch(step)
+        inputs, samples, mix = draw_batch(step)
         losses = model(inputs, samples, mode='loss', mix=mix)
         assert ('loss_unsup' in losses) == (step >= 2)
         if step >= 2:
@@ -228,10 +174,10 @@ def test_ema_teacher_follows_the_recurrence(hub, buffers):
 )
 def test_burn_in_and_ramp_of_eight_iterations(hub, settings, factors):
     hub.update_info('max_iters', 8)
-    inputs, samples, mix = _batch()
-    whole = _model(conf_thresh=0.6, norm='none')
+    inputs, samples, mix = draw_batch()
+    whole = build(conf_thresh=0.6, norm='none')
     want = whole(inputs, samples, mode='loss', mix=mix)['loss_unsup'].item()
-    model = _model(conf_thresh=0.6, norm='none', **settings)
+    model = build(conf_thresh=0.6, norm='none', **settings)
     for step, factor in enumerate(factors):
         hub.update_info('iter', step)
         losses = model(inputs, samples, mode='loss', mix=mix)
@@ -255,15 +201,15 @@ def test_burn_in_and_ramp_of_eight_iterations(hub, settings, factors):
 def test_schedules_that_do_not_fit_are_refused(hub, settings, length, message):
     if length:
         hub.update_info('max_iters', length)
-    inputs, samples, mix = _batch()
+    inputs, samples, mix = draw_batch()
     with pytest.raises(ValueError, match=re.escape(message)):
-        _model(**settings)(inputs, samples, mode='loss', mix=mix)
+        build(**settings)(inputs, samples, mode='loss', mix=mix)
 
 
 def test_without_a_threshold_every_valid_pixel_counts():
-    inputs, samples, mix = _batch()
-    none = _model(threshold=dict(type='s5_mm.NoThreshold'))
-    zero = _model(conf_thresh=0.0)
+    inputs, samples, mix = draw_batch()
+    none = build(threshold=dict(type='s5_mm.NoThreshold'))
+    zero = build(conf_thresh=0.0)
     got = none(inputs, samples, mode='loss', mix=mix)
     want = zero(inputs, samples, mode='loss', mix=mix)
     assert got['loss_unsup'] == want['loss_unsup']
@@ -277,7 +223,7 @@ def _soft_loss(model, inputs, mix):
     def probabilities(network, images):
         logits = network.decode_head(network.extract_feat(images))
         logits = F.interpolate(logits, size=(H, W), mode='bilinear')
-        return _softmax(logits.detach().numpy())
+        return softmax_of(logits.detach().numpy())
 
     p_weak = probabilities(copy.deepcopy(model.student).eval(), inputs['unsup_weak'])
     both = torch.cat([inputs['sup'], inputs['unsup_strong']])
@@ -295,20 +241,20 @@ def _soft_loss(model, inputs, mix):
 
 @pytest.mark.parametrize('separate', [False, True])
 def test_soft_targets_are_the_teachers_distribution(separate):
-    inputs, samples, mix = _batch(separate=separate)
-    model = _model(conf_thresh=0.6, soft_targets=True)
+    inputs, samples, mix = draw_batch(separate=separate)
+    model = build(conf_thresh=0.6, soft_targets=True)
     want = _soft_loss(model, inputs, mix)
     got = model(inputs, samples, mode='loss', mix=mix)
     assert got['loss_unsup'].item() == pytest.approx(want, rel=1e-11)
-    hard = _model(conf_thresh=0.6)(inputs, samples, mode='loss', mix=mix)
+    hard = build(conf_thresh=0.6)(inputs, samples, mode='loss', mix=mix)
     assert got['loss_unsup'] > 1.05 * hard['loss_unsup']
     assert got['mask_ratio'] == hard['mask_ratio']
 
 
 def test_supervised_twin_has_the_same_supervised_loss():
-    inputs, samples, mix = _batch()
-    twin = _model(norm='none', cls=SemiBaseSegmentor)
-    model = _model(norm='none')
+    inputs, samples, mix = draw_batch()
+    twin = build(norm='none', cls=SemiBaseSegmentor)
+    model = build(norm='none')
     got = twin(dict(sup=inputs['sup']), samples, mode='loss')
     want = model(inputs, samples, mode='loss', mix=mix)
     assert set(got) == {'loss_sup'}
@@ -316,8 +262,8 @@ def test_supervised_twin_has_the_same_supervised_loss():
 
 
 def test_auxiliary_heads_see_the_labelled_half_only():
-    model = _model(auxiliary=True, norm='none')
-    inputs, samples, mix = _batch()
+    model = build(auxiliary=True, norm='none')
+    inputs, samples, mix = draw_batch()
     first = model(inputs, samples, mode='loss', mix=mix)
     inputs['unsup_strong'] = inputs['unsup_strong'] + 1
     second = model(inputs, samples, mode='loss', mix=mix)
@@ -326,8 +272,8 @@ def test_auxiliary_heads_see_the_labelled_half_only():
 
 
 def test_bf16_autocast_covers_teacher_and_student():
-    model = _model(conf_thresh=0.5).float()
-    inputs, samples, mix = _batch()
+    model = build(conf_thresh=0.5).float()
+    inputs, samples, mix = draw_batch()
     inputs = {name: images.float() for name, images in inputs.items()}
     dtypes = []
     model.student.decode_head.conv_seg.register_forward_hook(
@@ -337,223 +283,3 @@ def test_bf16_autocast_covers_teacher_and_student():
         losses = model(inputs, samples, mode='loss', mix=mix)
     assert dtypes == [torch.bfloat16, torch.bfloat16]
     assert losses['loss_unsup'].dtype == torch.float32
-
-
-# -- checkpoints ---------------------------------------------------------------------
-def test_bare_segmentor_fills_student_and_teacher():
-    source = _model(seed=1).student.state_dict()
-    model = _model(seed=2, ema_momentum=0.99)
-    result = model.load_state_dict(dict(source))
-    assert not result.missing_keys
-    assert not result.unexpected_keys
-    for network in (model.student, model.teacher):
-        for key, value in network.state_dict().items():
-            assert torch.equal(value, source[key]), key
-
-
-def test_run_with_teacher_loads_into_one_without_and_back():
-    with_teacher, without = _model(seed=1, ema_momentum=0.9), _model(seed=2)
-    without.load_state_dict(dict(with_teacher.state_dict()))
-    fresh = _model(seed=3, ema_momentum=0.9)
-    fresh.load_state_dict(dict(without.state_dict()))
-    want = with_teacher.student.state_dict()
-    for key, value in fresh.teacher.state_dict().items():
-        assert torch.equal(value, want[key]), key
-
-
-# -- prediction ----------------------------------------------------------------------
-@pytest.mark.parametrize('network', ['student', 'teacher'])
-def test_prediction_comes_from_the_network_that_was_asked_for(network):
-    model = FixMatch(
-        toy_segmentor(), dict(ema_momentum=0.9), semi_test_cfg=dict(predict_on=network)
-    ).eval()
-    torch.nn.init.normal_(model.teacher.decode_head.conv_seg.weight)
-    images = torch.randn(1, 3, H, W)
-    got = model(images, mode='predict')[0].seg_logits.data
-    want = getattr(model, network).predict(images)[0].seg_logits.data
-    assert torch.equal(got, want)
-    assert model.decode_head is getattr(model, network).decode_head
-    assert model.out_channels == K
-
-
-# -- errors --------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (dict(semi_train_cfg=dict(conf_tresh=0.9)), r"unknown keys \['conf_tresh'\]"),
-        (dict(semi_train_cfg=dict(conf_thresh=1.2)), 'conf_thresh must be in'),
-        (dict(semi_train_cfg=dict(normalization='sum')), 'normalization must be'),
-        (
-            dict(semi_train_cfg=dict(soft_targets=0.5)),
-            'soft_targets must be True or False',
-        ),
-        (dict(semi_train_cfg=dict(ema_buffers='mean')), 'ema_buffers must be one of'),
-        (
-            dict(semi_train_cfg=dict(ema_momentum=-0.1)),
-            r'ema_momentum must be in \[0, 1',
-        ),
-        (
-            dict(semi_train_cfg=dict(burn_in=-1)),
-            'burn_in must be a number of iteration',
-        ),
-        (
-            dict(semi_train_cfg=dict(burn_in=1.0)),
-            'burn_in must be a number of iteratio',
-        ),
-        (dict(semi_train_cfg=dict(ramp='0.1')), 'ramp must be a number of iterations'),
-        (
-            dict(
-                semi_train_cfg=dict(
-                    conf_thresh=0.5, threshold=dict(type='s5_mm.NoThreshold')
-                )
-            ),
-            'has conf_thresh=0.5 and threshold=',
-        ),
-        (
-            dict(
-                semi_train_cfg=dict(
-                    threshold=dict(type='s5_mm.FixedThreshold', value=-1)
-                )
-            ),
-            r'threshold.value must be in \[0, 1\], got -1',
-        ),
-        (dict(semi_train_cfg=dict(unsup_weight=-0.5)), 'unsup_weight must be a num'),
-        (dict(semi_train_cfg=dict(unsup_weight=None)), 'unsup_weight must be a num'),
-        (dict(semi_test_cfg=dict(predict_on='both')), 'predict_on must be'),
-        (
-            dict(semi_test_cfg=dict(predict_on='teacher')),
-            r'set semi_train_cfg\.ema_momentum',
-        ),
-        (dict(init_cfg=dict(type='Pretrained')), 'takes no init_cfg'),
-    ],
-)
-def test_bad_arguments_are_named(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        FixMatch(toy_segmentor(), **arguments)
-
-
-class _Spy(Mixing):
-    """Pastes the first labelled image everywhere, and notes what it is given."""
-
-    follows_cutmix = True
-
-    def __init__(self, num_classes):
-        super().__init__(num_classes, 1.0)
-        self.seen, self.labels = [], []
-
-    def observe_labels(self, labels):
-        self.labels.append(labels)
-
-    def forward(self, strong, pseudo, images_l, labels_l, keys):
-        self.seen.append((strong, pseudo, images_l, labels_l, keys))
-        count = len(strong)
-        valid = (labels_l[:1] != 255).expand(count, H, W)
-        weight = 0.5 * valid.to(pseudo.weight.dtype)
-        labels = labels_l[:1].masked_fill(labels_l[:1] == 255, 0).expand(count, H, W)
-        new = PseudoLabels(labels, torch.ones_like(weight), valid, weight)
-        return images_l[:1].expand_as(strong), new
-
-
-def _mixing_batch():
-    inputs, samples, mix = _batch()
-    keys = [SampleKey(0, 1, i) for i in range(2)]
-    samples['unsup'] = [SegDataSample(metainfo=dict(sample_key=key)) for key in keys]
-    return inputs, samples, mix, keys
-
-
-def test_student_is_trained_on_what_mixing_makes():
-    inputs, samples, mix, keys = _mixing_batch()
-    model = _model(conf_thresh=0.6, norm='none')
-    plain = model(inputs, samples, mode='loss', mix=mix)
-    counts = model.read_pseudo_counts()
-    model.mixing = spy = _Spy(K)
-    losses = model(inputs, samples, mode='loss', mix=mix)
-    ((strong, pseudo, images, labels, seen),) = spy.seen
-    assert torch.equal(strong, inputs['unsup_strong'])
-    assert torch.equal(images, inputs['sup'])
-    assert seen == keys
-    assert torch.equal(labels, spy.labels[0])
-    unmixed = model.pseudo_labels(inputs['unsup_weak'], mix)
-    assert all(torch.equal(a, b) for a, b in zip(pseudo[:4], unmixed[:4], strict=True))
-    # Eq. 7 on the first labelled image with its truth, each pixel with weight 1/2.
-    with torch.no_grad():
-        logits = model.student.decode_head(model.student.extract_feat(images[:1]))
-    logits = F.interpolate(logits, size=(H, W), mode='bilinear').numpy()
-    truth, p = labels[0].numpy(), _softmax(logits)[0]
-    entropies = [
-        -math.log(p[truth[y, x], y, x])
-        for y in range(H)
-        for x in range(W)
-        if truth[y, x] != 255
-    ]
-    assert losses['loss_unsup'].item() == pytest.approx(np.mean(entropies) / 2)
-    assert losses['loss_sup'] == plain['loss_sup']
-    # What is watched is the teacher, not what was pasted over its predictions.
-    assert losses['mask_ratio'] == plain['mask_ratio']
-    assert torch.equal(model.read_pseudo_counts(), counts)
-
-
-def test_mixing_learns_from_labels_during_the_burn_in(hub):
-    hub.update_info('iter', 0)
-    inputs, samples, mix, _ = _mixing_batch()
-    model = _model(burn_in=1)
-    model.mixing = spy = _Spy(K)
-    model(inputs, samples, mode='loss', mix=mix)
-    assert len(spy.labels) == 1
-    assert not spy.seen
-
-
-@pytest.mark.parametrize('name', ['ClassMix', 'LabelledCopyPaste'])
-def test_mixings_train(name):
-    inputs, samples, mix, _ = _mixing_batch()
-    model = _model(threshold=dict(type='s5_mm.NoThreshold'), conf_thresh=None)
-    plain = model(inputs, samples, mode='loss', mix=mix)['loss_unsup']
-    mixing = dict(type=f's5_mm.{name}', prob=0.5)
-    model = _model(
-        threshold=dict(type='s5_mm.NoThreshold'), conf_thresh=None, mixing=mixing
-    )
-    changed = False
-    for position in range(8):
-        for i, sample in enumerate(samples['unsup']):
-            sample.set_metainfo(dict(sample_key=SampleKey(0, 1, 2 * position + i)))
-        loss = model(inputs, samples, mode='loss', mix=mix)['loss_unsup']
-        changed |= bool(loss != plain)
-        loss.backward()
-    assert changed
-    assert all(p.grad.isfinite().all() for p in model.student.parameters())
-
-
-def test_a_run_may_go_on_with_another_mixing():
-    mixing = dict(type='s5_mm.LabelledCopyPaste')
-    model = _model(mixing=mixing)
-    model.mixing.pixels += 3
-    state = model.state_dict()
-    same = _model(mixing=mixing)
-    same.load_state_dict(state)
-    assert same.mixing.pixels.tolist() == [3] * K
-    _model(mixing=dict(type='s5_mm.ClassMix')).load_state_dict(state)
-    plain = _model()
-    plain.load_state_dict(state)
-    same.load_state_dict(plain.state_dict())
-
-
-def test_refused_mixings():
-    cutmix = dict(
-        type='s5_mm.MultiBranchDataPreprocessor',
-        mean=[120.0] * 3,
-        std=[60.0] * 3,
-        cutmix=dict(type='s5_mm.CutMix'),
-    )
-
-    def build(name, **kwargs):
-        config = dict(mixing=dict(type=f's5_mm.{name}'))
-        return FixMatch(toy_segmentor('bn', K), config, **kwargs)
-
-    with pytest.raises(ValueError, match='is ClassMix, which takes the place of data_'):
-        build('ClassMix', data_preprocessor=cutmix)
-    build('ClassMix', data_preprocessor=dict(cutmix, cutmix=None))
-    build('LabelledCopyPaste', data_preprocessor=cutmix)
-    with pytest.raises(
-        ValueError, match='is a NoThreshold, expected s5_mm.ClassMix or'
-    ):
-        build('NoThreshold')

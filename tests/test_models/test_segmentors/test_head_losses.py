@@ -1,7 +1,6 @@
 """Every setting of the wrapped segmentor has mmseg's effect, or is refused by name."""
 
 import copy
-import re
 
 import mmseg.models.segmentors as host
 import pytest
@@ -11,16 +10,16 @@ from mmseg.structures import SegDataSample
 from torch.nn import functional as F
 
 from s5_mm.models.losses import PixelCrossEntropy
-from s5_mm.models.segmentors import EncoderDecoder, FixMatch, SemiBaseSegmentor
+from s5_mm.models.segmentors import FixMatch, SemiBaseSegmentor
 
 from ...support.distributed import run_ranks
-from ..toys import toy_segmentor
 from .compiled import Graphs
-from .test_fixmatch import _batch
+from .fixmatch_toys import draw_batch
+from .head_toys import CE, SIZE, K, segmentor_of
 
-K, SIZE = 4, 24
-CE = 'mmseg.CrossEntropyLoss'
 WEIGHTS = [0.2, 1.0, 3.0, 0.5]
+
+
 CLOSE = dict(rtol=1e-6, atol=0)
 
 
@@ -41,13 +40,6 @@ def _wrapped(config, cls=SemiBaseSegmentor, **semi):
     model = cls(copy.deepcopy(config), semi).double().train()
     model.student.decode_head.conv_seg.weight.data.mul_(50)
     return model
-
-
-def _segmentor(norm='none', auxiliary=False, **head):
-    config = toy_segmentor(norm, K, auxiliary)
-    for key, value in head.items():  # ``update`` would merge
-        config.decode_head[key] = value
-    return config
 
 
 def _pair(config, **semi):
@@ -122,7 +114,7 @@ HEADS = dict(
 
 @pytest.mark.parametrize('name', HEADS)
 def test_supervised_losses_and_gradients_are_those_of_mmsegs_head(name):
-    ours, theirs = _pair(_segmentor(**HEADS[name]))
+    ours, theirs = _pair(segmentor_of(**HEADS[name]))
     images, labels = _images()
     found, gradients = _losses(ours, images, labels)
     wanted, host_gradients = _losses(theirs, images, labels)
@@ -140,7 +132,7 @@ def test_every_setting_changes_the_loss():
     """What the comparison with mmseg compares is not the same number each time."""
     images, labels = _images()
     totals = [
-        float(sum(_losses(_wrapped(_segmentor(**head)), images, labels)[0].values()))
+        float(sum(_losses(_wrapped(segmentor_of(**head)), images, labels)[0].values()))
         for name, head in HEADS.items()
         if name != 'loss_name'
     ]
@@ -152,10 +144,10 @@ def test_class_weights_go_with_avg_non_ignore():
     images, labels = _images()
     loss = dict(type=CE, class_weight=WEIGHTS)
     both = dict(loss, avg_non_ignore=True)
-    ours, theirs = _pair(_segmentor(loss_decode=both))
+    ours, theirs = _pair(segmentor_of(loss_decode=both))
     with pytest.raises(IndexError):
         _losses(theirs, images, labels)
-    want, _ = _losses(_pair(_segmentor(loss_decode=loss))[1], images, labels)
+    want, _ = _losses(_pair(segmentor_of(loss_decode=loss))[1], images, labels)
     found, _ = _losses(ours, images, labels)
     torch.testing.assert_close(found['loss_sup'], want['decode.loss_ce'], **CLOSE)
 
@@ -163,7 +155,7 @@ def test_class_weights_go_with_avg_non_ignore():
 def test_focal_loss_on_a_cpu_is_its_formula():
     """mmseg's own code for a CPU fails; on a GPU it computes this."""
     loss = dict(type='mmseg.FocalLoss', gamma=1.5, alpha=0.3, class_weight=WEIGHTS)
-    ours, theirs = _pair(_segmentor(loss_decode=loss))
+    ours, theirs = _pair(segmentor_of(loss_decode=loss))
     images, labels = _images()
     with pytest.raises(RuntimeError, match='must match the size of tensor'):
         _losses(theirs, images, labels)
@@ -181,7 +173,7 @@ def test_focal_loss_on_a_cpu_is_its_formula():
 
 
 def test_auxiliary_losses_and_the_neck_are_those_of_mmseg():
-    config = _segmentor(auxiliary=True)
+    config = segmentor_of(auxiliary=True)
     config.auxiliary_head = copy.deepcopy(config.decode_head)
     config.auxiliary_head.loss_decode = dict(
         type='mmseg.DiceLoss', loss_weight=0.3, loss_name='loss_deep'
@@ -200,9 +192,9 @@ def test_auxiliary_losses_and_the_neck_are_those_of_mmseg():
 
 @pytest.mark.parametrize('name', ['class_weight', 'dice', 'several', 'hard_pixels'])
 def test_the_unlabelled_loss_stays_that_of_equation_7(name):
-    inputs, samples, mix = _batch()
+    inputs, samples, mix = draw_batch()
     models = [
-        _wrapped(_segmentor(**HEADS[own]), FixMatch, conf_thresh=0.3)
+        _wrapped(segmentor_of(**HEADS[own]), FixMatch, conf_thresh=0.3)
         for own in ('plain', name)
     ]
     plain, other = (m(inputs, samples, mode='loss', mix=mix) for m in models)
@@ -213,9 +205,9 @@ def test_the_unlabelled_loss_stays_that_of_equation_7(name):
 
 
 def test_average_halves_every_loss():
-    inputs, samples, mix = _batch()
+    inputs, samples, mix = draw_batch()
     losses = [
-        _wrapped(_segmentor(**HEADS['several']), FixMatch, average_losses=average)(
+        _wrapped(segmentor_of(**HEADS['several']), FixMatch, average_losses=average)(
             inputs, samples, mode='loss', mix=mix
         )
         for average in (False, True)
@@ -227,7 +219,7 @@ def test_average_halves_every_loss():
 
 def test_a_loss_of_mmsegs_stays_out_of_the_compiled_graph():
     graphs = Graphs()
-    eager = _wrapped(_segmentor(**HEADS['several']))
+    eager = _wrapped(segmentor_of(**HEADS['several']))
     compiled = copy.deepcopy(eager)
     compiled.compile_steps(backend=graphs.backend, dynamic=False)
     for seed in range(3):
@@ -245,7 +237,7 @@ def test_a_loss_of_mmsegs_stays_out_of_the_compiled_graph():
 def test_weighted_cross_entropy_compiles_into_one_graph():
     graphs = Graphs()
     loss = dict(type=CE, class_weight=WEIGHTS, avg_non_ignore=True)
-    model = _wrapped(_segmentor(loss_decode=loss))
+    model = _wrapped(segmentor_of(loss_decode=loss))
     model.compile_steps(backend=graphs.backend, dynamic=False)
     for seed in range(3):
         _losses(model, *_images(seed))
@@ -256,7 +248,7 @@ SHARES = (slice(0, 1), slice(1, 4))
 
 
 def _rank_losses(rank, world, head):
-    model = _wrapped(_segmentor(**head))
+    model = _wrapped(segmentor_of(**head))
     images, labels = _images(count=4)
     losses, gradients = _losses(model, images[SHARES[rank]], labels[SHARES[rank]])
     return dict(loss=losses['loss_sup'].detach(), gradients=list(gradients))
@@ -265,98 +257,13 @@ def _rank_losses(rank, world, head):
 @pytest.mark.parametrize('name', ['all_pixels', 'class_weight'])
 def test_two_processes_with_unequal_shares_equal_one(tmp_path, name):
     images, labels = _images(count=4)
-    whole, gradients = _losses(_wrapped(_segmentor(**HEADS[name])), images, labels)
+    whole, gradients = _losses(_wrapped(segmentor_of(**HEADS[name])), images, labels)
     ranks = run_ranks(_rank_losses, 2, tmp_path, HEADS[name])
     mean = sum(rank['loss'] for rank in ranks) / 2
     torch.testing.assert_close(mean, whole['loss_sup'].detach())
     for index, gradient in enumerate(gradients):
         parts = sum(rank['gradients'][index] for rank in ranks) / 2
         torch.testing.assert_close(parts, gradient)
-
-
-# -- settings that would have no effect -----------------------------------------------
-def _context_head():
-    config = _segmentor()
-    config.decode_head = dict(
-        type='mmseg.EncHead',
-        in_channels=(8, 8, 8),
-        in_index=(0, 0, 0),
-        channels=8,
-        num_codes=2,
-        num_classes=K,
-        norm_cfg=dict(type='BN'),
-        loss_decode=dict(type=CE),
-        loss_se_decode=dict(type=CE, use_sigmoid=True),
-    )
-    return config
-
-
-REFUSED = [
-    (
-        lambda: dict(segmentor=dict(_segmentor(), data_preprocessor=dict(type='X'))),
-        "SemiBaseSegmentor: segmentor.data_preprocessor={'type': 'X'} would have no "
-        'effect; put it into data_preprocessor of the SemiBaseSegmentor itself',
-    ),
-    (
-        lambda: dict(segmentor=_segmentor(), pretrained='vit.pth'),
-        "pretrained='vit.pth' would have no effect; use segmentor.backbone.init_cfg=",
-    ),
-    (
-        lambda: dict(segmentor=_segmentor(), train_cfg=dict(work=1)),
-        "train_cfg={'work': 1} would have no effect; the method is set by semi_train",
-    ),
-    (
-        lambda: dict(segmentor=_segmentor(ignore_index=0)),
-        'segmentor.decode_head.ignore_index=0 found, allowed is 255',
-    ),
-    (
-        lambda: dict(segmentor=_context_head()),
-        'segmentor.decode_head: EncHead, which has its own loss_by_feat, predict,',
-    ),
-    (
-        lambda: dict(
-            segmentor=_segmentor(loss_decode=dict(type=CE, class_weight=[1.0, 2.0]))
-        ),
-        'decode_head.loss_decode: CrossEntropyLoss has 2 class_weight values, '
-        'expected one for each of num_classes=4',
-    ),
-    (
-        lambda: dict(segmentor=_segmentor(loss_decode=dict(type=CE, loss_name='ce'))),
-        "loss_decode has the loss_name ['ce']; expected one with 'loss' in it",
-    ),
-    (
-        lambda: dict(
-            segmentor=_segmentor(loss_decode=dict(type='s5_mm.PixelCrossEntropy')),
-            semi_train_cfg=dict(sync_normalizer=False),
-        ),
-        'loss_decode.sync_normalizer=True and semi_train_cfg.sync_normalizer=False',
-    ),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(('arguments', 'message'), REFUSED)
-def test_settings_without_effect_are_refused_by_name(arguments, message):
-    with pytest.raises(ValueError, match=re.escape(message)) as error:
-        SemiBaseSegmentor(**arguments())
-    assert '\n' not in str(error.value)
-
-
-def test_a_cascade_is_refused():
-    config = _segmentor()
-    config.update(
-        type='mmseg.CascadeEncoderDecoder',
-        num_stages=2,
-        decode_head=[config.decode_head, config.decode_head],
-    )
-    with pytest.raises(ValueError, match='decode_head: a cascade of 2 heads found'):
-        SemiBaseSegmentor(config)
-
-
-def test_a_plain_segmentor_refuses_losses_that_fail_in_the_first_step():
-    config = _segmentor(loss_decode=dict(type=CE, class_weight=[1.0] * 5))
-    config.pop('type')
-    with pytest.raises(ValueError, match='decode_head.loss_decode: CrossEntropyLoss h'):
-        EncoderDecoder(**config)
 
 
 def test_reduction_of_pixels():

@@ -2,23 +2,16 @@
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
-from mmseg.structures import SegDataSample
 from torch.nn import functional as F
 
-from s5_mm.models.segmentors import EncoderDecoder
 from s5_mm.models.segmentors.inference import (
-    check_test_cfg,
     infer,
-    slide,
     to_probabilities,
 )
-from s5_mm.utils.routing import RoutingError
 
-from ..toys import toy_segmentor
+from .inference_toys import CLASSES, draw_images
 
 CLOSE = dict(atol=1e-12, rtol=1e-12)
-CLASSES = 4
 
 
 class Net:
@@ -41,11 +34,6 @@ class Net:
         logits = F.conv2d(images, self.kernel, padding=(1, 2))
         ramp = torch.linspace(0, 1, images.shape[-1], dtype=torch.float64)
         return logits + ramp * logits.flip(1)
-
-
-def _images(count=2, size=(12, 17), seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn((count, 3, *size), generator=generator, dtype=torch.float64)
 
 
 def _infer(images, net=None, align_corners=False, **test_cfg):
@@ -83,10 +71,9 @@ def _by_windows(net, images, rows, columns, crop, probable):
     return total / seen_by, seen_by
 
 
-# -- whole ----------------------------------------------------------------------------
 @pytest.mark.parametrize('test_cfg', [dict(), dict(mode='whole'), dict(flip=[])])
 def test_whole(test_cfg):
-    images, net = _images(), Net()
+    images, net = draw_images(), Net()
     assert _infer(images, net, **test_cfg).equal(net.see(images))
     assert net.calls == [(2, (12, 17))]
 
@@ -102,7 +89,7 @@ def test_whole(test_cfg):
     ],
 )
 def test_flips_are_averaged_with_the_image(flips):
-    images, net = _images(), Net()
+    images, net = draw_images(), Net()
     wanted = net.see(images).softmax(1)
     for flip in flips:
         seen = net.see(_mirror(images, flip)).softmax(1)
@@ -116,7 +103,6 @@ def test_flips_are_averaged_with_the_image(flips):
     assert (found - net.see(images).softmax(1)).abs().max() > 0.1
 
 
-# -- resize ---------------------------------------------------------------------------
 def _weights(length, size, align_corners):
     """Matrix (size, length) of a bilinear resizing, as its definition says."""
     matrix = torch.zeros(size, length, dtype=torch.float64)
@@ -141,7 +127,7 @@ def _resized(images, size, align_corners):
 @pytest.mark.parametrize('align_corners', [False, True])
 @pytest.mark.parametrize('size', [(6, 9), (20, 24)])
 def test_resize_shows_another_size(size, align_corners):
-    images, net = _images(), Net()
+    images, net = draw_images(), Net()
     shown = _resized(images, size, align_corners)
     wanted = _resized(net.see(shown).softmax(1), images.shape[-2:], align_corners)
     found = _infer(images, net, align_corners, resize=size)
@@ -150,7 +136,7 @@ def test_resize_shows_another_size(size, align_corners):
 
 
 def test_resize_with_flip():
-    images, net, size = _images(), Net(), (6, 9)
+    images, net, size = draw_images(), Net(), (6, 9)
     shown = _resized(images, size, False)
     mirrored = _mirror(net.see(_mirror(shown, 'vertical')).softmax(1), 'vertical')
     wanted = _resized((net.see(shown).softmax(1) + mirrored) / 2, (12, 17), False)
@@ -158,7 +144,6 @@ def test_resize_with_flip():
     torch.testing.assert_close(found, wanted, **CLOSE)
 
 
-# -- windows --------------------------------------------------------------------------
 @pytest.mark.parametrize('average', ['logits', 'probabilities'])
 @pytest.mark.parametrize(
     ('size', 'rows', 'columns'),
@@ -169,7 +154,7 @@ def test_resize_with_flip():
     ],
 )
 def test_windows(size, rows, columns, average):
-    images, net, crop = _images(2, size), Net(), (8, 7)
+    images, net, crop = draw_images(2, size), Net(), (8, 7)
     probable = average == 'probabilities'
     wanted, seen_by = _by_windows(net, images, rows, columns, crop, probable)
     protocol = dict(mode='slide', crop_size=crop, stride=(3, 5), average=average)
@@ -185,7 +170,7 @@ def test_windows(size, rows, columns, average):
 @pytest.mark.parametrize('average', ['logits', 'probabilities'])
 def test_release_counts_the_last_window_of_loveda_thrice(average):
     """1024, 512, 256 scaled down by 64: starts 0, 256, 512, 512, 512."""
-    images, net, starts = _images(2, (16, 16)), Net(), (0, 4, 8, 8, 8)
+    images, net, starts = draw_images(2, (16, 16)), Net(), (0, 4, 8, 8, 8)
     protocol = dict(mode='slide', crop_size=(8, 8), stride=(4, 4), average=average)
     probable = average == 'probabilities'
     wanted, seen_by = _by_windows(net, images, starts, starts, (8, 8), probable)
@@ -204,7 +189,7 @@ def test_release_counts_the_last_window_of_loveda_thrice(average):
 @pytest.mark.parametrize('average', ['logits', 'probabilities'])
 def test_windows_with_flip_and_resize(average):
     """Every view is a mean over windows, of probabilities at once or afterwards."""
-    images, net, crop = _images(), Net(), (8, 8)
+    images, net, crop = draw_images(), Net(), (8, 8)
     probable = average == 'probabilities'
     shown = _resized(images, (14, 12), False)
     rows, columns = (0, 4, 6), (0, 4)
@@ -234,7 +219,7 @@ def test_windows_with_flip_and_resize(average):
     [(1, [2] * 12), (5, [4] * 6), (8, [8] * 3), (16, [16, 8]), (1000, [24])],
 )
 def test_batches_of_windows_do_not_change_the_result(window_batch, calls, average):
-    images, net = _images(), Net()
+    images, net = draw_images(), Net()
     protocol = dict(mode='slide', crop_size=(8, 7), stride=(2, 4), average=average)
     found = _infer(images, net, **protocol, window_batch=window_batch)
     assert [count for count, _ in net.calls] == calls
@@ -257,180 +242,13 @@ def test_too_few_windows_are_refused(size, windows, needed):
         rf'need at least {needed}'
     )
     with pytest.raises(ValueError, match=message):
-        _infer(_images(1, size), **protocol)
+        _infer(draw_images(1, size), **protocol)
 
 
-# -- one channel ----------------------------------------------------------------------
 def test_probabilities():
-    logits = _images()
+    logits = draw_images()
     exp = logits.exp()
     wanted = exp / exp.sum(1, keepdim=True)
     torch.testing.assert_close(to_probabilities(logits), wanted, **CLOSE)
     one = logits[:, :1]
     torch.testing.assert_close(to_probabilities(one), 1 / (1 + (-one).exp()), **CLOSE)
-
-
-# -- the settings ---------------------------------------------------------------------
-SLIDE = dict(mode='slide', crop_size=(8, 8), stride=(4, 4))
-
-
-@pytest.mark.parametrize(
-    'test_cfg',
-    [
-        dict(),
-        dict(mode='whole', flip=['horizontal', 'vertical', 'diagonal'], resize=(5, 5)),
-        dict(SLIDE, windows=5, window_batch=2, average='probabilities', threshold=0.5),
-        dict(SLIDE, stride=(8, 8), average='logits'),
-    ],
-)
-def test_protocols_that_do(test_cfg):
-    check_test_cfg(test_cfg, 'X')
-    check_test_cfg(ConfigDict(test_cfg), 'X')
-
-
-@pytest.mark.parametrize(
-    ('test_cfg', 'message'),
-    [
-        (
-            dict(crop=1, mode='whole', window=2),
-            r"^X: test_cfg has unknown keys \['crop', 'window'\]; allowed are "
-            r"\['average', 'crop_size', 'flip', 'mode', 'resize', 'stride', "
-            r"'threshold', 'window_batch', 'windows'\]",
-        ),
-        (
-            dict(mode='Slide'),
-            "^X: test_cfg.mode must be 'whole' or 'slide', got 'Slide'",
-        ),
-        (dict(mode=None), "^X: test_cfg.mode must be 'whole' or 'slide', got None"),
-        (
-            dict(mode='slide', stride=(4, 4)),
-            r"^X: test_cfg\.mode='slide' needs crop_size=\(H, W\) and stride=\(H, W\)",
-        ),
-        (
-            dict(mode='slide', crop_size=(4, 4)),
-            r"^X: test_cfg\.mode='slide' needs crop_size=\(H, W\) and stride=\(H, W\)",
-        ),
-        (
-            dict(SLIDE, stride=(4, 9)),
-            r'^X: test_cfg\.stride=\(4, 9\) must be in 1\.\.crop_size, which is '
-            r'\(8, 8\), or pixels stay unseen',
-        ),
-        (
-            dict(SLIDE, stride=(0, 4)),
-            r'^X: test_cfg\.stride=\(0, 4\) must be in 1\.\.crop_size, which is ',
-        ),
-        (
-            dict(SLIDE, window_batch=0),
-            '^X: test_cfg.window_batch=0 must be a whole number of windows, at least 1',
-        ),
-        (
-            dict(SLIDE, window_batch=2.5),
-            '^X: test_cfg.window_batch=2.5 must be a whole number of windows',
-        ),
-        (
-            dict(flip=['horizontal', 'left']),
-            r"^X: test_cfg\.flip has \['left'\]; allowed are \['diagonal', "
-            r"'horizontal', 'vertical'\]",
-        ),
-        (
-            dict(SLIDE, average='mean'),
-            "^X: test_cfg.average must be 'logits' or 'probabilities', got 'mean'",
-        ),
-    ],
-)
-def test_protocols_that_do_not(test_cfg, message):
-    with pytest.raises(ValueError, match=message):
-        check_test_cfg(test_cfg, 'X')
-
-
-# -- in a segmentor -------------------------------------------------------------------
-def _model(test_cfg=None, **kwargs):
-    config = toy_segmentor('none', CLASSES)
-    config.pop('type')
-    config.test_cfg = ConfigDict(test_cfg or {})
-    torch.manual_seed(0)
-    model = EncoderDecoder(**config, **kwargs).double().eval()
-    model.decode_head.conv_seg.weight.data.mul_(100)
-    return model
-
-
-@pytest.mark.parametrize(
-    'test_cfg',
-    [
-        dict(flip=['horizontal']),
-        dict(resize=(16, 20)),
-        dict(SLIDE, average='probabilities', windows=4),
-    ],
-)
-@torch.no_grad()
-def test_the_segmentor_predicts_by_its_protocol(test_cfg):
-    model, images = _model(test_cfg), _images(2, (16, 20))
-    metas = [dict(img_shape=(16, 20), ori_shape=(16, 20)) for _ in images]
-    wanted = infer(model.encode_decode, images, metas, test_cfg)
-    found = model.predict(images)
-    plain = _model().predict(images)
-    for sample, own, without in zip(found, wanted, plain, strict=True):
-        assert sample.seg_logits.data.equal(own)
-        assert sample.pred_sem_seg.data.equal(own.argmax(0, keepdim=True))
-        assert not own.equal(without.seg_logits.data)
-
-
-@torch.no_grad()
-def test_slide_inference_is_the_protocols():
-    model, images = _model(SLIDE), _images(1, (16, 20))
-    metas = [dict(img_shape=(16, 20), ori_shape=(16, 20))]
-    wanted = slide(model.encode_decode, images, metas, SLIDE)
-    assert model.slide_inference(images, metas).equal(wanted)
-
-
-def test_the_segmentor_checks_its_protocol():
-    with pytest.raises(ValueError, match='^EncoderDecoder: test_cfg.mode must be'):
-        _model(dict(mode='slides'))
-
-
-def _sample(**metainfo):
-    shapes = dict(img_shape=(16, 20), ori_shape=(16, 20), pad_shape=(16, 20))
-    return SegDataSample(metainfo={**shapes, **metainfo})
-
-
-@torch.no_grad()
-def test_samples_of_another_data_set_are_refused():
-    model, images = _model(dataset_name='potsdam'), _images(2, (16, 20))
-    own, unnamed = _sample(dataset_name='potsdam'), _sample()
-    found = model.predict(images, [own, unnamed])
-    for sample, alone in zip(found, model.predict(images), strict=True):
-        assert sample.pred_sem_seg.data.equal(alone.pred_sem_seg.data)
-    other = _sample(dataset_name='loveda', img_path='x/2.png')
-    message = (
-        r"x/2\.png names the data set 'loveda' \(dataset_name\), this model has "
-        r"\['potsdam'\]"
-    )
-    with pytest.raises(RoutingError, match=message):
-        model.predict(images, [_sample(), other])
-    # A model that is nobody's takes all.
-    assert len(_model().predict(images, [_sample(dataset_name='a'), other])) == 2
-
-
-@pytest.mark.parametrize(
-    'test_cfg',
-    [
-        dict(flip=['horizontal']),
-        dict(resize=(20, 28)),
-        dict(mode='slide', crop_size=(8, 8), stride=(4, 4), average='probabilities'),
-    ],
-)
-def test_one_channel_stays_logits_of_the_mean_probability(test_cfg):
-    """mmseg takes the sigmoid of a single channel after the protocol."""
-    torch.manual_seed(0)
-    images = torch.randn(2, 3, 16, 16, dtype=torch.float64)
-
-    def one(x, metas):
-        return x[:, :1] * 2
-
-    def two(x, metas):  # the same question as two classes
-        return torch.cat([torch.zeros_like(x[:, :1]), x[:, :1] * 2], dim=1)
-
-    metas = [dict(img_shape=(16, 16))] * 2
-    got = infer(one, images, metas, test_cfg).sigmoid()
-    want = infer(two, images, metas, test_cfg)[:, 1:]
-    torch.testing.assert_close(got, want, rtol=1e-9, atol=1e-9)

@@ -16,8 +16,8 @@ from s5_mm.models.segmentors import EncoderDecoder, FixMatch, SemiBaseSegmentor
 from s5_mm.registry import MODELS
 
 from ..toys import toy_segmentor
+from .fixmatch_toys import H, W, draw_batch
 from .multi_dataset import build
-from .test_fixmatch import H, W, _batch
 
 CE = 'mmseg.CrossEntropyLoss'
 
@@ -39,7 +39,7 @@ def _model(cls, channels=1, **kwargs):
 
 
 def _binary_batch():
-    inputs, samples, mix = _batch()
+    inputs, samples, mix = draw_batch()
     for sample in samples['sup']:
         labels = sample.gt_sem_seg.data
         labels[labels < 255] %= 2

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MessageHub
 
 from s5_mm.models.pseudo_labels import (
     PseudoLabels,
@@ -12,17 +11,9 @@ from s5_mm.models.pseudo_labels import (
 )
 
 from ...support.distributed import run_ranks
-from .test_fixmatch import _batch, _model
+from .fixmatch_toys import build, draw_batch
 
 K = 4
-
-
-@pytest.fixture
-def hub():
-    """The hub that says which iteration it is."""
-    MessageHub._instance_dict.clear()
-    yield MessageHub.get_current_instance()
-    MessageHub._instance_dict.clear()
 
 
 def _pseudo(start=0, stop=6):
@@ -75,8 +66,8 @@ def test_three_processes_count_what_one_does(tmp_path):
 
 
 def test_the_model_counts_labels_from_the_first_iteration(hub):
-    model = _model(burn_in=2, conf_thresh=0.6)
-    inputs, samples, mix = _batch()
+    model = build(burn_in=2, conf_thresh=0.6)
+    inputs, samples, mix = draw_batch()
     labels = torch.cat([s.gt_sem_seg.data for s in samples['sup']]).numpy()
     want = np.bincount(labels.ravel(), minlength=256)[:K]
     assert (want > 0).all()
@@ -88,8 +79,8 @@ def test_the_model_counts_labels_from_the_first_iteration(hub):
 
 
 def test_rules_that_weigh_are_counted_by_weight(hub):
-    model = _model(conf_thresh=None, threshold=dict(type='s5_mm.SoftMatchWeight'))
-    inputs, samples, mix = _batch()
+    model = build(conf_thresh=None, threshold=dict(type='s5_mm.SoftMatchWeight'))
+    inputs, samples, mix = draw_batch()
     losses = model(inputs, samples, mode='loss', mix=mix)
     *passed, valid = model.read_pseudo_counts().tolist()
     assert 0.05 < losses['mask_ratio'] < 0.99
@@ -97,9 +88,9 @@ def test_rules_that_weigh_are_counted_by_weight(hub):
 
 
 def test_a_checkpoint_from_before_labels_were_counted_loads():
-    old = _model(seed=1).state_dict()
+    old = build(seed=1).state_dict()
     del old['label_counts']
-    model = _model(seed=2)
+    model = build(seed=2)
     model.label_counts += 3
     model.load_state_dict(old)
     assert torch.equal(model.student.state_dict()['decode_head.conv_seg.weight'],
@@ -107,10 +98,10 @@ def test_a_checkpoint_from_before_labels_were_counted_loads():
 
 
 def test_counts_are_in_the_checkpoint():
-    model = _model(conf_thresh=0.6)
-    inputs, samples, mix = _batch()
+    model = build(conf_thresh=0.6)
+    inputs, samples, mix = draw_batch()
     model(inputs, samples, mode='loss', mix=mix)
-    other = _model(seed=2)
+    other = build(seed=2)
     other.load_state_dict(model.state_dict())
     assert other.label_counts.tolist() == model.label_counts.tolist() != [0] * K
     assert other.pseudo_counts.tolist() == model.pseudo_counts.tolist()
@@ -118,8 +109,8 @@ def test_counts_are_in_the_checkpoint():
 
 @pytest.mark.parametrize('burn_in', [0, 2])
 def test_a_label_beyond_the_classes_is_named_not_counted(hub, burn_in):
-    model = _model(burn_in=burn_in)
-    inputs, samples, mix = _batch()
+    model = build(burn_in=burn_in)
+    inputs, samples, mix = draw_batch()
     samples['sup'][0].gt_sem_seg.data[0, 5, 5] = 7
     with pytest.raises(ValueError, match='a label is 7, the decode head has num_cla'):
         model(inputs, samples, mode='loss', mix=mix)
