@@ -10,8 +10,8 @@ from mmengine.config import Config
 
 from s5_mm.io.progress import ProgressLine
 from s5_mm.registry import DATASETS
+from s5_mm.utils.ignore import IGNORE
 
-from .labels import IGNORE
 from .verification import scan
 
 SPLITS = ('train', 'val', 'test')

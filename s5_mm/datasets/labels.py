@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 
 from s5_mm.utils.argument_checks import check_number
-
-IGNORE = 255
-"""Label of a pixel that counts nowhere."""
+from s5_mm.utils.ignore import IGNORE
 
 _INVALID = 254
 MAX_CLASSES = 254

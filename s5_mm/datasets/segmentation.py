@@ -12,10 +12,11 @@ from s5_mm.io.images.header import is_address
 from s5_mm.io.path_table import IMAGE_SUFFIXES, PathTable
 from s5_mm.registry import DATASETS
 from s5_mm.utils.argument_checks import check_choice
+from s5_mm.utils.ignore import IGNORE
 from s5_mm.utils.randomness import View, seeded_for
 from s5_mm.visualization.palette import palette_of
 
-from .labels import IGNORE, LabelRule
+from .labels import LabelRule
 from .pairing import Pair, by_stem, none_missing
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import torch
 from mmengine.dist import get_world_size
@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from s5_mm.registry import MODELS
 from s5_mm.utils.routing import DatasetSlice, contiguous_slices, dataset_names
 
-from .dataset_settings import DatasetSettings, read_settings
-
-Settings = TypeVar('Settings', bound=DatasetSettings)
+from .dataset_settings import Settings, read_settings
 
 
 class MultiDatasetModel(Generic[Settings]):

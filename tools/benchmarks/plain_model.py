@@ -68,7 +68,7 @@ class PlainLayer(TransformerEncoderLayer):
         return inner(x)
 
 
-class PlainViT(nn.Module):
+class ReleaseViT(nn.Module):
     """Plain ViT with the pyramid of the release.
 
     Args:
@@ -148,7 +148,7 @@ class PlainSegmentor(nn.Module):
     """
 
     def __init__(
-        self, backbone: PlainViT, width: int, classes: int | Mapping[str, int]
+        self, backbone: ReleaseViT, width: int, classes: int | Mapping[str, int]
     ) -> None:
         super().__init__()
         self.backbone = backbone

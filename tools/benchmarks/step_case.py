@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from s5_mm.models.backbones import resolve_arch
 from s5_mm.registry import MODELS
 
-from .plain_model import PlainViT
+from .plain_model import ReleaseViT
 from .plain_step import PADDING, Update
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -103,10 +103,10 @@ class Case:
     def prepare(self, model: nn.Module) -> None:
         """Bring a new model into a state in which the step does its work."""
 
-    def plain_vit(self, recompute: bool) -> PlainViT:
+    def plain_vit(self, recompute: bool) -> ReleaseViT:
         """Build the ViT of mmcv's and mmseg's blocks."""
         backbone = self.model_config.get('segmentor', self.model_config).backbone
-        return PlainViT(
+        return ReleaseViT(
             self.arch,
             self.img_size,
             norm_eps=backbone.norm_eps,

@@ -18,9 +18,9 @@ from collections.abc import Sequence
 from s5_mm.cli.command import start_command
 from s5_mm.cli.conversion import run_converter
 from s5_mm.datasets.conversion import (
+    ConversionJob,
     CopyFile,
     CutTiles,
-    Job,
     Plan,
     SourceError,
     SourceFile,
@@ -68,7 +68,7 @@ with img in each"""
     @staticmethod
     def _job(
         split: str, name: str, suffix: str, file: SourceFile, args: argparse.Namespace
-    ) -> Job:
+    ) -> ConversionJob:
         """Make the work of one image."""
         if not args.size:
             return CopyFile(file, f'{split}/{name}.{suffix}')

@@ -3,7 +3,7 @@
 from .archive import LayoutError, SourceError, SourceFile, SourceTree
 from .colours import ColourTable
 from .converter import Converter, Plan, dataset_config, lacking
-from .jobs import CopyFile, CutTiles, Job, ReencodeImage
+from .jobs import ConversionJob, CopyFile, CutTiles, ReencodeImage
 from .open_image import image_size
 from .scene_converter import SceneConverter
 from .tiles import Tile, tile_windows
@@ -13,7 +13,7 @@ __all__ = [
     'Converter',
     'CopyFile',
     'CutTiles',
-    'Job',
+    'ConversionJob',
     'LayoutError',
     'Plan',
     'ReencodeImage',

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 from mmengine.config import Config
 
 from .archive import LayoutError, SourceTree
-from .jobs import Job
+from .jobs import ConversionJob
 from .split_verification import shorten
 
 _SHOWN = 6
@@ -29,7 +29,7 @@ class Plan(NamedTuple):
             of counts.
     """
 
-    jobs: list[Job]
+    jobs: list[ConversionJob]
     missing: list[str]
     lists: Mapping[str, str] = {}
     scenes: Mapping[str, int] = {}

@@ -14,7 +14,7 @@ from s5_mm.io.process_pool import map_unordered
 from s5_mm.io.progress import ProgressLine
 
 from .archive import LayoutError
-from .jobs import Job
+from .jobs import ConversionJob
 
 SCRATCH = '.scratch'
 """Folder of temporary files in the destination."""
@@ -32,7 +32,9 @@ class Done(NamedTuple):
     problem: str
 
 
-def run_conversion(jobs: Sequence[Job], dst: Path, processes: int) -> list[str]:
+def run_conversion(
+    jobs: Sequence[ConversionJob], dst: Path, processes: int
+) -> list[str]:
     """Do what is not done yet, and show how far it is.
 
     Files appear whole or not at all, so what a killed run has written stays, and the
@@ -92,7 +94,7 @@ class _Worker:
     def __init__(self, dst: Path) -> None:
         self.dst = dst
 
-    def __call__(self, item: tuple[Job, frozenset[str]]) -> Done:
+    def __call__(self, item: tuple[ConversionJob, frozenset[str]]) -> Done:
         """Make the files of a job that are missing."""
         job, missing = item
         written = 0
@@ -119,12 +121,12 @@ def write_output(path: Path, data: bytes) -> None:
     write_bytes(path, data)
 
 
-def _missing(job: Job, there: set[str]) -> frozenset[str]:
+def _missing(job: ConversionJob, there: set[str]) -> frozenset[str]:
     """Outputs of a job that are not there."""
     return frozenset(name for name in job.outputs if name not in there)
 
 
-def _distinct(jobs: Sequence[Job]) -> Sequence[Job]:
+def _distinct(jobs: Sequence[ConversionJob]) -> Sequence[ConversionJob]:
     """Refuse two sources of one file, of which the last one to be ready would win."""
     owners: dict[str, str] = {}
     for job in jobs:

@@ -15,8 +15,8 @@ import numpy as np
 from s5_mm.io.images.fill import pad
 from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.read import read_image
+from s5_mm.utils.ignore import IGNORE
 
-from ..labels import IGNORE
 from .archive import SourceError, SourceFile
 from .colours import ColourTable
 from .open_image import OpenImage
@@ -26,7 +26,7 @@ Made = Iterator[tuple[str, bytes]]
 """Pairs of a path relative to the destination and the bytes of that file."""
 
 
-class Job(Protocol):
+class ConversionJob(Protocol):
     """One unit of work; picklable.
 
     Attributes:
@@ -83,7 +83,7 @@ class CopyFile(OneFile):
     """Takes a file over as it is."""
 
     def make(self, wanted: Collection[str], scratch: Path) -> Made:
-        """See :class:`Job`."""
+        """See :class:`ConversionJob`."""
         yield self.output, self.source.read()
 
 
@@ -95,7 +95,7 @@ class ReencodeImage(OneFile):
     """
 
     def make(self, wanted: Collection[str], scratch: Path) -> Made:
-        """See :class:`Job`."""
+        """See :class:`ConversionJob`."""
         pixels = load(self.source, scratch, read_image)
         yield self.output, encode(pixels, os.path.splitext(self.output)[1])
 
@@ -137,7 +137,7 @@ class CutTiles:
         return tuple(f'{f}/{tile.name}.png' for tile in self.tiles for f in folders)
 
     def make(self, wanted: Collection[str], scratch: Path) -> Made:
-        """See :class:`Job`."""
+        """See :class:`ConversionJob`."""
         with ExitStack() as stack:
             image = self._open(stack, self.image, scratch)
             mask = self.mask and self._open(stack, self.mask, scratch)

@@ -11,8 +11,8 @@ import numpy as np
 
 from s5_mm.io.progress import ProgressLine
 from s5_mm.registry import DATASETS
+from s5_mm.utils.ignore import IGNORE
 
-from ..labels import IGNORE
 from ..verification import scan
 from .expected import Expected
 from .record import Record

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Sequence
 
 from .converter import Converter, Plan
-from .jobs import Job
+from .jobs import ConversionJob
 
 LIST = 'images.txt'
 """File in the destination with one image a line, for ``ann_file`` of a data set."""
@@ -22,7 +22,7 @@ class UnlabelledConverter(Converter):
     parts: Sequence[str]
 
     def make_plan(
-        self, jobs: Iterable[tuple[str, Job]], missing: Sequence[str] = ()
+        self, jobs: Iterable[tuple[str, ConversionJob]], missing: Sequence[str] = ()
     ) -> Plan:
         """Put a plan together.
 

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..labels import IGNORE, MAX_CLASSES
+from s5_mm.utils.ignore import IGNORE
+
+from ..labels import MAX_CLASSES
 from .pixels import Colour, MaskPixels
 
 Value = int | Colour

@@ -15,9 +15,9 @@ from s5_mm.io.atomic import write_bytes
 from s5_mm.io.images.header import ImageError
 from s5_mm.io.images.read import check_colours, read_header, read_image, read_mask
 from s5_mm.io.progress import Progress
+from s5_mm.utils.ignore import IGNORE
 
 from ..conversion.colours import ColourTable
-from ..labels import IGNORE
 
 Colour = tuple[int, int, int]
 

@@ -9,14 +9,13 @@ import numpy as np
 
 from s5_mm.io.images.read import read_image
 from s5_mm.registry import HOOKS
+from s5_mm.utils.ignore import IGNORE
 from s5_mm.visualization import prediction_panel
 
 from .panel_hook import PanelHook
 
 if TYPE_CHECKING:
     from mmseg.structures import SegDataSample
-
-_IGNORE = 255
 
 
 @HOOKS.register_module()
@@ -51,7 +50,7 @@ class SegPanelHook(PanelHook):
         titles, masks, caption = ['image'], [prediction], osp.basename(path)
         if 'gt_sem_seg' in sample:
             truth = _mask(sample, 'gt_sem_seg', image.shape[:2])
-            truth = np.where(truth < len(classes), truth, _IGNORE)
+            truth = np.where(truth < len(classes), truth, IGNORE)
             titles, masks = ['image', 'truth'], [truth, prediction]
             caption += '  ' + _figures(prediction, truth, len(classes))
         return prediction_panel(
@@ -78,7 +77,7 @@ def _mask(sample: SegDataSample, field: str, size: tuple[int, int]) -> np.ndarra
 
 def _figures(prediction: np.ndarray, truth: np.ndarray, num_classes: int) -> str:
     """An image's own figures, over its labelled pixels."""
-    labelled = truth != _IGNORE
+    labelled = truth != IGNORE
     if not labelled.any():
         return 'no labelled pixel'
     pairs = truth[labelled] * num_classes + prediction[labelled]

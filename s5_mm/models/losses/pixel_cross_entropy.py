@@ -12,10 +12,9 @@ from torch.nn import functional as F
 
 from s5_mm.registry import MODELS
 from s5_mm.utils.argument_checks import check_choice
+from s5_mm.utils.ignore import IGNORE
 
 from ..process_sum import sum_over_processes
-
-IGNORE = 255
 
 
 def upsample(logits: Tensor, size: Sequence[int], align_corners: bool) -> Tensor:
