@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Args:
         argv: Arguments; those of the process by default.
     """
-    args = _parse_args(argv)
+    args = parse_args(argv)
     gate = QualityGate.from_config(dict(map(_threshold, args.gate)))
     scores = Scores(args.folder, args.size, args.max_images)
     readable = ~scores.unreadable
@@ -165,7 +165,8 @@ def _threshold(text: str) -> tuple[str, object]:
         raise ValueError(f'--gate {text}: expected name=number or name=None') from error
 
 
-def _parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = CommandParser(__doc__, __file__)
     parser.add_argument('folder', type=Path, help='folder of images')
     parser.add_argument('--out', type=Path, required=True, help='picture to write')

@@ -183,11 +183,3 @@ def test_dota_lacks_files(dota: Path, tmp_path: Path, capsys) -> None:
     assert 'BAD trainval: 1 images of the source, expected 2,423' in out
     assert 'BAD train/labelTxt-v2.0/DOTA-v2.0_train.zip/P0000.txt: line 1' in out
     assert 'BAD test-dev/images/part1.zip/images/P0006.png: ' in out
-
-
-def test_dota_without_folders(tmp_path: Path, capsys) -> None:
-    pack(tmp_path / 'src/part1.zip', {'images/P0000.png': b''})
-    assert convert('dotav2', tmp_path / 'src', tmp_path / 'dst') == 2
-    error = capsys.readouterr().err
-    assert 'part1.zip: 1 .png' in error
-    assert 'the folders train, val and test-dev (or test) are needed' in error

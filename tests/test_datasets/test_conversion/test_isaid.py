@@ -161,14 +161,5 @@ def test_bad_label_file(src: Path, tmp_path: Path, capsys) -> None:
     assert (tmp_path / 'dst/img_dir/train/P0002_0000_crop_3.png').exists()
 
 
-def test_wrong_archive(tmp_path: Path, capsys) -> None:
-    """Archives of the right kind without the folders that tell the split."""
-    pack(tmp_path / 'src/part1.zip', {'images/P0000.png': encode(picture(0))})
-    assert convert('isaid', tmp_path / 'src', tmp_path / 'dst') == 2
-    error = capsys.readouterr().err
-    assert 'found: part1.zip: 1 .png; expected: ' in error
-    assert 'the folders train and val are needed' in error
-
-
 def test_colours_are_those_of_the_config() -> None:
     np.testing.assert_array_equal(COLOURS, palette())

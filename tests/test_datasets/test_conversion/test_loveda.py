@@ -178,13 +178,3 @@ def test_dry_run_writes_nothing(src: Path, tmp_path: Path, capsys) -> None:
     assert '2,520 of 2,522 are not in the source' in out
     assert convert('loveda', src, dst, '--dry-run', '--counts', 'none') == 0
     assert not dst.exists()
-
-
-def test_wrong_archive(tmp_path: Path, capsys) -> None:
-    pack(tmp_path / 'src' / 'potsdam.zip', {'2_Ortho_RGB/a.tif': b'', 'b.zip': b''})
-    assert convert('loveda', tmp_path / 'src', tmp_path / 'dst') == 2
-    error = capsys.readouterr().err
-    assert 'nothing of loveda can be made of this; found: potsdam.zip: ' in error
-    assert 'unpack first: potsdam.zip/b.zip' in error
-    assert 'Train.zip Train/{Rural,Urban}/{images_png,masks_png}/<number>.png' in error
-    assert not (tmp_path / 'dst').exists()

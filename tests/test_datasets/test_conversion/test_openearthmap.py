@@ -134,11 +134,3 @@ def test_bad_lists(tmp_path: Path, capsys, file: str, text: str, error: str) -> 
     pack(tmp_path / 'src/a.zip', {file: text, 'aachen/images/aachen_1.tif': b''})
     assert convert('openearthmap', tmp_path / 'src', tmp_path / 'dst', *ARGS) == 2
     assert f'a.zip/{file}: {error}' in capsys.readouterr().err
-
-
-def test_wrong_archive(tmp_path: Path, capsys) -> None:
-    pack(tmp_path / 'src/a.zip', {'aachen/images/aachen_1.tif': b''})
-    assert convert('openearthmap', tmp_path / 'src', tmp_path / 'dst') == 2
-    error = capsys.readouterr().err
-    assert 'found: a.zip: 1 .tif' in error
-    assert 'lists: 3 of 3 are not in the source: train_wo_xBD.txt' in error

@@ -243,12 +243,3 @@ def test_vaihingen(tmp_path: Path, capsys) -> None:
     out = capsys.readouterr().out
     assert 'BAD val: 0 images, expected 0; img_dir/val has no files' in out
     assert 'BAD train' not in out
-
-
-@pytest.mark.parametrize('name', ['potsdam', 'vaihingen'])
-def test_wrong_archive(name: str, tmp_path: Path, capsys) -> None:
-    pack(tmp_path / 'src' / f'{name}.zip', {'a/2_Ortho_RGB.zip': b''})
-    assert convert(name, tmp_path / 'src', tmp_path / 'dst') == 2
-    error = capsys.readouterr().err
-    assert f'unpack first: {name}.zip/a/2_Ortho_RGB.zip' in error
-    assert 'with --labels full' in error

@@ -143,19 +143,3 @@ def test_bad_images(tmp_path: Path, capsys) -> None:
     pack(src / 'val/img.zip', {'img/0009.png': b'no image'})
     assert convert('star', src, tmp_path / 'star', *ARGS, '--size', 40) == 1
     assert 'BAD val/img.zip/img/0009.png: ' in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ('name', 'expected'),
-    [
-        ('millionaid', 'a folder or an archive train... and test... is needed'),
-        ('samrs', 'dotav2_1024/trainval/images/*.png'),
-        ('star', 'train/img/0001.png'),
-    ],
-)
-def test_wrong_archive(name: str, expected: str, tmp_path: Path, capsys) -> None:
-    pack(tmp_path / 'src/Train.zip', {'Train/Rural/images_png/0.png': b''})
-    assert convert(name, tmp_path / 'src', tmp_path / 'dst') == 2
-    error = capsys.readouterr().err
-    assert 'found: Train.zip: 1 .png; expected: ' in error
-    assert expected in error
