@@ -16,51 +16,45 @@ ROOT = Path(__file__).parents[2]
 TEXTS = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
 
 
-def test_the_data_set_of_the_finetune_page_joins_the_others(tmp_path):
-    text = (ROOT / 'docs/finetune.md').read_text()
+@pytest.mark.parametrize(
+    ('page', 'name', 'shipped', 'classes', 'batch_size'),
+    [
+        (
+            *('finetune', 'mine', 'finetune_seg/moe-mdf_vit-b.py'),
+            dict(vaihingen=5, potsdam=5, openearthmap=9, loveda=7, mine=4),
+            60,
+        ),
+        (
+            *('detection', 'my_boxes', 'finetune_det/moe-mdf_orcnn_vit-b.py'),
+            dict(diorr=20, dotav2=18, my_boxes=2),
+            6,
+        ),
+    ],
+)
+def test_the_data_set_of_a_page_joins_the_others(
+    page, name, shipped, classes, batch_size, tmp_path
+):
+    if page == 'detection':
+        pytest.importorskip('mmrotate', reason='part of the extra det')
+    text = (ROOT / f'docs/{page}.md').read_text()
     base, leaf = re.findall(r'```python\n(.*?)```', text, re.S)
-    (tmp_path / 'mine.py').write_text(base.replace('[...]', '[[0, 0, 0]] * 4'))
-    leaf = leaf.replace('../_base_/datasets/mine.py', './mine.py')
-    shipped = ROOT / 'configs/finetune_seg/moe-mdf_vit-b.py'
-    config = tmp_path / 'leaf.py'
-    config.write_text(leaf.replace('./moe-mdf_vit-b.py', str(shipped)))
+    (tmp_path / f'{name}.py').write_text(base.replace('[...]', '[[0, 0, 0]] * 4'))
+    leaf = leaf.replace(f'../_base_/datasets/{name}.py', f'./{name}.py')
+    config, shipped = tmp_path / 'leaf.py', ROOT / 'configs' / shipped
+    config.write_text(leaf.replace(f'./{shipped.name}', str(shipped)))
     assert sum(not line.startswith('#') for line in leaf.splitlines()) <= 10
 
     cfg = load_config(str(config))
     init_default_scope(cfg.default_scope)
     with torch.device('meta'):
         model = MODELS.build(cfg.model)
-    assert model.num_classes['mine'] == 4
-    assert model.backbone.datasets[-1] == 'mine'
-    assert len(model.datasets) == 5
+    assert model.num_classes == classes
+    assert model.backbone.datasets[-1] == name
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         assert set(loader.dataset.sources) == set(model.datasets)
     for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
         assert set(evaluator.metrics) == set(model.datasets)
-    assert cfg.train_dataloader.batch_size == 60
-
-
-def test_the_data_set_of_the_detection_page_joins_the_others(tmp_path):
-    pytest.importorskip('mmrotate', reason='part of the extra det')
-    text = (ROOT / 'docs/detection.md').read_text()
-    base, leaf = re.findall(r'```python\n(.*?)```', text, re.S)
-    (tmp_path / 'my_boxes.py').write_text(base)
-    leaf = leaf.replace('../_base_/datasets/my_boxes.py', './my_boxes.py')
-    shipped = ROOT / 'configs/finetune_det/moe-mdf_orcnn_vit-b.py'
-    config = tmp_path / 'leaf.py'
-    config.write_text(leaf.replace('./moe-mdf_orcnn_vit-b.py', str(shipped)))
-
-    cfg = load_config(str(config))
-    init_default_scope(cfg.default_scope)
-    with torch.device('meta'):
-        model = MODELS.build(cfg.model)
-    assert model.num_classes == dict(diorr=20, dotav2=18, my_boxes=2)
-    assert model.backbone.datasets[-1] == 'my_boxes'
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        assert set(loader.dataset.sources) == set(model.datasets)
-    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
-        assert set(evaluator.metrics) == set(model.datasets)
-    assert cfg.train_dataloader.batch_size == 6
+    assert cfg.train_dataloader.batch_size == batch_size
 
 
 def test_the_unlabelled_sources_of_the_data_page_load(tmp_path, monkeypatch):

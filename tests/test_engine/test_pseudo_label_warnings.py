@@ -116,32 +116,17 @@ def test_two_that_go_missing_together_are_one_line(plain):
     assert 'water (30.00%, 0.00%), ship (10.00%, 0.00%)' in lines[1]
 
 
-def test_a_class_without_labels_is_not_missed(plain):
-    hook, model, log = (
-        PseudoLabelStatsHook(10, 1),
-        _with_labels(plain, (70, 30, 0)),
-        _Log(),
-    )
-    assert not _read(hook, model, (50, 50, 0, 200), log)
-
-
-def test_one_class_may_have_as_much_as_in_the_labels(plain):
-    hook, model, log = (
-        PseudoLabelStatsHook(10, 1),
-        _with_labels(plain, (81, 10, 9)),
-        _Log(),
-    )
-    assert not _read(hook, model, (970, 15, 15, 2000), log)
-
-
-def test_without_counted_labels_classes_are_not_judged(plain):
-    """A checkpoint from before labels were counted."""
-    hook, model, log = (
-        PseudoLabelStatsHook(10, 1),
-        _with_labels(plain, (0, 0, 0)),
-        _Log(),
-    )
-    assert not _read(hook, model, (100, 0, 0, 200), log)
+@pytest.mark.parametrize(
+    ('labels', 'counts'),
+    [
+        ((70, 30, 0), (50, 50, 0, 200)),  # a class without labels is not missed
+        ((81, 10, 9), (970, 15, 15, 2000)),  # as much of one class as in the labels
+        ((0, 0, 0), (100, 0, 0, 200)),  # a checkpoint from before labels were counted
+    ],
+)
+def test_classes_are_judged_by_the_labels_alone(plain, labels, counts):
+    hook, model = PseudoLabelStatsHook(10, 1), _with_labels(plain, labels)
+    assert not _read(hook, model, counts, _Log())
 
 
 @pytest.mark.parametrize(
