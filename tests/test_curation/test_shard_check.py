@@ -21,22 +21,10 @@ from s5_mm.io.crop_tables.parquet import ManifestError, read_table
 from s5_mm.io.crop_tables.row_groups import write_groups
 from s5_mm.io.crop_tables.shard_table import SHARDS_KEY, member_name
 
-from .shard_world import OPTIONS, World
+from .shard_world import OPTIONS
 
 pytest.importorskip('rasterio', reason='one of the sources is a TIFF')
 FIRST = 'shard-000000.tar'
-
-
-@pytest.fixture(scope='module')
-def world(tmp_path_factory) -> World:
-    return World(tmp_path_factory.mktemp('world'))
-
-
-@pytest.fixture(scope='module')
-def made(world, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp('made') / 'shards'
-    write_shards(world.manifest, world.roots, folder, OPTIONS)
-    return folder
 
 
 @pytest.fixture

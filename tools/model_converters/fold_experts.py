@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = MODELS.build(cfg.model)
     if not isinstance(model, MultiDatasetModel):
         raise ValueError(
-            f'{args.config}: the model is a {cfg.model.type}, expected one of several '
-            'data sets'
+            f'{args.config}: the model is a {cfg.model.type}, expected '
+            's5_mm.MultiDatasetSegmentor or s5_mm.MultiDatasetDetector'
         )
     checkpoint = load_address(args.checkpoint)
     report = load_into(model, checkpoint, args.checkpoint)
