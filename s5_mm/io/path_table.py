@@ -40,6 +40,7 @@ class PathTable(Sequence[str]):
         self._open(SharedTable(origin, pa.table({'name': names})), root)
 
     def _open(self, shared: SharedTable, root: str) -> None:
+        """Take the names of a table that is open."""
         self._shared, self._names = shared, shared['name']
         self.root, self.origin = root, shared.origin
 
