@@ -45,7 +45,7 @@ class LabelRule:
                 '8-bit and 255 means ignore'
             )
         self.num_classes = num_classes
-        ids = np.arange(256)
+        ids: np.ndarray = np.arange(256)
         if reduce_zero_label:
             ids = np.where((ids == 0) | (ids == IGNORE), IGNORE, ids - 1)
         if label_map:

@@ -78,7 +78,8 @@ class OrientedDataset(BaseDetDataset):
             raise ValueError(
                 f"{where}: missing_ann={missing_ann!r}, allowed are 'raise' and 'empty'"
             )
-        if not (metainfo or {}).get('classes'):
+        metainfo = dict(metainfo or {})
+        if not metainfo.get('classes'):
             # The host's classes would stand in silently.
             raise ValueError(
                 f"{where}: metainfo has no 'classes', expected "
@@ -95,8 +96,9 @@ class OrientedDataset(BaseDetDataset):
                 f'{where}: data_prefix={prefix}, expected img_path, the folder of the '
                 'images, and nothing else'
             )
-        single = isinstance(img_suffix, str)
-        self.img_suffix = (img_suffix,) if single else tuple(img_suffix)
+        if isinstance(img_suffix, str):
+            img_suffix = (img_suffix,)
+        self.img_suffix = tuple(img_suffix)
         self.missing_ann = missing_ann
         self._left_out: Counter[str] = Counter()
         super().__init__(
@@ -152,7 +154,7 @@ class OrientedDataset(BaseDetDataset):
             AnnotationError: If a box is outside of the image and may not be.
         """
         file = os.path.basename(image)
-        info = {
+        info: dict[str, Any] = {
             'img_path': image,
             'file_name': file,
             'img_id': os.path.splitext(file)[0],
