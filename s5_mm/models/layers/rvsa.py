@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -132,7 +134,7 @@ class RotatedWindowAttention(nn.Module):
         bias = decomposed_bias(query, self.rel_pos_h, self.rel_pos_w, cells)
         bias = bias + window_bias(self.relative_position_bias_table, side)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        out = self._from_windows(out, len(x), tokens.shape[-2:])
+        out = self._from_windows(out, len(x), (tokens.shape[-2], tokens.shape[-1]))
         out = out[:, top : top + grid[0], left : left + grid[1]]
         return self.attn.out_proj(out.flatten(1, 2))
 
@@ -208,16 +210,17 @@ class GridEncoderLayer(TransformerEncoderLayer):
     Arguments as for :class:`TransformerEncoderLayer`.
     """
 
-    def forward(self, x: Tensor, grid: Grid, **routing: object) -> Tensor:
+    def forward(self, x: Tensor, **routing: Any) -> Tensor:
         """Apply the layer.
 
         Args:
             x: Tokens (N, L, C).
-            grid: Rows and columns of the L tokens.
-            **routing: Passed on to the feed-forward module.
+            **routing: ``grid``, rows and columns of the L tokens; the rest is passed on
+                to the feed-forward module.
 
         Returns:
             Tokens (N, L, C).
         """
+        grid: Grid = routing.pop('grid')
         x = x + self.drop_path_attn(self.attn(self.ln1(x), grid))
         return x + self.drop_path_ffn(self.ffn(self.ln2(x), **routing))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from .attention import SelfAttention
@@ -40,7 +42,7 @@ class TransformerEncoderLayer(nn.Module):
         self.drop_path_attn = DropPath(drop_path_rate if drop_path_attn else 0.0)
         self.drop_path_ffn = DropPath(drop_path_rate)
 
-    def forward(self, x: Tensor, **routing: object) -> Tensor:
+    def forward(self, x: Tensor, **routing: Any) -> Tensor:
         """Apply the layer.
 
         Args:
