@@ -81,7 +81,7 @@ class PanelHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Sequence[BaseDataElement] | None = None,
+        outputs: Sequence[BaseDataElement] = (),
     ) -> None:
         """Draw samples of a validation batch.
 
@@ -110,7 +110,7 @@ class PanelHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Sequence[BaseDataElement] | None = None,
+        outputs: Sequence[BaseDataElement] = (),
     ) -> None:
         """Draw samples of a test batch.
 

@@ -124,8 +124,8 @@ def _resolve(dtype: str | torch.dtype, device_type: str) -> torch.dtype:
             logger='current',
         )
         return chosen
-    chosen = _DTYPES.get(dtype, dtype) if isinstance(dtype, str) else dtype
-    if chosen not in _DTYPES.values():
+    named = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if named is None or named not in _DTYPES.values():
         raise ValueError(
             f'optim_wrapper.dtype is {dtype!r}; expected one of '
             f'{["auto", *sorted(_DTYPES)]}'
