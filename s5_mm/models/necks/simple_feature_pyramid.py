@@ -116,7 +116,7 @@ def pending_level(
     last = level[-1]
     assert isinstance(last, nn.ConvTranspose2d)
     x = tap
-    for step in level[:-1]:
+    for step in list(level)[:-1]:
         x = step(x)
     size = (
         min(-(-side // stride), 2 * cells)

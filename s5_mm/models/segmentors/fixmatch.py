@@ -183,7 +183,7 @@ class FixMatch(TeacherStudentSegmentor):
         if mix is None:
             raise ValueError(
                 f'{type(self).__name__}: the batch has no mix, expected the one that '
-                's5_mm.MultiBranchPreprocessor makes'
+                's5_mm.MultiBranchDataPreprocessor makes'
             )
         self.threshold.progress = self.schedule.progress(since)
         pseudo = self.pseudo_labels(inputs['unsup_weak'], mix, learn=True)

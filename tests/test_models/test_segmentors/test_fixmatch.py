@@ -260,6 +260,12 @@ def test_schedules_that_do_not_fit_are_refused(hub, settings, length, message):
         _model(**settings)(inputs, samples, mode='loss', mix=mix)
 
 
+def test_a_batch_without_its_mix_is_refused():
+    inputs, samples, _ = _batch()
+    with pytest.raises(ValueError, match='FixMatch: the batch has no mix, expected'):
+        _model()(inputs, samples, mode='loss')
+
+
 def test_without_a_threshold_every_valid_pixel_counts():
     inputs, samples, mix = _batch()
     none = _model(threshold=dict(type='s5_mm.NoThreshold'))
