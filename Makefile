@@ -24,7 +24,7 @@ DETECTION := $(VENV)/.s5_mm-detection-$(HERE)
 TESTS := $(VENV)/.s5_mm-tests-$(HERE)
 INSTALL := PYTHON='$(PYTHON)' tools/misc/make_venv.sh
 
-.PHONY: help demo test environment lint format docstrings wheel-check check-env ops \
+.PHONY: help demo test environment lint types format docstrings wheel-check check-env ops \
 	detection lock clean distclean
 
 help:  ## list the commands
@@ -54,6 +54,9 @@ lint: $(TESTS)  ## ruff: rules and format; who may import whom
 	$(PY_BIN) -m ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache
 
+types: $(TESTS)  ## mypy: the types of s5_mm
+	$(PY_BIN) -m mypy
+
 format: $(TESTS)  ## let ruff mend what it can
 	$(PY_BIN) -m ruff check --fix .
 	$(PY_BIN) -m ruff format .
@@ -74,7 +77,7 @@ lock:  ## resolve requirements/lock.in anew for Python 3.10-3.13 (needs uv)
 	tools/misc/lock.sh
 
 clean:  ## remove what was built, keep the environment
-	rm -rf build dist ./*.egg-info s5_mm/.mim .pytest_cache .ruff_cache
+	rm -rf build dist ./*.egg-info s5_mm/.mim .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## remove the environment too

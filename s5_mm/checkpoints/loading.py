@@ -217,8 +217,9 @@ def fit_to_model(
             'and would compute other features. Expected weights of the model that is '
             'configured, see docs/checkpoints.md, or a model with these parts'
         )
-    if hasattr(model, 'adopt_state_dict'):
-        model.adopt_state_dict(usable)
+    adopt = getattr(model, 'adopt_state_dict', None)
+    if adopt is not None:
+        adopt(usable)
     wrong = _wrong_shapes(usable, wanted)
     if wrong and mismatch == 'raise':
         listed = '; '.join(islice(wrong.values(), 10))

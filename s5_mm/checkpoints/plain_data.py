@@ -76,11 +76,11 @@ def _rewrite(value: Any, on_drop: Callable[[str, Any], None] | None, name: str) 
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        items = {
+        entries = {
             key: _rewrite(item, on_drop, f'{name}.{key}') for key, item in value.items()
         }
         return {
-            to_plain(key): item for key, item in items.items() if item is not _DROPPED
+            to_plain(key): item for key, item in entries.items() if item is not _DROPPED
         }
     if isinstance(value, (list, tuple, set, frozenset)):
         items = [to_plain(v, on_drop, f'{name}[{i}]') for i, v in enumerate(value)]

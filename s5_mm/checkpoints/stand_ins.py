@@ -202,7 +202,7 @@ def _finish(value: Any, done: dict[int, tuple[Any, Any]]) -> Any:
             # A file could hide ``items`` and the like behind attributes.
             for name in vars(value).keys() - _ATTRIBUTES:
                 del vars(value)[name]
-        items = vars(value) if isinstance(value, argparse.Namespace) else value
+        items: Any = vars(value) if isinstance(value, argparse.Namespace) else value
         for key in range(len(items)) if isinstance(items, list) else list(items):
             items[key] = _finish(items[key], done)
     elif type(value) is tuple:

@@ -32,7 +32,9 @@ def building_error(error: BaseException, found: Failure) -> str | None:
     frames = [frame for frame, _ in frames_of(error.__traceback__)]
     config, frame, key = _built(frames)
     if frame is not None:
-        where = f'{config.filename}: {key}' if key else 'config'
+        where = 'config'
+        if config is not None and key:
+            where = f'{config.filename}: {key}'
         return f'{where}: {_why(found, frame)}'
     names = {
         frame.f_code.co_name
@@ -58,7 +60,9 @@ def with_key(error: BaseException, text: str) -> str:
         The line.
     """
     config, _, key = _built([frame for frame, _ in frames_of(error.__traceback__)])
-    if key is None or re.search(rf'\b({"|".join(map(re.escape, config))})\.', text):
+    if config is None or key is None:
+        return text
+    if re.search(rf'\b({"|".join(map(re.escape, config))})\.', text):
         return text
     return f'{config.filename}: {key}: {text}'
 
@@ -87,7 +91,8 @@ def _built(
 
 def _why(found: Failure, frame: FrameType) -> str:
     """Say why an object could not be built."""
-    node, registry = (frame.f_locals.get(key) for key in ('cfg', 'registry'))
+    # The arguments of mmengine's `build_from_cfg`.
+    node, registry = frame.f_locals['cfg'], frame.f_locals['registry']
     if found.kind == 'KeyError' and 'must contain the key "type"' in found.text:
         return 'it has no type, expected the name of what is to be built'
     kind = node.get('type') if isinstance(node, dict) else None
@@ -135,7 +140,11 @@ def _arguments(function: Any) -> list[str]:
     A class that takes ``**kwargs`` hands them to the next of its bases.
     """
     makers = (
-        [base.__init__ for base in function.__mro__ if '__init__' in vars(base)]
+        [
+            vars(base)['__init__']
+            for base in function.__mro__
+            if '__init__' in vars(base)
+        ]
         if isinstance(function, type)
         else [function]
     )

@@ -80,7 +80,8 @@ def read_with_options(
     path = os.fspath(path)
     cfg = read_config(path)
     check_assignments(path, cfg)
-    settings, variables = {}, {}
+    settings: dict[str, Any] = {}
+    variables: dict[str, Any] = {}
     for key, value in (options or {}).items():
         known = key.split('.')[0] in SETTINGS or key == 'data_root'
         (settings if known else variables)[key] = value

@@ -63,7 +63,7 @@ def _assignments(tree: ast.Module) -> Iterator[tuple[str, int]]:
     for node in tree.body:
         target = node.targets[0] if isinstance(node, ast.Assign) else None
         if isinstance(target, ast.Name) and target.id != BASE_KEY:
-            yield target.id, node.end_lineno
+            yield target.id, node.end_lineno or node.lineno
 
 
 def config_files(path: str) -> Iterator[tuple[str, list[str]]]:

@@ -144,13 +144,13 @@ def _finish(
         folder = converter.folder(name, args)
         if not any(file == folder or file.startswith(f'{folder}/') for file in found):
             if expected is not None:
-                known = expected.get(name, Expected()).images
+                images = expected.get(name, Expected()).images
                 problems.append(
-                    f'{name}: 0 images, expected {"some" if known is None else known}; '
-                    f'{folder} has no files'
+                    f'{name}: 0 images, expected '
+                    f'{"some" if images is None else images}; {folder} has no files'
                 )
             continue
-        known = expected and expected.get(name)
+        known = expected.get(name) if expected else None
         report = verify_split(name, config, known, args.jobs)
         problems += report.problems
         _say('\n'.join(report.lines()))

@@ -100,7 +100,7 @@ class CommandRunner(Runner):
 
 def _data(loader: DataLoader) -> str:
     """Say how much data a loader has."""
-    dataset = loader.dataset
+    dataset: Any = loader.dataset  # torch's type has no length
     names = getattr(dataset, 'source_names', ('',))
     lengths = getattr(dataset, 'source_lengths', (len(dataset),))
     parts = ', '.join(

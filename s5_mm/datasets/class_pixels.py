@@ -28,14 +28,15 @@ def class_pixels(dataset: Any, jobs: int = 1) -> np.ndarray:
             a file is bad.
     """
     if isinstance(dataset, ConcatDataset):
-        parts = [class_pixels(part, jobs) for part in dataset.datasets]
-        names = {tuple(part.metainfo['classes']) for part in dataset.datasets}
+        parts: list[Any] = dataset.datasets  # torch's type has no metainfo
+        counts = [class_pixels(part, jobs) for part in parts]
+        names = {tuple(part.metainfo['classes']) for part in parts}
         if len(names) > 1:
             raise ValueError(
                 f'{type(dataset).__name__} of data sets with the classes '
                 f'{sorted(names)}; expected the same classes in all parts'
             )
-        return np.concatenate(parts)
+        return np.concatenate(counts)
     first = dataset.get_data_info(0)
     if not hasattr(dataset, 'label_rule') or 'seg_map_path' not in first:
         raise ValueError(
@@ -43,11 +44,12 @@ def class_pixels(dataset: Any, jobs: int = 1) -> np.ndarray:
             'classes in; expected a s5_mm.SegDataset with masks'
         )
     num_classes = len(dataset.metainfo['classes'])
-    counts = np.zeros((len(dataset), num_classes), np.int64)
+    table = np.zeros((len(dataset), num_classes), np.int64)
     progress = ProgressLine('classes in masks', 'images')
     for index, report in enumerate(scan(dataset, 'masks', jobs)):
         for path, reason in report.problems:
             raise ValueError(f'{path}: {reason}')
-        counts[index] = report.histogram[:num_classes]
+        if report.histogram is not None:
+            table[index] = report.histogram[:num_classes]
         progress(index + 1, len(dataset))
-    return counts
+    return table

@@ -43,7 +43,7 @@ class LabelRule:
             why = ': labels are 8-bit and 255 means ignore'
             check_number('num_classes', num_classes, 1, MAX_CLASSES, why=why)
         self.num_classes = num_classes
-        ids = np.arange(256)
+        ids: np.ndarray = np.arange(256)
         if reduce_zero_label:
             ids = np.where((ids == 0) | (ids == IGNORE), IGNORE, ids - 1)
         if label_map:

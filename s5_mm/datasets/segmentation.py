@@ -197,7 +197,7 @@ class SegDataset(BaseSegDataset):
     def _update_palette(self) -> list:
         """Fill in a palette; the host's random one has classes of nearly one colour."""
         if not self._metainfo.get('palette'):
-            return palette_of(self._metainfo)
+            return list(palette_of(self._metainfo))
         return super()._update_palette()
 
     def _join_prefix(self) -> None:
@@ -238,7 +238,7 @@ class SegDataset(BaseSegDataset):
         table = PathTable.from_list(self.ann_file)
         pairs = [self._pair(table.name(row)) for row in range(len(table))]
         for kind, column in (('image', 0), ('mask', 1)):
-            files = [pair[column] for pair in pairs if pair[column] is not None]
+            files = [file for pair in pairs if (file := pair[column]) is not None]
             missing = [
                 file for file in files if not (is_address(file) or os.path.isfile(file))
             ]

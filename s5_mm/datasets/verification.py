@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from s5_mm.io.images.header import ImageError
-from s5_mm.io.images.read import check_mask_layout, read_header, read_mask
+from s5_mm.io.images.layout import check_mask_layout
+from s5_mm.io.images.read import read_header, read_mask
 from s5_mm.io.images.source import ImageFile, ImageSource
 
 from .labels import LabelRule
@@ -188,7 +189,7 @@ def _name(image: str | ImageSource) -> str:
 
 
 def _check_chunk(
-    check: SampleCheck, files: Sequence[tuple[str, str | None]]
+    check: SampleCheck, files: Sequence[tuple[str | ImageSource, str | None]]
 ) -> list[SampleReport]:
     """Check some samples, in a process of their own."""
     return [check(*pair) for pair in files]

@@ -119,7 +119,7 @@ class MultiDatasetMetric(BaseMetric):
         """
         for sample in data_samples:
             name = sample.get('dataset_name')
-            metric = self.metrics.get(name)
+            metric = None if name is None else self.metrics.get(name)
             if metric is None:
                 raise ValueError(
                     f'{sample.get("img_path", "a sample")}: dataset_name={name!r} '

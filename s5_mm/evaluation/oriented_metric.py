@@ -159,7 +159,9 @@ class OrientedMetric(BaseMetric):
         """
         logger: MMLogger = MMLogger.get_current_instance()
         classes = self._classes()
-        images = [(found, objects) for _, found, objects in results]
+        images = [
+            (found, objects) for _, found, objects in results if objects is not None
+        ]
         if self.writer is not None or self.merger is not None:
             by_name = self._by_name(results)
             if self.merger is not None:

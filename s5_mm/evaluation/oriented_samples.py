@@ -54,7 +54,7 @@ def sample_objects(sample: dict, num_classes: int) -> Objects:
         )
     where = f'{sample["img_path"]}: gt_instances'
     bboxes, labels = _boxes(truth, where, num_classes)
-    ignored = np.zeros(len(labels), bool)
+    ignored: np.ndarray = np.zeros(len(labels), bool)
     rest = sample.get('ignored_instances') or {}
     if 'bboxes' in rest:
         where = f'{sample["img_path"]}: ignored_instances'

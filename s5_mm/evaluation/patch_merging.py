@@ -129,6 +129,6 @@ class PatchMerger:
         scores = np.concatenate([part.scores for part in parts])
         labels = np.concatenate([part.labels for part in parts])
         order = np.argsort(-scores, kind='stable')
-        arrays = map(torch.from_numpy, (bboxes, order, labels))
-        kept = suppress_rotated(*arrays, self.iou_thr).numpy()
+        boxes, by_score, classes = map(torch.from_numpy, (bboxes, order, labels))
+        kept = suppress_rotated(boxes, by_score, classes, self.iou_thr).numpy()
         return Detections(bboxes[kept], scores[kept], labels[kept])

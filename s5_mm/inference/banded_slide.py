@@ -174,7 +174,8 @@ def _reader(
 ) -> tuple[Callable[[int, int], Tensor], tuple[int, int]]:
     """Make rows (C, rows, W) of any image."""
     if isinstance(image, Tensor):
-        return lambda start, stop: image[:, start:stop], tuple(image.shape[-2:])
+        height, width = image.shape[-2:]
+        return lambda start, stop: image[:, start:stop], (height, width)
     if isinstance(image, np.ndarray):
         channels_first = torch.from_numpy(image).permute(2, 0, 1)
         return _reader(channels_first, None)

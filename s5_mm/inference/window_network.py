@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import init_default_scope
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
@@ -78,7 +80,7 @@ def load_network(
             image, or there are no names of classes.
     """
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    model: nn.Module = MODELS.build(cfg.model)
+    model: BaseModel = MODELS.build(cfg.model)
     stored = load_address(checkpoint)
     report = load_into(model, stored, checkpoint)
     if report.missing:
@@ -115,8 +117,8 @@ def load_network(
 
 
 def _route(
-    model: nn.Module, dataset: str | None, config: str | None
-) -> tuple[Predict, nn.Module, Mapping[str, Any] | None]:
+    model: BaseModel, dataset: str | None, config: str | None
+) -> tuple[Predict, BaseDecodeHead, Mapping[str, Any] | None]:
     """Find what predicts: the network, its head and its protocol."""
     if isinstance(model, MultiDatasetSegmentor):
         if dataset not in model.datasets:

@@ -35,7 +35,7 @@ def hash_pixels(crop: np.ndarray) -> bytes:
     Returns:
         16 bytes, BLAKE2b.
     """
-    return hashlib.blake2b(np.ascontiguousarray(crop), digest_size=16).digest()
+    return hashlib.blake2b(np.ascontiguousarray(crop).data, digest_size=16).digest()
 
 
 def mix64(values: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from itertools import islice
 from multiprocessing.connection import wait as wait_connections
 from threading import Thread
@@ -15,7 +15,7 @@ from typing import TypeVar
 import cv2
 
 Item = TypeVar('Item')
-JobResult = TypeVar('Result')
+JobResult = TypeVar('JobResult')
 
 _AHEAD = 2
 
@@ -42,7 +42,8 @@ def map_unordered(
         return
     context = multiprocessing.get_context('fork')
     pool = ProcessPoolExecutor(jobs, context, _start_worker)
-    left, pending = iter(items), set()
+    left = iter(items)
+    pending: set[Future[JobResult]] = set()
     try:
         while True:
             for item in islice(left, _AHEAD * jobs - len(pending)):
@@ -67,5 +68,6 @@ def _start_worker() -> None:
 def _end_with_parent() -> None:
     """End this process when its parent was killed, which otherwise goes unnoticed."""
     parent = multiprocessing.parent_process()
-    wait_connections([parent.sentinel])
-    os._exit(1)
+    if parent is not None:
+        wait_connections([parent.sentinel])
+        os._exit(1)

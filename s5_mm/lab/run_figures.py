@@ -53,11 +53,12 @@ class RunFigures:
 
     def last_step(self, key: str) -> int | None:
         """Iteration of the last figure of a key, None if there is none."""
-        return max(self.values.get(key) or [None])
+        return max(self.values.get(key, ()), default=None)
 
     def last(self, key: str) -> float:
         """Figure of the last checkpoint, NaN if there is none."""
-        return self.values.get(key, {}).get(self.last_step(key), math.nan)
+        step = self.last_step(key)
+        return math.nan if step is None else self.values[key][step]
 
     def best(self, key: str) -> tuple[float, int]:
         """Highest figure of the run, and the first iteration that has it."""

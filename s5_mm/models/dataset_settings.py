@@ -79,14 +79,15 @@ def read_settings(
         ValueError: Names that are unfit or occur twice, an unknown or missing key, or a
             value out of its range.
     """
+    names: list[Any]
     if not isinstance(datasets, Mapping):
         names = [own.get('name') for own in datasets]
         listed = [{k: v for k, v in own.items() if k != 'name'} for own in datasets]
     else:
         names, listed = list(datasets), [dict(own) for own in datasets.values()]
-    names = check_dataset_names(names, owner)
+    checked = check_dataset_names(names, owner)
     return {
-        name: _read(name, own, kind) for name, own in zip(names, listed, strict=True)
+        name: _read(name, own, kind) for name, own in zip(checked, listed, strict=True)
     }
 
 

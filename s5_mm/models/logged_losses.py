@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
+from mmengine.model import BaseModel
 from torch import Tensor
 
 
-class LoggedLosses:
+class LoggedLosses(BaseModel):
     """Mixin of a model: logs the mean over the processes, without a host sync."""
 
     def parse_losses(

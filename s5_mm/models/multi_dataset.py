@@ -8,6 +8,7 @@ from typing import Any, Generic
 import torch
 from mmengine.dist import get_world_size
 from mmengine.logging import MessageHub
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from s5_mm.registry import MODELS
@@ -16,7 +17,7 @@ from s5_mm.utils.routing import DatasetSlice, contiguous_slices, dataset_names
 from .dataset_settings import Settings, read_settings
 
 
-class MultiDatasetModel(Generic[Settings]):
+class MultiDatasetModel(BaseModel, Generic[Settings]):
     """Mixin of a model with a shared backbone and a part for each data set.
 
     A batch mixes data sets, contiguous by data set; what a sample's ``dataset_name``

@@ -32,7 +32,8 @@ class _ProcessSum(torch.autograd.Function):
 def _sum(tensor: Tensor) -> Tensor:
     """Add up a tensor over all processes out of place."""
     if torch.compiler.is_compiling():
-        return functional.all_reduce(tensor.contiguous(), 'sum', dist.group.WORLD)
+        group: Any = dist.group.WORLD  # there is one where this is called
+        return functional.all_reduce(tensor.contiguous(), 'sum', group)
     total = tensor.clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total)
     return total

@@ -6,6 +6,8 @@ functions, so that the Python half of ``mmcv.ops`` works on either.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -93,7 +95,7 @@ def box_iou_rotated(
 
 
 def roi_align_rotated_forward(
-    input: Tensor, rois: Tensor, output: Tensor, **settings: int | float | bool
+    input: Tensor, rois: Tensor, output: Tensor, **settings: Any
 ) -> None:
     """Fill in the pooled features of rotated boxes.
 
@@ -111,7 +113,7 @@ def roi_align_rotated_backward(
     grad_output: Tensor,
     rois: Tensor,
     grad_input: Tensor,
-    **settings: int | float | bool,
+    **settings: Any,
 ) -> None:
     """Fill in the gradient of the features.
 
@@ -135,6 +137,6 @@ def get_compiling_cuda_version() -> str:
     return 'none'
 
 
-def _grid(pooled_height: int, pooled_width: int, **rest: int | float | bool) -> RoIGrid:
+def _grid(pooled_height: int, pooled_width: int, **rest: Any) -> RoIGrid:
     """Name the settings of the compiled functions as :class:`.RoIGrid` does."""
     return RoIGrid(pooled_height, pooled_width, **rest)

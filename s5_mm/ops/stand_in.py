@@ -39,14 +39,16 @@ class StandInFinder(MetaPathFinder, Loader):
         # Here, so that torch is not imported before it is needed.
         from . import operators
 
-        module.nms = operators.nms
-        module.nms_rotated = operators.nms_rotated
-        module.box_iou_rotated = operators.box_iou_rotated
-        module.roi_align_rotated_forward = operators.roi_align_rotated_forward
-        module.roi_align_rotated_backward = operators.roi_align_rotated_backward
-        module.get_compiler_version = operators.get_compiler_version
-        module.get_compiling_cuda_version = operators.get_compiling_cuda_version
-        module.__getattr__ = _missing
+        vars(module).update(
+            nms=operators.nms,
+            nms_rotated=operators.nms_rotated,
+            box_iou_rotated=operators.box_iou_rotated,
+            roi_align_rotated_forward=operators.roi_align_rotated_forward,
+            roi_align_rotated_backward=operators.roi_align_rotated_backward,
+            get_compiler_version=operators.get_compiler_version,
+            get_compiling_cuda_version=operators.get_compiling_cuda_version,
+            __getattr__=_missing,
+        )
 
 
 def provide_ops() -> None:

@@ -171,8 +171,8 @@ def _write(
             if split != 'unlabelled':
                 _dump(folder / 'img_dir' / split / f'{i:06d}.png', scene.image)
                 _dump(folder / 'ann_dir' / split / f'{i:06d}.png', scene.mask)
-                text = folder / 'annfiles' / split / f'{i:06d}.txt'
-                text.write_text(dota_text(scene.boxes), encoding='utf-8')
+                boxes = folder / 'annfiles' / split / f'{i:06d}.txt'
+                boxes.write_text(dota_text(scene.boxes), encoding='utf-8')
             elif i in defects:
                 rng = np.random.default_rng((seed * 4 + _DEFECT, i))
                 data = spoil(scene.image, defects[i], rng)

@@ -125,7 +125,7 @@ def seeded(key: SampleKey, view: int) -> Iterator[None]:
     torch_state = torch.random.get_rng_state()
     random.seed(int(words[0]))
     np.random.seed(words[1:3].astype(np.uint32))
-    torch.random.default_generator.manual_seed(int(words[3]))
+    torch.default_generator.manual_seed(int(words[3]))
     try:
         yield
     finally:

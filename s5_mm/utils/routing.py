@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from mmengine.model import ModuleDict
+from mmengine.structures import BaseDataElement
 
 
 class DatasetSlice(NamedTuple):
@@ -68,7 +69,9 @@ def order_by_dataset(names: Sequence[str]) -> list[int]:
     return sorted(range(len(names)), key=lambda index: rank[names[index]])
 
 
-def dataset_names(samples: Iterable[object], allowed: Sequence[str]) -> list[str]:
+def dataset_names(
+    samples: Iterable[BaseDataElement], allowed: Sequence[str]
+) -> list[str]:
     """Read where each sample comes from.
 
     Args:

@@ -88,7 +88,8 @@ def undo_normalisation(images: Tensor, preprocessor: nn.Module) -> np.ndarray:
     """
     images = images.float()
     if getattr(preprocessor, '_enable_normalize', hasattr(preprocessor, 'mean')):
-        images = images * preprocessor.std + preprocessor.mean
+        std, mean = preprocessor.get_buffer('std'), preprocessor.get_buffer('mean')
+        images = images * std + mean
     images = images[..., :3, :, :].round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(images.movedim(-3, -1).cpu().numpy())
 

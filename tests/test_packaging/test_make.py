@@ -58,6 +58,7 @@ def stamps(checkout, level):
         ('detection', 'detection', ''),
         ('test', 'tests', '-m pytest -n 2'),
         ('lint', 'tests', 'ruff check .'),
+        ('types', 'tests', '-m mypy'),
         ('docstrings', 'tests', 'interrogate'),
         ('wheel-check', 'tests', 'check_wheel.py'),
         ('check-env', 'environment', 'check_env.py'),

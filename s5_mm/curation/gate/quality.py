@@ -116,8 +116,8 @@ def measure_quality(
         for axis, plane in enumerate((planes[1], cv2.transpose(planes[1])))
     ]
     no_data, constant = _dead_shares(brightest, spread)
-    bright = cv2.inRange(darkest, _CLOUD_LEVEL, 255)
-    calm = cv2.inRange(spread, 0, _CLOUD_RANGE)
+    bright = _between(darkest, _CLOUD_LEVEL, 255)
+    calm = _between(spread, 0, _CLOUD_RANGE)
     return Quality(
         padding=padding,
         no_data=no_data,
@@ -129,8 +129,20 @@ def measure_quality(
         detail=detail_share(planes[1]),
         stripes=max(bad for _, bad in lines),
         cloud=cv2.countNonZero(cv2.bitwise_and(bright, calm)) / spread.size,
-        colour=cv2.mean(brightest)[0] - cv2.mean(darkest)[0],
+        colour=_mean(brightest) - _mean(darkest),
     )
+
+
+def _between(plane: np.ndarray, low: int, high: int) -> np.ndarray:
+    """Mark the pixels from ``low`` to ``high`` with 255, the others with 0."""
+    # OpenCV's stubs know bounds that are images only.
+    return cv2.inRange(plane, low, high)  # type: ignore[call-overload]
+
+
+def _mean(plane: np.ndarray) -> float:
+    """Return the mean of a channel."""
+    # OpenCV's stubs take its four numbers for one.
+    return cv2.mean(plane)[0]  # type: ignore[index]
 
 
 def _dead_shares(brightest: np.ndarray, spread: np.ndarray) -> tuple[float, float]:
@@ -147,15 +159,15 @@ def _dead_shares(brightest: np.ndarray, spread: np.ndarray) -> tuple[float, floa
     Returns:
         Share of black patches, and of those of other colours.
     """
-    dead = cv2.erode(cv2.inRange(spread, 0, 0), _CORE)
+    dead = cv2.erode(_between(spread, 0, 0), _CORE)
     # A frame of dead pixels joins all patches that touch the border.
     framed = cv2.copyMakeBorder(dead, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=255)
     cv2.floodFill(framed, None, (0, 0), 1)
-    joined = cv2.inRange(framed[1:-1, 1:-1], 1, 1)
+    joined = _between(framed[1:-1, 1:-1], 1, 1)
     if not joined.any():
         return 0.0, 0.0
     grown = cv2.dilate(joined, _PATCH)
-    black = cv2.bitwise_and(grown, cv2.inRange(brightest, 0, _JPEG_NOISE))
+    black = cv2.bitwise_and(grown, _between(brightest, 0, _JPEG_NOISE))
     share = cv2.countNonZero(black) / dead.size
     return share, cv2.countNonZero(grown) / dead.size - share
 

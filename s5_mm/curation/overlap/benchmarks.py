@@ -102,7 +102,8 @@ class Benchmarks:
     @staticmethod
     def origin(collection: str, path: str) -> Origin:
         """Name the origin of an image of one of :attr:`collections`."""
-        return Origin(*collection.split(_SEPARATOR, 1), path)
+        benchmark, split = collection.split(_SEPARATOR, 1)
+        return Origin(benchmark, split, path)
 
 
 def hash_benchmarks(
@@ -125,7 +126,7 @@ def hash_benchmarks(
     images = list(benchmarks.images())
     if not path.exists():
         cut = partial(_cut, images, size)
-        found = dict(map_unordered(cut, range(len(images)), jobs))
+        found: dict[int, EvalCrops] = dict(map_unordered(cut, range(len(images)), jobs))
         parts = [found[number] for number in range(len(images))]
         arrays = {
             'image': np.concatenate(

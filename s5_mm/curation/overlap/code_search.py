@@ -12,6 +12,7 @@ ms a query in chunks, 11.6 ms flat.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
 from math import comb
 from typing import NamedTuple
@@ -152,7 +153,7 @@ def _by_chunks(
 
 def _expand(
     starts: np.ndarray, counts: np.ndarray, owners: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the slots of buckets and whom they were found for, some at a time."""
     ends = np.cumsum(counts, dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0

@@ -128,9 +128,14 @@ def cut_eval_images(
     Returns:
         The crops, without features.
     """
-    origins, numbers, windows, codes, quality = [], [], [], [], []
+    origins: list[Origin] = []
+    numbers: list[int] = []
+    windows: list[np.ndarray] = []
+    codes: list[np.ndarray] = []
+    quality: list[float] = []
     for origin, pixels in images:
-        own = eval_windows(*pixels.shape[1::-1], size, shares, step)
+        height, width = pixels.shape[:2]
+        own = eval_windows(width, height, size, shares, step)
         for crop in crops_of(pixels, own):
             found = hash_eval_crop(crop, gains)
             codes.append(found[0])

@@ -69,8 +69,9 @@ def find_key_points(crop: np.ndarray) -> KeyPoints:
         compare them.
     """
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    sift = cv2.SIFT_create(nfeatures=_MAX_POINTS, contrastThreshold=_CONTRAST)
-    found, descriptors = sift.detectAndCompute(grey, None)
+    sift = cv2.SIFT.create(nfeatures=_MAX_POINTS, contrastThreshold=_CONTRAST)
+    # OpenCV's stubs want a mask.
+    found, descriptors = sift.detectAndCompute(grey, None)  # type: ignore[call-overload]
     if descriptors is None:
         return KeyPoints(grey, np.zeros((0, 2), np.float32), np.zeros((0, 128), 'f4'))
     shares = descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-9)

@@ -232,7 +232,11 @@ def ground_comparer(
         mirrored = np.ascontiguousarray(np.fliplr(crop))
         return find_key_points(crop), find_key_points(mirrored)
 
-    return lambda a, b: same_ground(of_first(a), *of_second(b), **thresholds)
+    def compare(a: int, b: int) -> Alignment | None:
+        plain, mirrored = of_second(b)
+        return same_ground(of_first(a), plain, mirrored, **thresholds)
+
+    return compare
 
 
 def by_blocks(pair: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -71,7 +71,7 @@ class Rule:
             ) from error
         try:
             # A pattern that fits everything tells whether the groups exist.
-            re.compile(f'(?:{self.pattern})|').fullmatch('').expand(self.image)
+            re.compile(f'(?:{self.pattern})|').sub(self.image, '')
         except (re.error, IndexError) as error:
             raise ValueError(
                 f'{where}: image={self.image!r} does not go with pattern='

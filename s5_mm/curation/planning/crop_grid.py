@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class CropGrid:
 
     size: int = 512
     stride: int = 512
-    small: SmallPolicy | str = 'reflect'
+    small: SmallPolicy | Literal['drop'] = 'reflect'
     min_size: int = 1
     max_crops: int | None = None
 

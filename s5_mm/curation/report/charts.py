@@ -41,7 +41,9 @@ def quotas(wanted: np.ndarray, available: np.ndarray, filled: np.ndarray) -> Fig
         color=EXTRA,
     )
     short_of = wanted > own
-    hatched = dict(facecolor='none', edgecolor=MISSING, lw=0.6, hatch='////')
+    hatched: dict[str, Any] = dict(
+        facecolor='none', edgecolor=MISSING, lw=0.6, hatch='////'
+    )
     missing = (wanted - own)[short_of]
     upper.bar(place[short_of], missing, width, bottom=own[short_of], **hatched)
     upper.set(ylabel='crops')

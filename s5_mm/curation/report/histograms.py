@@ -122,7 +122,9 @@ def by_cluster(
         tops = np.pad(tops, ((0, 0), (1, 1)))
         outline = np.stack([np.broadcast_to(steps, tops.shape), tops], axis=-1)
         panels = outline + origin[:, None]
-        axes.add_collection(PolyCollection(panels, facecolor=color, edgecolor='none'))
+        axes.add_collection(
+            PolyCollection(list(panels), facecolor=color, edgecolor='none')
+        )
     base = [[point, point + (1, 0)] for point in origin]
     axes.add_collection(LineCollection(base, colors='#7a8089', linewidths=0.6))
     where = np.flatnonzero(np.isfinite(cuts))

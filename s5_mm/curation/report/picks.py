@@ -94,7 +94,9 @@ class Picks:
         """
         number = np.arange(first, first + len(rows.crop_id))
 
-        def put(into: Smallest, mask: np.ndarray, group: np.ndarray, key: np.ndarray):
+        def put(
+            into: Smallest, mask: np.ndarray, group: np.ndarray, key: np.ndarray
+        ) -> None:
             mask = mask & np.isfinite(key) & (group >= 0)
             into.add(group[mask], key[mask], rows.crop_id[mask], number[mask])
 

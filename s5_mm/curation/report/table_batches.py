@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -85,7 +86,8 @@ def take_rows(
     """
     file = open_manifest(path, columns)
     wanted = np.unique(rows)
-    found, first = {}, 0
+    found: dict[int, dict[str, Any]] = {}
+    first = 0
     for group in range(file.num_row_groups):
         stop = first + file.metadata.row_group(group).num_rows
         inside = wanted[(wanted >= first) & (wanted < stop)]

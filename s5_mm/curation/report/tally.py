@@ -85,8 +85,8 @@ class Tally:
             self._decisions.number(name)
         top = np.log(max(num_classes, 2))
         self.bin_edges = np.linspace(0, top, NUM_BINS + 1)
-        self.pool = np.zeros((num_clusters, NUM_BINS), np.int64)
-        self.selected = np.zeros((num_clusters, NUM_BINS), np.int64)
+        self.pool: np.ndarray = np.zeros((num_clusters, NUM_BINS), np.int64)
+        self.selected: np.ndarray = np.zeros((num_clusters, NUM_BINS), np.int64)
         self.means = {name: np.zeros(2) for name in MEANS}
         self.class_areas = np.zeros((2, num_classes))
         self.not_finite = 0

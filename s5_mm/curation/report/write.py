@@ -84,8 +84,9 @@ def _figures(found: Pass, numbers: Mapping[str, Any]) -> dict[str, bytes]:
         images['collections'] = charts.collections_by_cluster(selected, scored, names)
         areas = numbers['class_areas']
         columns = [[row[key] or 0 for row in areas] for key in ('scored', 'selected')]
+        shares = np.array(columns, np.float64)
         images['classes'] = charts.class_area_chart(
-            *np.array(columns, np.float64), [row['class'] for row in areas]
+            shares[0], shares[1], [row['class'] for row in areas]
         )
     if numbers['has_quotas']:
         keys = 'wanted', 'available', 'filled'

@@ -185,7 +185,7 @@ def _of_pixels(
     powers = shifted.exp()
     total = powers.sum(1)  # of exp(z_k - top), at least 1
     moment = powers.mul_(shifted).sum(1)  # of (z_k - top) exp(z_k - top)
-    if z_b is None:
+    if z_b is None or background is None:
         return total.log() - moment / total, 1 / total, classes.long()
 
     first = torch.maximum(top, z_b)

@@ -89,7 +89,11 @@ class PatchScorer(SemiBaseSegmentor):
         self.gains = list(gains)
 
     def forward(
-        self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor'
+        self,
+        inputs: Tensor,
+        data_samples: Any = None,
+        mode: str = 'tensor',
+        mix: Any = None,
     ) -> Any:
         """Entry of mmengine.
 
@@ -97,6 +101,7 @@ class PatchScorer(SemiBaseSegmentor):
             inputs: Normalised crops, (B, 3, H, W).
             data_samples: Not used.
             mode: 'predict' for scores, 'tensor' for logits.
+            mix: Not used.
 
         Returns:
             See :meth:`predict`; or logits, (B, K, h, w).
@@ -127,7 +132,7 @@ class PatchScorer(SemiBaseSegmentor):
         logits, feature = self._logits(inputs)
         scores = pixel_scores(
             logits,
-            inputs.shape[-2:],
+            (inputs.shape[-2], inputs.shape[-1]),
             self.align_corners,
             self.background,
             self.mode,

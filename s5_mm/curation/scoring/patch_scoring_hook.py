@@ -107,7 +107,7 @@ class PatchScoringHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Sequence[dict[str, Tensor]] | None = None,
+        outputs: Sequence[dict[str, Tensor]] = (),
     ) -> None:
         """Keep the scores of a batch, and write its part if it was the last one of it.
 

@@ -199,7 +199,7 @@ def _cluster(
         max_points_per_centroid=len(rows),
     )
     kmeans.train(rows, init_centroids=start)
-    centroids = kmeans.centroids.astype(np.float64)
+    centroids = np.array(kmeans.centroids, np.float64)
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
     return centroids.astype(np.float32)
 

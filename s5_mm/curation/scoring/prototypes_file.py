@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def save_prototypes(path: str | os.PathLike[str], prototypes: Prototypes) -> Non
     Raises:
         OSError: If the disk is full or the folder cannot be written.
     """
-    arrays = {k: np.asarray(v) for k, v in prototypes._asdict().items()}
+    arrays: dict[str, Any] = {k: np.asarray(v) for k, v in prototypes._asdict().items()}
     with atomic_open(path) as file:
         np.savez(file, **arrays)
 

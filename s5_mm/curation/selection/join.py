@@ -117,7 +117,7 @@ def _write_parts(file: BinaryIO, work: WorkDir, reasons: dict[int, str]) -> None
             if writer is None:
                 schema = versioned(table.schema)
                 writer = pq.ParquetWriter(file, schema, compression='zstd')
-            writer.write_table(table.replace_schema_metadata(schema.metadata))
+            writer.write_table(table.replace_schema_metadata(writer.schema.metadata))
     finally:
         if writer is not None:
             writer.close()
@@ -138,12 +138,14 @@ def _manifest_part(
             **{key: plan[key] for key in ('x', 'y', 'width', 'height')},
         }
     )
-    for stage in ('scan', 'score', 'check'):
-        other = read_table(work.folder(stage) / name)
+    scan, score, check = (
+        read_table(work.folder(stage) / name) for stage in ('scan', 'score', 'check')
+    )
+    for other in (scan, score, check):
         for field in other.schema:
             if field.name not in ('crop_id', 'chosen'):
                 table = table.append_column(field, other[field.name])
-    chosen = other['chosen']
+    chosen = check['chosen']
     rejected = table['rejected']
     place = pc.index_in(table['crop_id'], dropped['crop_id'])
     why = pc.take(dropped['dropped'], place)

@@ -62,7 +62,7 @@ def lay_out(table: pa.Table, options: ShardOptions) -> list[pa.Table]:
     file_ends = np.append(np.flatnonzero(np.diff(files)) + 1, len(files))
     chunks, start, shard = [], 0, 0
     while start < len(files):
-        last = np.searchsorted(file_ends, start + options.per_shard)
+        last = int(np.searchsorted(file_ends, start + options.per_shard))
         end = int(file_ends[min(last, len(file_ends) - 1)])
         shards = -(-(end - start) // options.per_shard)
         number = shard + np.arange(end - start) * shards // (end - start)

@@ -237,7 +237,7 @@ class _Check:
                 pool.codes, pool.quality, settings['radius'], settings['min_quality']
             )
         ]
-        if settings['features'] is not None:
+        if pool.features is not None:  # as the settings say
             pairs.append(
                 feature_pairs(
                     pool.features,

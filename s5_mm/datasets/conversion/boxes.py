@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ class QuarterPlanner:
             width, height = image_size(scene.image, self.scratch)
             windows = sliding_windows(width, height, [self.size], [self.gap])
             windows = windows[np.lexsort((windows[:, 1], windows[:, 0]))]
-            kept = range(len(windows))
+            kept: Sequence[int] = range(len(windows))
             if scene.boxes is not None:
                 objects = _read(scene.boxes, self.scratch)
                 cut = cut_objects(objects, windows)
@@ -134,7 +134,9 @@ class SplitPatches:
             report = splitter.split(SourceImage(self.scene.name, image, text))
         if report.problems:
             problem = '; '.join(report.problems).replace(image, self.scene.image.name)
-            raise SourceError(problem.replace(text, boxes.name) if text else problem)
+            if boxes is not None and text is not None:
+                problem = problem.replace(text, boxes.name)
+            raise SourceError(problem)
         yield from ()
 
 

@@ -34,7 +34,9 @@ class ConversionJob(Protocol):
         outputs: Files it makes, relative to the destination, with ``/``.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it works on, for messages."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -140,10 +142,11 @@ class CutTiles:
         """See :class:`ConversionJob`."""
         with ExitStack() as stack:
             image = self._open(stack, self.image, scratch)
-            mask = self.mask and self._open(stack, self.mask, scratch)
-            if mask and mask.size != image.size:
+            source, colours = self.mask, self.colours
+            mask = None if source is None else self._open(stack, source, scratch)
+            if source is not None and mask is not None and mask.size != image.size:
                 raise SourceError(
-                    f'{self.mask.name}: {mask.size[0]}x{mask.size[1]} px, expected '
+                    f'{source.name}: {mask.size[0]}x{mask.size[1]} px, expected '
                     f'{image.size[0]}x{image.size[1]} as its image {self.image.name}'
                 )
             # From the top down, as the rows are decoded.
@@ -152,8 +155,10 @@ class CutTiles:
                 if path in wanted:
                     yield path, encode(image.cut(tile, self.fill), '.png')
                 path = f'{self.mask_dir}/{tile.name}.png'
-                if mask and path in wanted:
-                    ids = self.colours.apply(mask.cut(tile, None), self.mask.name)
+                if mask is None or colours is None or source is None:
+                    continue
+                if path in wanted:
+                    ids = colours.apply(mask.cut(tile, None), source.name)
                     ids = pad(ids, tile.size, IGNORE)
                     yield path, encode(ids, '.png')
 

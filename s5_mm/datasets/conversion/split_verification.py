@@ -75,7 +75,8 @@ def verify_split(
     except (ValueError, OSError) as error:
         return VerificationReport(name, 0, {}, {}, 'px', (f'{name}: {error}',))
     progress = ProgressLine(f'verify {name}', 'images')
-    histogram, sizes = np.zeros(256, np.int64), Counter()
+    histogram = np.zeros(256, np.int64)
+    sizes: Counter[tuple[int, int]] = Counter()
     problems: list[str] = []
     for done, report in enumerate(scan(dataset, 'masks', processes), 1):
         problems += [f'{path}: {reason}' for path, reason in report.problems]
@@ -130,7 +131,10 @@ def shorten(names: Sequence[str], shown: int = _SHOWN) -> str:
 
 
 def _compare(
-    name: str, images: int, sizes: Counter, expected: Expected | None
+    name: str,
+    images: int,
+    sizes: Counter[tuple[int, int]],
+    expected: Expected | None,
 ) -> Iterator[str]:
     """Compare numbers and sizes with those that are known."""
     if expected is None:

@@ -76,7 +76,8 @@ class OrientedDataset(BaseDetDataset):
         self.rules = BoxRules(outside, degenerate, ignore_size, min_side, diff_thr)
         where = f'{type(self).__name__} of data_root={data_root!r}'
         check_choice(f'{where}: missing_ann', missing_ann, ('raise', 'empty'))
-        if not (metainfo or {}).get('classes'):
+        metainfo = dict(metainfo or {})
+        if not metainfo.get('classes'):
             # The host's classes would stand in silently.
             raise ValueError(
                 f"{where}: metainfo has no 'classes', expected "
@@ -93,8 +94,9 @@ class OrientedDataset(BaseDetDataset):
                 f'{where}: data_prefix={prefix}, expected img_path, the folder of the '
                 'images, and nothing else'
             )
-        single = isinstance(img_suffix, str)
-        self.img_suffix = (img_suffix,) if single else tuple(img_suffix)
+        if isinstance(img_suffix, str):
+            img_suffix = (img_suffix,)
+        self.img_suffix = tuple(img_suffix)
         self.missing_ann = missing_ann
         self._left_out: Counter[str] = Counter()
         super().__init__(
@@ -150,7 +152,7 @@ class OrientedDataset(BaseDetDataset):
             AnnotationError: If a box is outside of the image and may not be.
         """
         file = os.path.basename(image)
-        info = {
+        info: dict[str, Any] = {
             'img_path': image,
             'file_name': file,
             'img_id': os.path.splitext(file)[0],

@@ -155,6 +155,8 @@ class VocXmlDataset(OrientedDataset):
         ValueError: If an argument or a file is not as it is expected.
     """
 
+    ann_file: str | Sequence[str]
+
     def __init__(
         self,
         ann_file: str | Sequence[str] = '',

@@ -13,7 +13,8 @@ import numpy as np
 
 from s5_mm.io.atomic import write_bytes
 from s5_mm.io.images.header import ImageError
-from s5_mm.io.images.read import check_colours, read_header, read_image, read_mask
+from s5_mm.io.images.layout import check_colours
+from s5_mm.io.images.read import read_header, read_image, read_mask
 from s5_mm.io.progress import Progress
 from s5_mm.utils.ignore import IGNORE
 

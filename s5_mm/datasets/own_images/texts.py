@@ -65,7 +65,9 @@ def data_text(base: str, run: Run, found: Found) -> str:
     root = os.path.join(folder.root.resolve(), '')
     palette = categorical_palette(len(classes.names))
     if classes.colours:
-        palette = [list(value) for value in classes.values or ()]
+        palette = [
+            list(value) for value in classes.values or () if isinstance(value, tuple)
+        ]
     settings: dict[str, Any] = dict(
         img_suffix=folder.img_suffix, seg_map_suffix=folder.mask_suffix
     )

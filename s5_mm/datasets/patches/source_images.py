@@ -61,8 +61,10 @@ def find_sources(
                     f'{path}: {found[name].image} has the same name, expected '
                     'different ones, as patches are named after their image'
                 )
-            ann = ann_dirs and os.path.join(ann_dirs[index], f'{name}.txt')
-            found[name] = SourceImage(name, path, ann or None)
+            ann = None
+            if ann_dirs is not None:
+                ann = os.path.join(ann_dirs[index], f'{name}.txt')
+            found[name] = SourceImage(name, path, ann)
         if len(found) == before:
             raise ValueError(
                 f'{folder}: there is no image, expected files that end in '

@@ -155,7 +155,8 @@ class _Order:
     ) -> None:
         self.seed, self.source, self.length = seed, source, length
         self.sampling = sampling
-        self._epoch, self._permutation = -1, np.empty(0, np.int32)
+        self._epoch = -1
+        self._permutation: np.ndarray = np.empty(0, np.int32)
 
     def __getitem__(self, position: int) -> tuple[int, tuple[int, int] | None]:
         if self.sampling is not None:

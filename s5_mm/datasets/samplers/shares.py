@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+Shares = Sequence[int] | Mapping[str, Any] | str
+
 
 def resolve_shares(
-    shares: Sequence[int] | Mapping[str, float] | str,
+    shares: Shares,
     names: Sequence[str],
     lengths: Sequence[int],
     batch_size: int | None = None,
@@ -32,10 +35,10 @@ def resolve_shares(
     """
     temperature = _temperature(shares, names)
     if temperature is None:
+        given: Iterable[Any] = shares
         if isinstance(shares, Mapping):
-            numbers = tuple(shares[name] for name in names)
-        else:
-            numbers = tuple(shares)
+            given = [shares[name] for name in names]
+        numbers = tuple(given)
         if batch_size is not None and batch_size != sum(numbers):
             raise ValueError(
                 f'sampler.batch_size={batch_size}, but shares={list(numbers)} are '
@@ -53,7 +56,9 @@ def resolve_shares(
     return largest_remainder(weights, batch_size)
 
 
-def largest_remainder(weights: Sequence[float], total: int) -> tuple[int, ...]:
+def largest_remainder(
+    weights: Sequence[float] | np.ndarray, total: int
+) -> tuple[int, ...]:
     """Share out a whole number by weights; nobody gets less than one.
 
     Args:
@@ -63,11 +68,11 @@ def largest_remainder(weights: Sequence[float], total: int) -> tuple[int, ...]:
     Returns:
         Whole numbers whose sum is ``total``; ties go to the earlier part.
     """
-    weights = np.asarray(weights, dtype=np.float64)
-    small = np.zeros(len(weights), dtype=bool)
+    parts = np.asarray(weights, dtype=np.float64)
+    small = np.zeros(len(parts), dtype=bool)
     while True:
         rest = total - int(small.sum())
-        exact = np.where(small, 1, rest * weights / weights[~small].sum())
+        exact = np.where(small, 1, rest * parts / parts[~small].sum())
         below = ~small & (exact < 1 - 1e-9)
         if not below.any():
             break
@@ -80,9 +85,7 @@ def largest_remainder(weights: Sequence[float], total: int) -> tuple[int, ...]:
     return tuple(int(number) for number in numbers)
 
 
-def _temperature(
-    shares: Sequence[int] | Mapping[str, float] | str, names: Sequence[str]
-) -> float | None:
+def _temperature(shares: Shares, names: Sequence[str]) -> float | None:
     """Temperature of a rule, None where shares are numbers."""
     if isinstance(shares, str):
         rules = {'equal': np.inf, 'size': 1.0}
@@ -92,12 +95,13 @@ def _temperature(
                 'a number for each source'
             )
         return rules[shares]
-    is_rule = isinstance(shares, Mapping) and set(shares) == {'temperature'}
-    if is_rule and 'temperature' not in names:
+    if not isinstance(shares, Mapping):
+        return None
+    if set(shares) == {'temperature'} and 'temperature' not in names:
         if not shares['temperature'] > 0:
             raise ValueError(f'shares={dict(shares)}: the temperature must be positive')
         return shares['temperature']
-    if isinstance(shares, Mapping) and set(shares) != set(names):
+    if set(shares) != set(names):
         raise ValueError(
             f'shares={dict(shares)} names {sorted(shares)}, the sources are '
             f'{list(names)}'

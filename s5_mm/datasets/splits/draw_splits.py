@@ -24,11 +24,11 @@ class Size(NamedTuple):
 
     Attributes:
         label: What the size is called in file names, such as ``5`` or ``1-8``.
-        count: Number of images.
+        images: Number of images.
     """
 
     label: str
-    count: int
+    images: int
 
 
 def parse_size(text: str) -> int | Fraction:
@@ -89,7 +89,7 @@ def resolve_sizes(sizes: Sequence[int | Fraction], images: int) -> list[Size]:
         raise ValueError(
             f'--labelled: {", ".join(twice)} occurs twice, expected different sizes'
         )
-    return sorted(resolved, key=lambda size: size.count)
+    return sorted(resolved, key=lambda size: size.images)
 
 
 def draw_order(
@@ -118,7 +118,7 @@ def draw_order(
     if classes is None:
         return first
     wanted = frozenset().union(*classes)
-    order = first
+    order: list[int] | None = first
     while order is not None:
         if wanted == frozenset().union(*(classes[i] for i in order[:smallest])):
             return order

@@ -168,12 +168,15 @@ def write_splits(
     Raises:
         FileExistsError: If there are lists of another draw; nothing is written then.
     """
-    lists = {out / 'train.txt': pool.names, out / 'test.txt': test.names}
+    lists: dict[Path, Sequence[Sequence[str]]] = {
+        out / 'train.txt': pool.names,
+        out / 'test.txt': test.names,
+    }
     classes = None if min_pixels is None else pool.present(min_pixels)
     whole = {'train': pool.summary(), 'test': test.summary()}
     records = []
     for seed in seeds:
-        order = draw_order([i for i, _ in pool.names], seed, classes, sizes[0].count)
+        order = draw_order([i for i, _ in pool.names], seed, classes, sizes[0].images)
         parts = dict(whole)
         for label, count in sizes:
             for kind, rows in zip(_KINDS, (order[:count], order[count:]), strict=True):

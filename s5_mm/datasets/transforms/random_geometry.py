@@ -168,7 +168,7 @@ class RandomGeometry(BaseTransform):
         """Draw and apply the geometry."""
         image = results['img']
         generator = transform_generator(results, self.stream)
-        geometry = self.draw(*image.shape[:2], generator)
+        geometry = self.draw(image.shape[0], image.shape[1], generator)
         if 'wanted_class' in results:
             geometry = self._keep_class(results, geometry, generator)
         rows, columns, flip_h, flip_v, turns = geometry
@@ -194,7 +194,7 @@ class RandomGeometry(BaseTransform):
         for _ in range(_TRIES - 1):
             if most >= pixels:
                 break
-            other = self.draw(*mask.shape, generator)
+            other = self.draw(mask.shape[0], mask.shape[1], generator)
             found = np.count_nonzero(_nearest(mask, *other[:2]))
             if found > most:
                 geometry, most = other, found

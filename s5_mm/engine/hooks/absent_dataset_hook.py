@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseModel, is_model_wrapper
 from mmengine.runner import Runner
-from torch import nn
 
 from s5_mm.registry import HOOKS
 
@@ -61,6 +60,6 @@ class AbsentDatasetHook(Hook):
             model.trained_datasets.clear()
 
 
-def _unwrapped(runner: Runner) -> nn.Module:
+def _unwrapped(runner: Runner) -> BaseModel:
     """Give the model without DDP around it."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model

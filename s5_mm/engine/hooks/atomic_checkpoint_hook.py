@@ -62,6 +62,9 @@ class AtomicCheckpointHook(CheckpointHook):
         ValueError: A remote backend was asked for.
     """
 
+    last_ckpt: str | None
+    keep_ckpt_ids: deque[int]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         for key in ('backend_args', 'file_client_args'):
             if kwargs.pop(key, None) is not None:

@@ -76,7 +76,7 @@ class BadSampleHook(Hook):
         branches = data_batch['data_samples'] if data_batch else {}
         if not isinstance(branches, Mapping):
             branches = {'': branches}
-        found = {}
+        found: dict[str, tuple] = {}
         for source, samples in branches.items():
             self._seen[source] += len(samples)
             for sample in samples:

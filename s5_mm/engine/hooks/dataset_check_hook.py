@@ -51,8 +51,8 @@ class DatasetCheckHook(Hook):
         infos = metainfo.get('datasets')
         if infos is None and metainfo.get('classes'):
             # A model of one data set takes samples without a name as its own.
-            single = isinstance(heads, dict) and len(heads) == 1
-            infos = {next(iter(heads)) if single else '': metainfo}
+            own = list(heads) if isinstance(heads, dict) else []
+            infos = {own[0] if len(own) == 1 else '': metainfo}
         if not infos or not isinstance(heads, (dict, int)):
             return
         if isinstance(heads, dict):

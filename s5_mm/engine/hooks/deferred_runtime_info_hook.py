@@ -145,9 +145,9 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         }
         history = defaultdict(list)
         for row in rows:
-            for key, value, device, restore in row.entries:
+            for key, value, place, restore in row.entries:
                 history[key].append(
-                    value if device is None else restore(next(values[device]))
+                    value if place is None else restore(next(values[place]))
                 )
         for key, new in history.items():
             _extend(hub, key, new)

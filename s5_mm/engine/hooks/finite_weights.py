@@ -65,7 +65,7 @@ def non_finite_names(tensors: Mapping[str, Tensor]) -> list[str]:
         Names in the order of ``tensors``; where all are finite, in one transfer per
         device.
     """
-    sums = defaultdict(dict)
+    sums: defaultdict[torch.device, dict[str, Tensor]] = defaultdict(dict)
     for name, tensor in tensors.items():
         if tensor.is_floating_point() or tensor.is_complex():
             sums[tensor.device][name] = tensor.detach().sum().abs().float()

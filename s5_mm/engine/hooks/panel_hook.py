@@ -80,7 +80,7 @@ class PanelHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Sequence[BaseDataElement] | None = None,
+        outputs: Sequence[BaseDataElement] = (),
     ) -> None:
         """Draw samples of a validation batch.
 
@@ -109,7 +109,7 @@ class PanelHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Sequence[BaseDataElement] | None = None,
+        outputs: Sequence[BaseDataElement] = (),
     ) -> None:
         """Draw samples of a test batch.
 

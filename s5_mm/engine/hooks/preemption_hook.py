@@ -70,7 +70,6 @@ class PreemptionHook(Hook):
         self.interval = check_number('PreemptionHook: interval', interval, 1)
         self._received = 0
         self._agreed = False
-        self._saver: AtomicCheckpointHook | None = None
         self._previous: dict[int, Any] = {}
         self._group: distributed.ProcessGroup | None = None
         self._common_val_batches = 0
@@ -84,13 +83,15 @@ class PreemptionHook(Hook):
         Raises:
             RuntimeError: No AtomicCheckpointHook saves iterations in this run.
         """
-        self._saver = _find_saver(runner)
+        _find_saver(runner)
         self._received = 0
         self._agreed = False
         for number in self.signals:
             self._previous[number] = signal.signal(number, self._receive)
         if is_distributed():
-            self._group = distributed.new_group(backend='gloo')
+            group = distributed.new_group(backend='gloo')
+            if isinstance(group, distributed.ProcessGroup):  # of which all are members
+                self._group = group
         loops = [runner.train_loop, *([runner.val_loop] if runner.val_loop else [])]
         for loader in (loop.dataloader for loop in loops):
             if loader.num_workers > 0:
@@ -202,11 +203,12 @@ class PreemptionHook(Hook):
 
     def _leave(self, runner: Runner, iteration: int, save: bool = True) -> None:
         """Save, wait for the others and leave; the signals stay taken until the end."""
+        saver = _find_saver(runner)
         if save:
-            path = self._saver.save_now(runner, iteration)
+            path = saver.save_now(runner, iteration)
             done = f'saved {path} after {iteration} iterations'
         else:
-            last = self._saver.last_ckpt or 'none yet'
+            last = saver.last_ckpt or 'none yet'
             done = (
                 f'iteration {iteration} is within an accumulation of gradients, which '
                 f'no checkpoint holds; the last checkpoint is {last}'

@@ -49,7 +49,7 @@ class PseudoLabelVisHook(Hook):
         self,
         runner: Runner,
         batch_idx: int,
-        data_batch: dict | None = None,
+        data_batch: Any = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
         """Draw when it is time.
@@ -95,6 +95,6 @@ class PseudoLabelVisHook(Hook):
         samples = data_batch['data_samples']['unsup'][: self.num_samples]
         names = [osp.basename(sample.img_path) for sample in samples]
         return [
-            PseudoLabelView(*(np.ascontiguousarray(part) for part in parts), name)
+            PseudoLabelView._make([*map(np.ascontiguousarray, parts), name])
             for *parts, name in zip(*arrays, names, strict=True)
         ]

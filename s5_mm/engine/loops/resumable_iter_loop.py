@@ -65,6 +65,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
             counts epochs or does not suit the checkpoint.
     """
 
+    dataloader_iterator: Any
+
     def __init__(
         self,
         runner: Runner,

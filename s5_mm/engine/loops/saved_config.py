@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from typing import Any
 
 # Settings that say where a run is, not what it computes.
@@ -98,6 +99,7 @@ def _value(node: ast.expr) -> Any:
         isinstance(node, ast.UnaryOp)
         and isinstance(node.op, ast.USub)
         and isinstance(node.operand, ast.Constant)
+        and isinstance(node.operand.value, (int, float, complex))
     ):
         return -node.operand.value
     return ast.unparse(node)
@@ -114,7 +116,7 @@ def _merge(pairs: Any) -> dict[Any, Any]:
 def _flatten(value: Any, key: str = '') -> dict[str, Any]:
     """Name the leaves of a tree: items of mappings, and of lists that hold mappings."""
     if isinstance(value, dict) and value:
-        items = value.items()
+        items: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
         items = enumerate(value)
     else:

@@ -104,7 +104,7 @@ def apply_changes(
     Returns:
         The new configs.
     """
-    changed = deepcopy(list(schedulers))
+    changed: list[Any] = deepcopy(list(schedulers))
     for name, value in dict(changes or {}).items():
         index, _, key = str(name).partition('.')
         numbers = value if isinstance(value, list) else [value]

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from mmengine.evaluator import Evaluator
+from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop, Runner, TestLoop, ValLoop, autocast
 from torch import nn
 
@@ -18,6 +19,7 @@ class _StudentTeacherLoop(BaseLoop):
     """What validation and test of both networks share."""
 
     mode = 'val'
+    evaluator: Evaluator | StudentTeacherEvaluator
 
     def __init__(
         self, runner: Runner, dataloader: Any, evaluator: Any, fp16: bool = False
@@ -98,7 +100,7 @@ class StudentTeacherTestLoop(_StudentTeacherLoop, TestLoop):
     mode = 'test'
 
 
-def _innermost(model: nn.Module) -> nn.Module:
+def _innermost(model: BaseModel) -> BaseModel:
     """Take a model out of its wrappers: DDP, test-time augmentation."""
     while isinstance(getattr(model, 'module', None), nn.Module):
         model = model.module

@@ -39,7 +39,8 @@ class TrainState:
         Returns:
             The state.
         """
-        sampler, dataset = dataloader.sampler, dataloader.dataset
+        sampler = dataloader.sampler
+        dataset: Any = dataloader.dataset  # torch's type has no length
         shares = getattr(sampler, 'shares', None) or [dataloader.batch_size]
         names = getattr(dataset, 'source_names', None) or ['train']
         lengths = getattr(dataset, 'source_lengths', None) or [len(dataset)]

@@ -124,15 +124,15 @@ def _resolve(dtype: str | torch.dtype, device_type: str) -> torch.dtype:
             logger='current',
         )
         return chosen
-    chosen = _DTYPES.get(dtype, dtype) if isinstance(dtype, str) else dtype
-    if chosen not in _DTYPES.values():
+    given = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if given is None or given not in _DTYPES.values():
         raise ValueError(
             f'optim_wrapper.dtype is {dtype!r}; expected one of '
             f'{["auto", *sorted(_DTYPES)]}'
         )
-    if device_type == 'cpu' and chosen == torch.bfloat16:
+    if device_type == 'cpu' and given == torch.bfloat16:
         _warn_of_emulation()
-    return chosen
+    return given
 
 
 def _warn_of_emulation() -> None:

@@ -10,7 +10,7 @@ from s5_mm.registry import OPTIM_WRAPPERS
 from .non_finite_guard import NonFiniteGuard
 
 
-class DeferredGradNorm:
+class DeferredGradNorm(_OptimWrapper):
     """Mixin of an optimizer wrapper: the norm of the gradient stays on the device.
 
     The host's wrapper reads the norm back in every iteration to log it.  Where
@@ -23,6 +23,7 @@ class DeferredGradNorm:
     """
 
     defer_scalars: bool = False
+    _deferred: dict[str, torch.Tensor]
 
     @property
     def deferred_scalars(self) -> dict[str, torch.Tensor]:

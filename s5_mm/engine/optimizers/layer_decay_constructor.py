@@ -211,7 +211,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             if not callable(getattr(module, 'get_layer_depth', None)):
                 continue
             prefix = f'{path}.' if path else ''
-            exempt = getattr(module, 'no_weight_decay', set)()
+            exempt: set[str] = getattr(module, 'no_weight_decay', set)()
             for name, param in module.named_parameters():
                 depth, total = module.get_layer_depth(prefix + name, prefix)
                 rule = _Rule(rate ** (total - 1 - depth), name in exempt)

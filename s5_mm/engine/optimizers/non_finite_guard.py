@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_reduce
+from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 
-class NonFiniteGuard:
+class NonFiniteGuard(OptimWrapper):
     """Mixin of an optimizer wrapper: skip updates that would spoil the weights.
 
     An update is skipped on all processes together when the loss of one of its
@@ -58,10 +59,12 @@ class NonFiniteGuard:
         Args:
             **kwargs: As for the optimizer's ``step``.
         """
-        if not self.skip_non_finite or self._loss_flag is None:
+        loss_flag = self._loss_flag
+        if not self.skip_non_finite or loss_flag is None:
             super().step(**kwargs)
             return
-        skip = self._agree()
+        self._loss_flag = None
+        skip = self._agree(loss_flag)
         if not self._updated and skip:
             # Nothing was ever updated: torch's fused SGD would mark its momentum as
             # there and go on from memory that was never written.
@@ -81,13 +84,15 @@ class NonFiniteGuard:
         elif not skip:
             super().step(**kwargs)
 
-    def _agree(self) -> Tensor:
+    def _agree(self, loss_flag: Tensor) -> Tensor:
         """Decide on all processes whether to skip the update.
+
+        Args:
+            loss_flag: 1 if a loss of this process was not finite, else 0.
 
         Returns:
             1 to skip, else 0, float32 scalar on the device.
         """
-        loss_flag, self._loss_flag = self._loss_flag, None
         grads = _gradients(self.optimizer)
         flags = torch.stack([loss_flag, _any_non_finite(grads, loss_flag.device)])
         all_reduce(flags, 'max')

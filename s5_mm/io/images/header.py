@@ -12,7 +12,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 MAX_PIXELS = 2**28
 """Largest image that is decoded whole, in pixels (0.8 GB as RGB)."""
@@ -279,12 +279,14 @@ def _parse_other(data: bytes, path: str) -> ImageHeader:
     return ImageHeader(kind or mode, width, height, channels, bits, palette, alpha)
 
 
-def _stored_bits(image: Image.Image, data: bytes) -> int:
+def _stored_bits(image: ImageFile.ImageFile, data: bytes) -> int:
     """Find the bits of a sample where Pillow's mode hides that it takes the upper 8."""
     if image.format == 'JPEG2000' and (start := data.find(b'\xff\x4f\xff\x51')) >= 0:
         return (data[start + 42] & 0x7F) + 1  # Ssiz of the first component
-    if image.format == 'PPM' and image.tile[0][0] in ('ppm', 'ppm_plain'):
-        return max(image.tile[0][3][1].bit_length(), 8)  # of the largest value
+    if image.format == 'PPM':
+        codec, _, _, args = image.tile[0]
+        if codec in ('ppm', 'ppm_plain') and isinstance(args, tuple):
+            return max(args[1].bit_length(), 8)  # of the largest value
     if image.format == 'SGI':
         return 8 * data[3]
     if image.format == 'AVIF' and (config := data.find(b'av1C')) >= 0:

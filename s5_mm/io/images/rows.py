@@ -108,7 +108,7 @@ class StripImage:
         self._source: Any = open_raster(path, what)
         self._bands = [1, 2, 3] if header.channels >= 3 else [1, 1, 1]
         self._start = 0
-        self._rows = np.empty((0, header.width, 3), np.uint8)
+        self._rows: np.ndarray = np.empty((0, header.width, 3), np.uint8)
         if sample_range == HIGH_BYTE and self._source.dtypes[0] == 'uint16':
             with self._decoding('samples'):
                 check_high_byte(self._source, sorted(set(self._bands)), path)

@@ -46,7 +46,7 @@ def check_range(sample_range: Sequence[int] | None, owner: str) -> SampleRange |
             f'{owner}: sample_range={sample_range}, expected two integers with '
             '0 <= LOW < HIGH <= 65535, such as (0, 2047) for 11 bits'
         )
-    return pair
+    return pair[0], pair[1]
 
 
 def advised_range(header: ImageHeader) -> str:
@@ -75,16 +75,16 @@ def to_8_bits(
     Raises:
         ImageError: If they are neither uint8 nor, with ``sample_range``, uint16.
     """
-    deep = bands.dtype == np.uint16 and sample_range is not None
-    if bands.dtype != np.uint8 and not deep:
+    scaled = sample_range if bands.dtype == np.uint16 else None
+    if bands.dtype != np.uint8 and scaled is None:
         raise ImageError(path, f'{bands.dtype} samples, expected uint8')
     if header.inverted:
         bands = (2**header.bits - 1) - bands
-    if not deep:
+    if scaled is None:
         return bands
-    if sample_range == HIGH_BYTE:
+    if scaled == HIGH_BYTE:
         return (bands >> 8).astype(np.uint8)
-    low, high = sample_range
+    low, high = scaled
     scale = (np.arange(2**16) - low) * (255 / (high - low))
     return scale.clip(0, 255).round().astype(np.uint8)[bands]
 

@@ -26,7 +26,9 @@ class ImageSource(Protocol):
         name: How it is called in messages.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How it is called in messages."""
 
     def read_image(
         self,

@@ -31,7 +31,7 @@ class SwinTransformer(host.SwinTransformer):
         with _LinspaceOnCpu():
             super().__init__(**kwargs)
 
-    def forward(self, x: Tensor, **routing: object) -> Sequence[Tensor]:
+    def forward(self, x: Tensor, **routing: Any) -> Sequence[Tensor]:
         """Extract features.
 
         Args:

@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from s5_mm.checkpoints import load_address, load_into, summarise_keys
 from s5_mm.registry import MODELS
 
-from .timm_models import build_extractor, build_whole, find_stages, stage_of
+from .timm_models import (
+    build_extractor,
+    build_whole,
+    feature_info,
+    find_stages,
+    stage_of,
+)
 from .timm_weights import check_weights, place_of, to_extractor_names
 
 
@@ -78,7 +84,7 @@ class TimmBackbone(BaseModule):
             self._model_args['drop_path_rate'] = drop_path_rate
         # mmseg's and mmpretrain's name, so runs of their TIMMBackbone load.
         self.timm_model = build_extractor(model, self.out_indices, self._model_args)
-        info = self.timm_model.feature_info
+        info = feature_info(self.timm_model)
         self.feature_channels = tuple(info.channels())
         self.strides = tuple(info.reduction())
         self._nhwc = getattr(self.timm_model, 'output_fmt', 'NCHW') == 'NHWC'
@@ -110,7 +116,7 @@ class TimmBackbone(BaseModule):
                 module.training = False
         return self
 
-    def forward(self, x: Tensor, **routing: object) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, **routing: Any) -> tuple[Tensor, ...]:
         """Extract features.
 
         Args:
@@ -190,14 +196,13 @@ class TimmBackbone(BaseModule):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Switch the recomputation of stages on or off (timm's name for it)."""
-        getattr(self.timm_model, 'model', self.timm_model).set_grad_checkpointing(
-            enable
-        )
+        net: Any = getattr(self.timm_model, 'model', self.timm_model)
+        net.set_grad_checkpointing(enable)
 
     def no_weight_decay(self) -> set[str]:
         """Name the parameters that weight decay should leave alone, as timm does."""
         whole = self._build_whole()
-        exempt = getattr(whole, 'no_weight_decay', set)()
+        exempt: set[str] = getattr(whole, 'no_weight_decay', set)()
         own = dict(self.timm_model.named_parameters())
         places = (place_of(name, own) for name in exempt)
         return {f'timm_model.{name}' for name in places if name is not None}

@@ -113,6 +113,15 @@ def build_whole(name: str, model_args: Mapping[str, Any]) -> nn.Module:
         raise ValueError(f'timm.create_model({name!r}): {error}') from error
 
 
+def feature_info(net: nn.Module) -> Any:
+    """Return timm's description of the maps, its ``FeatureInfo``.
+
+    Args:
+        net: What :func:`build_extractor` returns.
+    """
+    return net.feature_info
+
+
 def find_stages(net: nn.Module) -> list[list[str]]:
     """Divide a feature extractor of timm into its stem and its stages.
 
@@ -128,10 +137,12 @@ def find_stages(net: nn.Module) -> list[list[str]]:
         Names of the modules and lone parameters of the stem, then of each stage, in the
         order of the forward pass; empty if they cannot be told.
     """
-    root, body = ('model.', net.model) if hasattr(net, 'model') else ('', net)
+    body: nn.Module = getattr(net, 'model', net)
+    root = '' if body is net else 'model.'
+    info = feature_info(net).info
     order = [name for name, _ in body.named_children()]
     lone = [name for name, _ in body.named_parameters(recurse=False)]
-    taps = [str(entry['module']) for entry in net.feature_info.info]
+    taps = [str(entry['module']) for entry in info]
     holder = taps[-1].partition('.')[0]
     if '.' in taps[-1] and holder in order:
         stem = [*lone, *order[: order.index(holder)]]
@@ -142,7 +153,7 @@ def find_stages(net: nn.Module) -> list[list[str]]:
     ends = [end for end in ends if end in order]
     if not ends or ends[0] != taps[0].replace('.', '_', 1):
         return []
-    if net.feature_info.info[0]['reduction'] <= 2:
+    if info[0]['reduction'] <= 2:
         stem_end, ends = order.index(ends[0]) + 1, ends[1:]
     else:
         stem_end = order.index(ends[0])
@@ -201,6 +212,7 @@ def _check_indices(
 
 def _drop_unused_blocks(net: nn.Module) -> None:
     """Remove blocks after the last map, which timm's EfficientNet keeps and runs."""
-    last = re.fullmatch(r'blocks\.(\d+)(?:\..*)?', net.feature_info.module_name()[-1])
-    if last and isinstance(getattr(net, 'blocks', None), nn.Sequential):
-        del net.blocks[int(last[1]) + 1 :]
+    last = re.fullmatch(r'blocks\.(\d+)(?:\..*)?', feature_info(net).module_name()[-1])
+    blocks = getattr(net, 'blocks', None)
+    if last and isinstance(blocks, nn.Sequential):
+        del blocks[int(last[1]) + 1 :]

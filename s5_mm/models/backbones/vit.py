@@ -16,6 +16,7 @@ from s5_mm.checkpoints.schemes import load_address
 from s5_mm.models.layers import (
     FeedForward,
     PatchEmbed,
+    PendingUpsample,
     PositionInterpolator,
     TransformerEncoderLayer,
     fit_pos_embed,
@@ -197,8 +198,10 @@ class ViT(BaseModule):
             elif isinstance(module, nn.LayerNorm):
                 nn.init.ones_(module.weight)
                 nn.init.zeros_(module.bias)
-        nn.init.xavier_uniform_(self.patch_embed.projection.weight.flatten(1))
-        nn.init.zeros_(self.patch_embed.projection.bias)
+        projection = self.patch_embed.projection
+        nn.init.xavier_uniform_(projection.weight.flatten(1))
+        if projection.bias is not None:
+            nn.init.zeros_(projection.bias)
         config = self.init_cfg
         if isinstance(config, dict) and config.get('type') == 'Pretrained':
             path = config['checkpoint']
@@ -234,7 +237,7 @@ class ViT(BaseModule):
         return x, grid
 
     def forward_intermediates(
-        self, x: Tensor, indices: Sequence[int] | None = None, **routing: object
+        self, x: Tensor, indices: Sequence[int] | None = None, **routing: Any
     ) -> list[Tensor]:
         """Return the outputs of chosen layers as maps, before any pyramid.
 
@@ -264,7 +267,9 @@ class ViT(BaseModule):
                 maps.append(tap.unflatten(1, grid).permute(0, 3, 1, 2))
         return maps
 
-    def forward(self, x: Tensor, **routing: object) -> tuple[Tensor, ...]:
+    def forward(
+        self, x: Tensor, **routing: Any
+    ) -> tuple[Tensor | PendingUpsample, ...]:
         """Extract features.
 
         Args:
@@ -283,17 +288,10 @@ class ViT(BaseModule):
         Raises:
             ValueError: Wrong number of channels, or an image below 32 pixels.
         """
-        maps = self._levels(x, **routing)
-        if self.deferred_upsampling:
-            return maps
-        return tuple(level.contiguous() for level in maps)
-
-    def _levels(self, x: Tensor, **routing: object) -> tuple[Tensor, ...]:
-        """Extract features in the layout of the tokens, channels last."""
         size = (x.shape[-2], x.shape[-1])
         maps = self.forward_intermediates(x, **routing)
         if not self.with_fpn:
-            return tuple(maps)
+            return tuple(self._in_layout(tap) for tap in maps)
         cells = STRIDES[-1] // self.patch_size
         if min(maps[0].shape[-2:]) < cells:
             raise ValueError(
@@ -304,9 +302,13 @@ class ViT(BaseModule):
         return tuple(
             pending_level(level, tap, size, stride)
             if self.deferred_upsampling and ends_in_upsampling(level)
-            else crop_to_stride(level(tap), size, stride)
+            else self._in_layout(crop_to_stride(level(tap), size, stride))
             for level, tap, stride in zip(levels, maps, STRIDES, strict=True)
         )
+
+    def _in_layout(self, level: Tensor) -> Tensor:
+        """Bring a map in channels-last memory into the layout of :meth:`forward`."""
+        return level if self.deferred_upsampling else level.contiguous()
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Switch the recomputation of layers on or off (timm's name for it)."""

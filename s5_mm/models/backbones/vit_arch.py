@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 _REQUIRED = ('embed_dims', 'num_layers', 'num_heads')
 _OPTIONAL = ('mlp_ratio', 'out_indices')
@@ -48,7 +49,7 @@ def _spread_taps(num_layers: int) -> tuple[int, ...]:
 
 
 def resolve_arch(
-    arch: str | Mapping[str, object], out_indices: Sequence[int] | None = None
+    arch: str | Mapping[str, Any], out_indices: Sequence[int] | None = None
 ) -> ViTArch:
     """Turn the ``arch`` argument of a ViT into sizes.
 

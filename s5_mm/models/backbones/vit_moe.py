@@ -85,8 +85,8 @@ class ViTMoE(ViT):
                 f'matches and start the rest anew: {SKIP_OPTION}'
             )
         split = [
-            layer.ffn.split_dense(state, f'{prefix}layers.{index}.ffn.')
-            for index, layer in enumerate(self.layers)
+            ffn.split_dense(state, f'{prefix}layers.{index}.ffn.')
+            for index, ffn in enumerate(self._mixtures())
         ]
         if not any(split):
             return []
@@ -110,10 +110,15 @@ class ViTMoE(ViT):
             for name, value in self.state_dict().items()
             if _EXPERT.match(name) is None
         }
-        for index, layer in enumerate(self.layers):
-            for kind, value in layer.ffn.fold(dataset).items():
+        for index, ffn in enumerate(self._mixtures()):
+            for kind, value in ffn.fold(dataset).items():
                 state[f'layers.{index}.ffn.layers.1.{kind}'] = value
         return state
+
+    def _mixtures(self) -> list[FFNMoE]:
+        """List the feed-forward parts, one per layer."""
+        parts = [layer.ffn for layer in self.layers]
+        return [part for part in parts if isinstance(part, FFNMoE)]
 
 
 def _experts_in(names: Iterable[str], prefix: str) -> list[str]:

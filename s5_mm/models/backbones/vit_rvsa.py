@@ -70,7 +70,7 @@ class ViTRVSA(ViT):
         return TransformerEncoderLayer(dims, heads, attn=attn, **settings)
 
     def forward_intermediates(
-        self, x: Tensor, indices: Sequence[int] | None = None, **routing: object
+        self, x: Tensor, indices: Sequence[int] | None = None, **routing: Any
     ) -> list[Tensor]:
         """Return the outputs of chosen layers as maps, see :class:`ViT`."""
         grid = tuple(-(-side // self.patch_size) for side in x.shape[-2:])

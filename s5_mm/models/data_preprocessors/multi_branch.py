@@ -43,8 +43,8 @@ class MultiBranchDataPreprocessor(DevicePreprocessor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.strong: StrongAugment | None = strong and MODELS.build(strong)
-        self.cutmix: CutMix | None = cutmix and MODELS.build(cutmix)
+        self.strong: StrongAugment | None = MODELS.build(strong) if strong else None
+        self.cutmix: CutMix | None = MODELS.build(cutmix) if cutmix else None
         self.mix_source = mix_source
 
     def prepare(

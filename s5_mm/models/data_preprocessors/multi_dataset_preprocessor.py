@@ -38,7 +38,9 @@ class MultiDatasetDataPreprocessor(DevicePreprocessor):
 
     def __init__(self, augment: dict | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.augment: StrongAugment | None = augment and MODELS.build(augment)
+        self.augment: StrongAugment | None = None
+        if augment:
+            self.augment = MODELS.build(augment)
 
     def prepare(
         self, sources: dict[str, Tensor], samples: dict[str, Sequence[SegDataSample]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from .linear import Linear
@@ -41,7 +43,7 @@ class FeedForward(nn.Module):
         """
         return Linear(feedforward_channels, embed_dims)
 
-    def contract(self, hidden: Tensor, **routing: object) -> Tensor:
+    def contract(self, hidden: Tensor, **routing: Any) -> Tensor:
         """Map hidden features back to the width.
 
         Args:
@@ -53,7 +55,7 @@ class FeedForward(nn.Module):
         """
         return self.layers[1](hidden)
 
-    def forward(self, x: Tensor, **routing: object) -> Tensor:
+    def forward(self, x: Tensor, **routing: Any) -> Tensor:
         """Apply the feed-forward part to every token.
 
         Args:

@@ -54,7 +54,7 @@ class FFNMoE(FeedForward):
         self,
         hidden: Tensor,
         slices: Sequence[DatasetSlice] | None = None,
-        **routing: object,
+        **routing: Any,
     ) -> Tensor:
         """Map hidden features back to the width, each slice with its expert.
 
@@ -79,7 +79,7 @@ class FFNMoE(FeedForward):
 
     def _experts_of(
         self, slices: Sequence[DatasetSlice] | None, count: int
-    ) -> list[tuple[Linear, int]]:
+    ) -> list[tuple[nn.Module, int]]:
         """Each slice's expert and number of samples."""
         if slices is None and len(self.experts) == 1:
             return [(next(iter(self.experts.values())), count)]
@@ -120,8 +120,10 @@ class FFNMoE(FeedForward):
         """
         shared, expert = self.layers[1], self.experts[dataset]
         return {
-            'weight': torch.cat([shared.weight, expert.weight]).detach(),
-            'bias': torch.cat([shared.bias, expert.bias]).detach(),
+            kind: torch.cat(
+                [shared.get_parameter(kind), expert.get_parameter(kind)]
+            ).detach()
+            for kind in ('weight', 'bias')
         }
 
     def split_dense(self, state: dict[str, Any], prefix: str = '') -> bool:

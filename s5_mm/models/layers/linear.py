@@ -50,9 +50,9 @@ def _use_onednn(x: Tensor, weight: Tensor) -> bool:
         and x.dtype == weight.dtype == torch.float32
         and x.numel() * weight.shape[0] >= _MIN_MULTIPLY_ADDS
         and not torch.compiler.is_compiling()  # the compiler picks its own kernels
-        and not torch.jit.is_tracing()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined]  # documented
         and not torch.is_autocast_enabled('cpu')
-        and torch.backends.mkldnn.enabled
+        and bool(torch.backends.mkldnn.enabled)
     )
 
 

@@ -131,7 +131,7 @@ class RotatedWindowAttention(nn.Module):
         bias = decomposed_bias(query, self.rel_pos_h, self.rel_pos_w, cells)
         bias = bias + window_bias(self.relative_position_bias_table, side)
         out = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-        out = self._from_windows(out, len(x), tokens.shape[-2:])
+        out = self._from_windows(out, len(x), (tokens.shape[-2], tokens.shape[-1]))
         out = out[:, top : top + grid[0], left : left + grid[1]]
         return self.attn.out_proj(out.flatten(1, 2))
 

@@ -42,7 +42,7 @@ class SyncBatchNorm(_BatchNorm):
         # torch's own code selects by a boolean mask, where a compiled graph breaks.
         if input.device.type == 'cpu' or torch.compiler.is_compiling():
             return self._forward_composed(input)
-        return nn.SyncBatchNorm.forward(self, input)
+        return nn.SyncBatchNorm.forward(self, input)  # type: ignore[arg-type]
 
     def _forward_composed(self, input: Tensor) -> Tensor:
         """Normalise with the statistics of all processes, in fp32 at least."""
@@ -66,9 +66,13 @@ class SyncBatchNorm(_BatchNorm):
     @torch.no_grad()
     def _track(self, mean: Tensor, unbiased_var: Tensor) -> None:
         """Update the running statistics as torch does."""
-        self.num_batches_tracked.add_(1)
+        batches, running_mean = self.num_batches_tracked, self.running_mean
+        running_var = self.running_var
+        if batches is None or running_mean is None or running_var is None:
+            return
+        batches.add_(1)
         factor = self.momentum
         if factor is None:
-            factor = 1.0 / float(self.num_batches_tracked)
-        self.running_mean.lerp_(mean, factor)
-        self.running_var.lerp_(unbiased_var, factor)
+            factor = 1.0 / float(batches)
+        running_mean.lerp_(mean, factor)
+        running_var.lerp_(unbiased_var, factor)

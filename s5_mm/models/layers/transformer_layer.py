@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from .attention import SelfAttention
@@ -42,7 +44,7 @@ class TransformerEncoderLayer(nn.Module):
         self.drop_path_ffn = DropPath(drop_path_rate)
 
     def forward(
-        self, x: Tensor, grid: tuple[int, int] | None = None, **routing: object
+        self, x: Tensor, grid: tuple[int, int] | None = None, **routing: Any
     ) -> Tensor:
         """Apply the layer.
 

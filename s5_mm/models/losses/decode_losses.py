@@ -13,10 +13,10 @@ from torch.nn import functional as F
 from .pixel_cross_entropy import PixelCrossEntropy
 
 
-def loss_parts(head: BaseDecodeHead) -> list[nn.Module]:
-    """List the losses of a head, one or several."""
-    found = head.loss_decode
-    return list(found) if isinstance(found, nn.ModuleList) else [found]
+def loss_parts(head: BaseDecodeHead) -> list[Any]:
+    """List the losses of a head, one or several: modules with a ``loss_name``."""
+    several = isinstance(head.loss_decode, nn.ModuleList)
+    return list(head.loss_decode) if several else [head.loss_decode]
 
 
 def decode_losses(
@@ -73,7 +73,7 @@ def own_cross_entropy(head: BaseDecodeHead, sync: bool) -> None:
         sync: See :class:`PixelCrossEntropy`.
     """
 
-    def own(part: nn.Module) -> nn.Module:
+    def own(part: Any) -> nn.Module:
         plain = type(part) is host.CrossEntropyLoss and part.reduction == 'mean'
         single = head.out_channels == 1
         if not plain or part.use_mask or part.use_sigmoid != single:

@@ -101,6 +101,8 @@ class PixelCrossEntropy(nn.Module):
             ``class_weight``.
     """
 
+    class_weight: Tensor | None
+
     def __init__(
         self,
         loss_weight: float = 1.0,

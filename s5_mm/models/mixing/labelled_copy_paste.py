@@ -41,6 +41,8 @@ class LabelledCopyPaste(Mixing):
     """
 
     follows_cutmix = True
+    allowed: Tensor
+    pixels: Tensor
 
     def __init__(
         self,

@@ -7,6 +7,8 @@ the weights of MAE-style fine-tuning and of the official release keep them
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from torch import Tensor, nn
 
 from s5_mm.models.layers import PendingUpsample
@@ -90,7 +92,7 @@ def crop_to_stride(x: Tensor, image_size: tuple[int, int], stride: int) -> Tenso
     return x[..., :height, :width]
 
 
-def ends_in_upsampling(level: nn.Module) -> bool:
+def ends_in_upsampling(level: nn.Module) -> TypeGuard[nn.Sequential]:
     """Tell whether the last step of a level is a transposed convolution."""
     return isinstance(level, nn.Sequential) and isinstance(
         level[-1], nn.ConvTranspose2d
@@ -111,9 +113,10 @@ def pending_level(
     Returns:
         What stands for the level's map, cut to what covers the image.
     """
-    *steps, last = level
+    last = level[-1]
+    assert isinstance(last, nn.ConvTranspose2d)
     x = tap
-    for step in steps:
+    for step in list(level)[:-1]:
         x = step(x)
     size = (
         min(-(-side // stride), 2 * cells)

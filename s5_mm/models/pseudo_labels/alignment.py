@@ -52,6 +52,8 @@ class DistributionAlignment(nn.Module):
         ValueError: If an argument is out of range.
     """
 
+    fixed: Tensor
+
     def __init__(
         self,
         num_classes: int,

@@ -42,6 +42,7 @@ class EntropyPercentile(Threshold):
     """
 
     needs_probabilities = True
+    highest_entropy: Tensor
 
     def __init__(self, num_classes: int, start: float = 0.2, end: float = 0.0) -> None:
         super().__init__(num_classes)
@@ -68,5 +69,5 @@ class EntropyPercentile(Threshold):
 
 def _entropy(predictions: Predictions) -> Tensor:
     """Compute H / log K, in [0, 1], (M, H, W)."""
-    p = predictions.probabilities
+    p = predictions.distribution
     return (torch.special.entr(p).sum(dim=1) / log(p.shape[1])).clamp(0, 1)

@@ -72,7 +72,7 @@ class FreeMatchThreshold(ClassThreshold):
     def update(self, predictions: Predictions) -> None:
         """Average confidence and distribution, see :meth:`Threshold.update`."""
         counted = predictions.counted
-        mean_p, any_pixel = mean_probabilities(predictions.probabilities, counted)
+        mean_p, any_pixel = mean_probabilities(predictions.distribution, counted)
         self.distribution.update(mean_p, any_pixel)
         self.confidence.update(self._global(predictions, counted), any_pixel)
 

@@ -25,6 +25,9 @@ class MovingAverage(nn.Module):
         initial: Value before the first update.
     """
 
+    value: Tensor
+    updates: Tensor
+
     def __init__(
         self, shape: tuple[int, ...], momentum: float, initial: float = 0.0
     ) -> None:

@@ -31,6 +31,20 @@ class Predictions(NamedTuple):
         """
         return self.valid & self.confidence.isfinite()
 
+    @property
+    def distribution(self) -> Tensor:
+        """``probabilities`` for a rule that needs them, (M, K, H, W).
+
+        Raises:
+            ValueError: There are none: ``needs_probabilities`` of the rule is not set.
+        """
+        if self.probabilities is None:
+            raise ValueError(
+                'the predictions have no probabilities; expected a threshold with '
+                'needs_probabilities = True'
+            )
+        return self.probabilities
+
 
 class PseudoLabels(NamedTuple):
     """Pseudo-labels of the B_u strong views, mixed as the images are.

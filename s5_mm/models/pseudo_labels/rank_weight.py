@@ -50,6 +50,8 @@ class RankWeight(Threshold):
         ValueError: If an argument is out of range.
     """
 
+    memory: Tensor
+
     def __init__(
         self,
         num_classes: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 BUFFERS = ('average', 'copy')
 
@@ -24,7 +24,8 @@ def update_ema(
         buffers: 'average' treats floating buffers as weights; 'copy' takes the
             student's. Integer buffers are copied.
     """
-    own, new = list(teacher.parameters()), list(student.parameters())
+    own: list[Tensor] = list(teacher.parameters())
+    new: list[Tensor] = list(student.parameters())
     for mine, its in zip(teacher.buffers(), student.buffers(), strict=True):
         if buffers == 'average' and mine.is_floating_point():
             own.append(mine)

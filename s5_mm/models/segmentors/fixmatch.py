@@ -158,7 +158,8 @@ class FixMatch(TeacherStudentSegmentor):
             losses of auxiliary heads.
 
         Raises:
-            ValueError: See :meth:`SemiBaseSegmentor.loss`.
+            ValueError: See :meth:`SemiBaseSegmentor.loss`; also without ``mix`` after
+                the burn-in.
         """
         since = self.schedule.since_burn_in()
         self.update_teacher(since)
@@ -170,6 +171,11 @@ class FixMatch(TeacherStudentSegmentor):
             self.mixing.observe_labels(labels)
         if since < 0:
             return self._hand_over(super().loss(inputs, data_samples))
+        if mix is None:
+            raise ValueError(
+                f'{type(self).__name__}: the batch has no mix, expected the one that '
+                's5_mm.MultiBranchDataPreprocessor makes'
+            )
         self.threshold.progress = self.schedule.progress(since)
         pseudo = self.pseudo_labels(inputs['unsup_weak'], mix, learn=True)
         strong, mixed = self.mixed_views(inputs, data_samples, pseudo)

@@ -192,6 +192,7 @@ def slide(
         for (y, x), part in zip(chosen, parts, strict=True):
             total[..., y : y + h, x : x + w] += part
             count[y : y + h, x : x + w] += 1
+    assert total is not None  # an image has a window
     mean = total.div_(count)
     return mean.logit() if probable and mean.shape[1] == 1 else mean
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from mmengine.model import BaseModel
 
-class MixedSizes:
+
+class MixedSizes(BaseModel):
     """Mixin of a segmentor: images of one size at a time go through the network.
 
     mmseg's preprocessor stops at a batch of several sizes.  Padding them to one would
@@ -22,7 +24,7 @@ class MixedSizes:
         return _by_size(data, super().test_step)
 
 
-def _by_size(data: Any, predict: Callable[[Any], Sequence]) -> list:
+def _by_size(data: Any, predict: Callable[[Any], list]) -> list:
     """Predict the images of each size together.
 
     Args:

@@ -237,8 +237,12 @@ class MultiDatasetSegmentor(
         for (name, _), indices in groups.items():
             images = torch.stack([inputs[index] for index in indices])
             samples = [data_samples[index] for index in indices]
+
+            def predict(x: Tensor, metas: list[dict], name: str = name) -> Tensor:
+                return self.encode_decode(x, name)
+
             logits = infer(
-                lambda x, _, name=name: self.encode_decode(x, name),
+                predict,
                 images,
                 [sample.metainfo for sample in samples],
                 self.settings[name].test_cfg,

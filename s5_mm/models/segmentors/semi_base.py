@@ -72,7 +72,7 @@ class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
     #: Keys of ``semi_train_cfg`` with their defaults.
     TRAIN_DEFAULTS: dict[str, Any] = dict(sync_normalizer=True)
     ignore_index = 255
-    compiled_steps = ('labelled_step',)
+    compiled_steps: tuple[str, ...] = ('labelled_step',)
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class SemiBaseSegmentor(CompiledSteps, MixedSizes, LoggedLosses, BaseSegmentor):
     # -- training ---------------------------------------------------------------
     def forward(
         self,
-        inputs: Tensor | dict[str, Tensor],
+        inputs: Any,
         data_samples: Any = None,
         mode: str = 'tensor',
         mix: MixPlan | None = None,

@@ -40,7 +40,11 @@ class TeacherStudentSegmentor(SemiBaseSegmentor):
     TRAIN_DEFAULTS = dict(
         SemiBaseSegmentor.TRAIN_DEFAULTS, ema_momentum=None, ema_buffers='average'
     )
-    compiled_steps = ('labelled_step', 'teacher_step', 'probabilities_step')
+    compiled_steps: tuple[str, ...] = (
+        'labelled_step',
+        'teacher_step',
+        'probabilities_step',
+    )
 
     def __init__(
         self, segmentor: dict, semi_train_cfg: dict | None = None, **kwargs: Any
@@ -69,7 +73,8 @@ class TeacherStudentSegmentor(SemiBaseSegmentor):
         Returns:
             max p^uw and argmax p^uw, (M, H, W) each.
         """
-        return tuple(self.probabilities_step(x_weak).max(dim=1))
+        confidence, labels = self.probabilities_step(x_weak).max(dim=1)
+        return confidence, labels
 
     def probabilities_step(self, x_weak: Tensor) -> Tensor:
         """Call of the teacher, which is in eval mode.

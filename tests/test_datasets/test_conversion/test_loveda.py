@@ -144,10 +144,13 @@ def test_counts(src: Path, tmp_path: Path, known: str, capsys) -> None:
     assert 'BAD train: 2 images, expected 3' in out
     assert 'BAD train: images 2 of 32x24 px, expected 32x32' in out
     assert 'BAD val' not in out
-    # A split that the table lacks has no numbers to be compared with.
-    part = counts(tmp_path / 'part.json', 'loveda', train=(2, (32, 24)))
-    assert convert('loveda', '--verify', dst, '--jobs', 1, '--counts', part) == 1
-    assert 'images, expected' not in capsys.readouterr().out
+    # Splits that the table lacks, some or all, have no numbers to be compared with.
+    for known_splits in ({'train': (2, (32, 24))}, {}):
+        part = counts(tmp_path / 'part.json', 'loveda', **known_splits)
+        assert convert('loveda', '--verify', dst, '--jobs', 1, '--counts', part) == 1
+        out = capsys.readouterr().out
+        assert 'images, expected' not in out
+        assert f'{dst}: ' in out
 
 
 def test_verify_names_what_is_wrong(src: Path, tmp_path: Path, capsys) -> None:

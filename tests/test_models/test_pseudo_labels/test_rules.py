@@ -157,6 +157,14 @@ def test_moving_average_is_the_mean_until_its_window_is_full():
     assert average.updates.tolist() == [8, 4]
 
 
+@pytest.mark.parametrize('name', ['FreeMatchThreshold', 'EntropyPercentile'])
+def test_a_rule_that_lacks_probabilities_says_so(name):
+    rule = build(dict(type=f's5_mm.{name}'))
+    assert rule.needs_probabilities
+    with pytest.raises(ValueError, match='the predictions have no probabilities'):
+        rule.update(predictions(0)._replace(probabilities=None))
+
+
 def test_constant_momenta():
     """0 keeps the latest value, 1 the mean of all."""
     for momentum, expected in ((0.0, 4.0), (1.0, 2.5)):

@@ -206,6 +206,12 @@ def test_schedules_that_do_not_fit_are_refused(hub, settings, length, message):
         build(**settings)(inputs, samples, mode='loss', mix=mix)
 
 
+def test_a_batch_without_its_mix_is_refused():
+    inputs, samples, _ = draw_batch()
+    with pytest.raises(ValueError, match='FixMatch: the batch has no mix, expected'):
+        build()(inputs, samples, mode='loss')
+
+
 def test_without_a_threshold_every_valid_pixel_counts():
     inputs, samples, mix = draw_batch()
     none = build(threshold=dict(type='s5_mm.NoThreshold'))
