@@ -14,7 +14,7 @@ PAGES = (
     *sorted((ROOT / 'docs/datasets').glob('*.md')),
     *sorted((ROOT / 'docs/lab').glob('*.md')),
 )
-_FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.M | re.S)
+_FENCE = re.compile(r'^```([\w{}-]*).*?\n(.*?)^```$', re.M | re.S)
 
 
 class Block(NamedTuple):

@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
 
 DOCS = r'docs/.*'
-CHECKPOINTS, RESULTS, S4P = 'docs/checkpoints.md', 'docs/results.md', 'docs/s4p.md'
+CHECKPOINTS, RESULTS, S4P = 'docs/checkpoints.md', 'docs/lab/results.md', 'docs/s4p.md'
 DETECTION, FINETUNE = 'docs/detection.md', 'docs/finetune.md'
 LAB = r'docs/lab/s4_\w+\.md'
 TOOLS = 'python tools/'

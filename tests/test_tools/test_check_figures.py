@@ -29,7 +29,7 @@ def test_figures_of_the_docs_are_those_of_their_commands(capsys):
 def figure():
     (found,) = (f for f in TOOL.all_figures() if f.command == PARAMS)
     assert (found.page, found.section) == (
-        'docs/results.md',
+        'docs/lab/results.md',
         'One model for several data sets',
     )
     return found
@@ -51,7 +51,7 @@ def test_a_wrong_figure_is_named(figure, tmp_path, old, new, fault):
     assert text.count(old) == 1
     copy.write_text(text.replace(old, new))
     found = TOOL.check(figure, tmp_path)
-    assert found.startswith('docs/results.md')
+    assert found.startswith('docs/lab/results.md')
     assert fault in found
     assert '\n' not in found
 

@@ -63,7 +63,7 @@ def cell(row: str, column: int, part: int = 0) -> str:
 def all_figures() -> Iterator[Figure]:
     """List the figures."""
     total, flops = r'^total +{}([\d.]+)', f'{_TOOLS}/get_flops.py'
-    page, section = 'docs/results.md', 'Size and operations of the models'
+    page, section = 'docs/lab/results.md', 'Size and operations of the models'
     as_release = (
         ' --cfg-options model.segmentor.backbone.deferred_upsampling=False '
         'model.segmentor.decode_head.reassociate=False'
@@ -95,7 +95,7 @@ def all_figures() -> Iterator[Figure]:
     four = ' '.join(f'{folder}/{name}.py' for name in (*single, 'sdf_vit-b_potsdam'))
     yield _params(page, section, cell('four SDF, ViT-B', 1), four, 0.02)
 
-    page, tera = 'docs/performance.md', r'([\d.]+) TFLOP an iteration'
+    page, tera = 'docs/lab/performance.md', r'([\d.]+) TFLOP an iteration'
     for part, size in enumerate('BLH'):
         for column, partners in ((3, 12), (4, 0)):
             command = f'{flops} configs/s4p/vit-{size.lower()}_rs4p1m.py --iteration'
