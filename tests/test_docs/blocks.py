@@ -9,6 +9,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PAGES = (
     ROOT / 'README.md',
+    ROOT / 'CONTRIBUTING.md',
     ROOT / 'data_curation/README.md',
     *sorted((ROOT / 'docs').glob('*.md')),
     *sorted((ROOT / 'docs/datasets').glob('*.md')),

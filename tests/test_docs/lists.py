@@ -79,7 +79,17 @@ FIRST_HOUR = (
 #: Checked by test_blocks.py, not run.
 NOT_RUN = (
     Entry('.*', r'make demo|python tools/demo\.py .*', 'ten minutes'),
-    Entry('README.md|docs/installation.md', 'make test', 'an hour; runs this test'),
+    Entry(
+        'README.md|CONTRIBUTING.md|docs/installation.md',
+        'make test.*',
+        'an hour; runs this test',
+    ),
+    Entry(
+        'CONTRIBUTING.md',
+        r'make (lint docstrings links|docs)|bash \.ci/run',
+        'stages of .ci/run',
+    ),
+    Entry(S4P, TOOLS + r'test\.py .*', 'the training that comes before it'),
     Entry('docs/(installation|detection).md', 'make detection', 'the network'),
     Entry(
         '.*',

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from s5_mm.version import __version__
+
 from .blocks import PAGES, ROOT
 
 
@@ -49,6 +51,13 @@ def test_a_dead_link_is_named(tmp_path: Path, link: str, fault: str) -> None:
     (tmp_path.parent / 'b.md').touch()
     found = list(LINKS.dead_links(page, tmp_path))
     assert found == [fault] * bool(fault)
+
+
+def test_one_version_and_a_line_of_it_in_the_changelog() -> None:
+    cited = re.search(r'^version: (.*)$', (ROOT / 'CITATION.cff').read_text(), re.M)[1]
+    assert cited == __version__
+    changes = (ROOT / 'CHANGELOG.md').read_text()
+    assert re.search(rf'^## {re.escape(__version__)}\b', changes, re.M)
 
 
 def test_every_page_is_in_the_index() -> None:
