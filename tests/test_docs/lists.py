@@ -43,6 +43,7 @@ RUN = (
     Entry(LAB, ANALYSIS + r'paired_gain\.py .*', 'labs'),
     Entry(RESULTS, ANALYSIS + r'(compare|plot)_runs\.py .*', 'runs'),
     Entry('docs/datasets/README.md', ANALYSIS + r'browse_dataset\.py .*', 'scenes'),
+    Entry('docs/data.md', TOOLS + r'misc/verify_dataset\.py CONFIG .*', 'scenes'),
     Entry('docs/data.md', TOOLS + r'misc/s4_splits\.py .*', 'pairs'),
     Entry(CHECKPOINTS, TOOLS + r'train\.py CONFIG .*', 'scenes'),
     Entry(CHECKPOINTS, TOOLS + r'test\.py CONFIG WEIGHTS', 'scenes'),
