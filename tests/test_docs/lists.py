@@ -43,7 +43,6 @@ RUN = (
     Entry(LAB, ANALYSIS + r'paired_gain\.py .*', 'labs'),
     Entry(RESULTS, ANALYSIS + r'(compare|plot)_runs\.py .*', 'runs'),
     Entry('docs/datasets/README.md', ANALYSIS + r'browse_dataset\.py .*', 'scenes'),
-    Entry('docs/data.md', TOOLS + r'misc/verify_dataset\.py CONFIG .*', 'scenes'),
     Entry('docs/data.md', TOOLS + r'misc/s4_splits\.py .*', 'pairs'),
     Entry(CHECKPOINTS, TOOLS + r'train\.py CONFIG .*', 'scenes'),
     Entry(CHECKPOINTS, TOOLS + r'test\.py CONFIG WEIGHTS', 'scenes'),
@@ -91,6 +90,11 @@ NOT_RUN = (
         'stages of .ci/run',
     ),
     Entry(S4P, TOOLS + r'test\.py .*', 'the training that comes before it'),
+    Entry(
+        'docs/data.md',
+        TOOLS + r'misc/verify_dataset\.py CONFIG .*',
+        'the first hour runs it on a config of its own',
+    ),
     Entry('docs/(installation|detection).md', 'make detection', 'the network'),
     Entry(
         '.*',
