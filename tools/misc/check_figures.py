@@ -173,6 +173,15 @@ def _detection() -> Iterator[Figure]:
             yield _params(page, section, where, f'{folder}/{name.format(size)}.py')
     release = f'{folder}/moe-mdf_orcnn_vit-b_release.py'
     yield _params(page, section, cell('`..._release.py`', 2), release)
+    sized = ' --cfg-options model.backbone.img_size='
+    for part, size in enumerate('blh'):
+        skipped = r'[\d.]+ / ' * part
+        for before, name in (('gives', 'moe-mdf'), ('experts and', 'mdf')):
+            where = rf'{before}\s+{skipped}([\d.]+)'
+            config = f'{folder}/{name}_orcnn_vit-{size}.py'
+            yield _params(page, section, where, f'{config}{sized}1024')
+    config = f'{folder}/orcnn_vit-h_diorr.py'
+    yield _params(page, section, r'([\d.]+) at 800 px', f'{config}{sized}800')
 
     page, section = 'docs/model_zoo.md', "Table 1's parameters"
     for row, column, name in (
