@@ -22,10 +22,11 @@ INPUTS := $(addprefix requirements/,build.txt runtime.txt curation.txt geo.txt t
 ENVIRONMENT := $(VENV)/.s5_mm-environment-$(HERE)
 DETECTION := $(VENV)/.s5_mm-detection-$(HERE)
 TESTS := $(VENV)/.s5_mm-tests-$(HERE)
+DOCS := $(VENV)/.s5_mm-docs-$(HERE)
 INSTALL := PYTHON='$(PYTHON)' tools/misc/make_venv.sh
 
-.PHONY: help demo test environment lint types format docstrings wheel-check check-env ops \
-	detection lock clean distclean
+.PHONY: help demo test environment lint types format docstrings links docs wheel-check \
+	check-env ops detection lock clean distclean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +39,9 @@ $(DETECTION): $(INPUTS) requirements/det.txt
 
 $(TESTS): $(INPUTS) requirements/det.txt requirements/tests.txt
 	@$(INSTALL) $(VENV) tests $@
+
+$(DOCS): $(INPUTS) requirements/det.txt requirements/tests.txt requirements/docs.txt
+	@$(INSTALL) $(VENV) docs $@
 
 demo: $(ENVIRONMENT)  ## install what is missing, then train with and without unlabelled scenes (CPU, minutes)
 	$(PY_BIN) tools/demo.py --work-dir $(WORK_DIR)
@@ -64,6 +68,12 @@ format: $(TESTS)  ## let ruff mend what it can
 docstrings: $(TESTS)  ## at least 95 % of the code has docstrings
 	$(PY_BIN) -m interrogate s5_mm tools setup.py
 
+links: $(ENVIRONMENT)  ## files and headings that the pages link to are there
+	$(PY_BIN) tools/misc/check_links.py
+
+docs: $(DOCS)  ## the documentation as a site, build/docs/index.html
+	$(PY_BIN) -m sphinx -W --keep-going -q docs build/docs
+
 wheel-check: $(TESTS)  ## build the wheel; it holds every package, config and tool
 	$(PY_BIN) tools/misc/check_wheel.py
 
@@ -77,7 +87,8 @@ lock:  ## resolve requirements/lock.in anew for Python 3.10-3.13 (needs uv)
 	tools/misc/lock.sh
 
 clean:  ## remove what was built, keep the environment
-	rm -rf build dist ./*.egg-info s5_mm/.mim .pytest_cache .ruff_cache .mypy_cache
+	rm -rf build dist docs/api ./*.egg-info s5_mm/.mim
+	rm -rf .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean  ## remove the environment too

@@ -22,8 +22,8 @@ def branch_collate(samples: Sequence[dict]) -> dict[str, dict[str, Any]]:
             metainfo of ``data_samples`` says where they belong.
 
     Returns:
-        ``{'inputs': {source: uint8 (N, C, H, W)}, 'data_samples': {source:
-        [SegDataSample, ...]}}``, sources in the order of their first sample.
+        ``inputs``, a dict of uint8 (N, C, H, W) by source, and ``data_samples``, a
+        dict of lists of N samples; sources in the order of their first sample.
 
     Raises:
         ValueError: If a sample names no source, or the images of a source differ in

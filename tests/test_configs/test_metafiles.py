@@ -90,9 +90,9 @@ def test_every_config_is_in_one_metafile():
 
 
 def test_every_figure_says_whose_it_is():
-    ours = (ROOT / 'docs/results.md').read_text()
+    ours = (ROOT / 'docs/lab/results.md').read_text()
     form = re.compile(
-        r'(?:mIoU|mF1|mAP|AP07) \((paper, Table \d|docs/results\.md, \d seeds?)\)'
+        r'(?:mIoU|mF1|mAP|AP07) \((paper, Table \d|docs/lab/results\.md, \d seeds?)\)'
     )
     count = 0
     for model in _models():

@@ -105,5 +105,3 @@ def test_files_that_the_texts_name_are_there(path):
     }
     missing = {name for name in named if not (ROOT / name).exists()} - mine
     assert not missing
-    for link in re.findall(r'\]\(([^)#:]+)\)', text):
-        assert (path.parent / link).exists(), link

@@ -9,12 +9,13 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 PAGES = (
     ROOT / 'README.md',
+    ROOT / 'CONTRIBUTING.md',
     ROOT / 'data_curation/README.md',
     *sorted((ROOT / 'docs').glob('*.md')),
     *sorted((ROOT / 'docs/datasets').glob('*.md')),
     *sorted((ROOT / 'docs/lab').glob('*.md')),
 )
-_FENCE = re.compile(r'^```(\w*)\n(.*?)^```$', re.M | re.S)
+_FENCE = re.compile(r'^```([\w{}-]*).*?\n(.*?)^```$', re.M | re.S)
 
 
 class Block(NamedTuple):

@@ -27,7 +27,7 @@ class Entry(NamedTuple):
 
 
 DOCS = r'docs/.*'
-CHECKPOINTS, RESULTS, S4P = 'docs/checkpoints.md', 'docs/results.md', 'docs/s4p.md'
+CHECKPOINTS, RESULTS, S4P = 'docs/checkpoints.md', 'docs/lab/results.md', 'docs/s4p.md'
 DETECTION, FINETUNE = 'docs/detection.md', 'docs/finetune.md'
 LAB = r'docs/lab/s4_\w+\.md'
 TOOLS = 'python tools/'
@@ -79,7 +79,22 @@ FIRST_HOUR = (
 #: Checked by test_blocks.py, not run.
 NOT_RUN = (
     Entry('.*', r'make demo|python tools/demo\.py .*', 'ten minutes'),
-    Entry('README.md|docs/installation.md', 'make test', 'an hour; runs this test'),
+    Entry(
+        'README.md|CONTRIBUTING.md|docs/installation.md',
+        'make test.*',
+        'an hour; runs this test',
+    ),
+    Entry(
+        'CONTRIBUTING.md',
+        r'make (lint docstrings links|docs)|bash \.ci/run',
+        'stages of .ci/run',
+    ),
+    Entry(S4P, TOOLS + r'test\.py .*', 'the training that comes before it'),
+    Entry(
+        'docs/data.md',
+        TOOLS + r'misc/verify_dataset\.py CONFIG .*',
+        'the first hour runs it on a config of its own',
+    ),
     Entry('docs/(installation|detection).md', 'make detection', 'the network'),
     Entry(
         '.*',

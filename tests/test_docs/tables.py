@@ -86,7 +86,7 @@ def plain(folder: Path) -> dict[str, str]:
 
 
 def runs(folder: Path) -> dict[str, str]:
-    """The curves of the runs that docs/results.md compares."""
+    """The curves of the runs that docs/lab/results.md compares."""
     names = [f'work_dirs/sup_{seed}' for seed in range(3)]
     names += ['sdf_a_0', 'sdf_b_0', 'sdf_c_0', 'path']
     names += [f'{kind}_{seed}' for kind in ('mdf', 'moe') for seed in range(3)]
@@ -185,7 +185,7 @@ def boxes(folder: Path) -> dict[str, str]:
 
 
 def harbours(folder: Path) -> dict[str, str]:
-    """The two data sets of boxes of docs/results.md, and an untrained model."""
+    """The two data sets of boxes of docs/lab/results.md, and an untrained model."""
     for split in ('train', 'val'):
         drawn_boxes.draw(folder / 'own/dota8' / split, 1)
         drawn = drawn_boxes.draw(folder / split, 2, size=256)

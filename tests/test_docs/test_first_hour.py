@@ -126,6 +126,20 @@ def test_the_prediction_is_right(walk: Walk) -> None:
     assert [list(colours[i][:3]) for i in (0, 1)] == categorical_palette(2)
 
 
+def test_the_same_model_in_python(walk: Walk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """README's snippet gives the labels that the command has written."""
+    monkeypatch.chdir(walk.checkout)
+    scope: dict = {}
+    exec(
+        blocks_of('README.md', 'python')[0].text.replace('IMAGE', str(walk.image)),
+        scope,
+    )
+    labels, written = scope['labels'].numpy(), read_mask('labels.tif')
+    assert labels.shape == written.shape
+    # The command predicts the image in windows.
+    assert (labels == written).mean() > 0.97
+
+
 def test_the_checkout_stays_clean(walk: Walk) -> None:
     """Configs, lists and checkpoints of one's own are nothing that git shows."""
     status = ['git', 'status', '--porcelain']

@@ -42,7 +42,7 @@ def make(checkout, *arguments, **env):
 
 def stamps(checkout, level):
     """Let `make` believe that a level was installed just now."""
-    out = make(checkout, '-n', 'lint', 'demo', 'ops').stdout
+    out = make(checkout, '-n', 'lint', 'demo', 'ops', 'docs').stdout
     found = [word for word in out.split() if f'.s5_mm-{level}-' in word]
     stamp = checkout / found[0]
     stamp.parent.mkdir(exist_ok=True)
@@ -60,6 +60,8 @@ def stamps(checkout, level):
         ('lint', 'tests', 'ruff check .'),
         ('types', 'tests', '-m mypy'),
         ('docstrings', 'tests', 'interrogate'),
+        ('links', 'environment', 'check_links.py'),
+        ('docs', 'docs', '-m sphinx -W'),
         ('wheel-check', 'tests', 'check_wheel.py'),
         ('check-env', 'environment', 'check_env.py'),
         ('ops', 'detection', 'build_ops.py'),
@@ -101,7 +103,16 @@ def test_moved_checkout_installs_anew(checkout):
 @needs_make
 def test_help_lists_every_goal():
     listed = make(ROOT, 'help').stdout
-    for goal in ('demo', 'test', 'detection', 'ops', 'check-env', 'clean'):
+    for goal in (
+        'demo',
+        'test',
+        'docs',
+        'links',
+        'detection',
+        'ops',
+        'check-env',
+        'clean',
+    ):
         assert f'\n{goal} ' in f'\n{listed}'
 
 

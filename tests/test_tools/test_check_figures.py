@@ -15,7 +15,7 @@ PARAMS = 'tools/analysis_tools/get_params.py configs/finetune_seg/mdf_vit-b.py'
 
 def test_figures_of_the_docs_are_those_of_their_commands(capsys):
     figures = list(TOOL.all_figures())
-    assert len(figures) >= 43
+    assert len(figures) >= 55
     assert len(set(figures)) == len(figures)
     assert TOOL.main([]) == 0, capsys.readouterr().out
     assert capsys.readouterr().out == f'{len(figures)} figures, 0 wrong\n'
@@ -25,7 +25,7 @@ def test_figures_of_the_docs_are_those_of_their_commands(capsys):
 def figure():
     (found,) = (f for f in TOOL.all_figures() if f.command == PARAMS)
     assert (found.page, found.section) == (
-        'docs/results.md',
+        'docs/lab/results.md',
         'One model for several data sets',
     )
     return found
@@ -47,14 +47,21 @@ def test_a_wrong_figure_is_named(figure, tmp_path, old, new, fault):
     assert text.count(old) == 1
     copy.write_text(text.replace(old, new))
     found = TOOL.check(figure, tmp_path)
-    assert found.startswith('docs/results.md')
+    assert found.startswith('docs/lab/results.md')
     assert fault in found
     assert '\n' not in found
 
 
 def test_a_command_that_prints_something_else_is_named(figure):
-    other = figure._replace(reading=r'^never (\d+)')
+    other = figure._replace(terms=TOOL.one(r'^never (\d+)'))
     assert TOOL.check(other) == f'{PARAMS}: ^never (\\d+) is not in what it prints'
+
+
+def test_terms_are_weighted_and_added(figure, tmp_path):
+    (term,) = figure.terms
+    doubled = figure._replace(terms=((term[0], 1.5), (term[0], 0.5)))
+    fault = TOOL.check(doubled)
+    assert fault.endswith(f'132.08, but {PARAMS} prints 264.16')
 
 
 @pytest.mark.parametrize(

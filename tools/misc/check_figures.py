@@ -1,4 +1,4 @@
-"""Compare figures in docs/ with the commands that print them.
+"""Compare figures in README and docs/ with the commands that print them.
 
     python tools/misc/check_figures.py
 
@@ -22,6 +22,10 @@ from s5_mm.cli.command import CommandParser, start_command
 
 ROOT = Path(__file__).resolve().parents[2]
 _TOOLS = 'tools/analysis_tools'
+_AS_RELEASE = (
+    ' --cfg-options model.segmentor.backbone.deferred_upsampling=False '
+    'model.segmentor.decode_head.reassociate=False'
+)
 
 
 class Figure(NamedTuple):
@@ -32,8 +36,8 @@ class Figure(NamedTuple):
         section: Heading of the part of the page that has it.
         where: Regular expression with the figure as its only group.
         command: Python file from the root of the repository, and its arguments.
-        reading: Regular expression with the command's figure as its only group; what
-            it finds more than once is added up.
+        terms: Regular expressions with a figure of the command as their only group, and
+            the factor of each; everything that they find is multiplied and added up.
         tolerance: Largest difference, after rounding to the digits of the page.
     """
 
@@ -41,7 +45,7 @@ class Figure(NamedTuple):
     section: str
     where: str
     command: str
-    reading: str
+    terms: tuple[tuple[str, float], ...]
     tolerance: float = 0.0
 
 
@@ -60,25 +64,35 @@ def cell(row: str, column: int, part: int = 0) -> str:
     return start + r' *' + r'[\d.]+ / ' * part + r'([\d.]+)'
 
 
+def one(pattern: str) -> tuple[tuple[str, float], ...]:
+    """Make the terms of a figure that the command prints as it is."""
+    return ((pattern, 1.0),)
+
+
 def all_figures() -> Iterator[Figure]:
     """List the figures."""
+    yield from _segmentation()
+    yield from _operations()
+    yield from _zoo()
+    if importlib.util.find_spec('mmrotate') is not None:
+        yield from _detection()
+
+
+def _segmentation() -> Iterator[Figure]:
+    """List those of segmentors in docs/lab/results.md."""
     total, flops = r'^total +{}([\d.]+)', f'{_TOOLS}/get_flops.py'
-    page, section = 'docs/results.md', 'Size and operations of the models'
-    as_release = (
-        ' --cfg-options model.segmentor.backbone.deferred_upsampling=False '
-        'model.segmentor.decode_head.reassociate=False'
-    )
+    page, section = 'docs/lab/results.md', 'Size and operations of the models'
     for size in 'BLH':
         command = f'{flops} configs/s4p/vit-{size.lower()}_rs4p1m.py'
         macs = total.format(r'[\d.]+ +')
-        yield Figure(page, section, cell(size, 1), command, total.format(''))
-        yield Figure(page, section, cell(size, 3), command, macs)
-        yield Figure(page, section, cell(size, 4), command + as_release, macs)
+        yield Figure(page, section, cell(size, 1), command, one(total.format('')))
+        yield Figure(page, section, cell(size, 3), command, one(macs))
+        yield Figure(page, section, cell(size, 4), command + _AS_RELEASE, one(macs))
 
     section, folder = 'One model for several data sets', 'configs/finetune_seg'
     command = f'{flops} {folder}/moe-mdf_vit-b.py --dataset loveda'
     where = r'One data set\'s path through MoE-MDF costs\s+([\d.]+)'
-    yield Figure(page, section, where, command, total.format(r'[\d.]+ +'))
+    yield Figure(page, section, where, command, one(total.format(r'[\d.]+ +')))
     single = [f'sdf_vit-b_{n}' for n in ('vaihingen', 'loveda', 'openearthmap')]
     for part, name in enumerate(single):
         where = cell('SDF, ViT-B, one data set of 5 / 7 / 9 classes', 1, part)
@@ -95,26 +109,42 @@ def all_figures() -> Iterator[Figure]:
     four = ' '.join(f'{folder}/{name}.py' for name in (*single, 'sdf_vit-b_potsdam'))
     yield _params(page, section, cell('four SDF, ViT-B', 1), four, 0.02)
 
-    page, tera = 'docs/performance.md', r'([\d.]+) TFLOP an iteration'
-    for part, size in enumerate('BLH'):
-        for column, partners in ((3, 12), (4, 0)):
-            command = f'{flops} configs/s4p/vit-{size.lower()}_rs4p1m.py --iteration'
-            command += f' 12 12 {partners}'
-            section, where = 'Operations of an iteration', cell(size, column)
-            yield Figure(page, section, where, command, tera)
-            row = (
-                'separate partners, B / L / H'
-                if partners
-                else 'partners from the batch'
-            )
-            section = 'Prediction and outcome'
-            where = cell(f'TFLOP of an iteration, {row}', 2, part)
-            yield Figure(page, section, where, command, tera)
-    command = f'{flops} configs/_base_/models/upernet_vit-b.py'
-    where = r'products of weights, once a step: ([\d.]+)'
-    yield Figure(page, section, where, command, total.format(r'[\d.]+ +'))
 
+def _operations() -> Iterator[Figure]:
+    """List those of docs/lab/performance.md, and of README where it repeats them."""
+    flops, tera = f'{_TOOLS}/get_flops.py', one(r'([\d.]+) TFLOP an iteration')
+    page, section = 'docs/lab/performance.md', 'Operations of an iteration'
+    total = r'^total +[\d.]+ +([\d.]+)'
+    layers = r'^backbone: (?:linear maps|attention core) +[\d.]+ +([\d.]+)'
+    # Teacher and student, whose step is three forward passes, on 24 images; TFLOP are
+    # two per multiply-add.  Recomputation runs the transformer once more.
+    step = ((total, (24 + 3 * 24) * 2e-3),)
+    again = (*step, (layers, 24 * 2e-3))
+    for part, size in enumerate('BLH'):
+        command = f'{flops} configs/s4p/vit-{size.lower()}_rs4p1m.py'
+        yield Figure(page, section, cell(size, 1), command + _AS_RELEASE, again)
+        yield Figure(page, section, cell(size, 2), command + _AS_RELEASE, step)
+        for column, partners, row in (
+            (3, 12, 'separate partners, B / L / H'),
+            (4, 0, 'partners from the batch'),
+        ):
+            line = f'{command} --iteration 12 12 {partners}'
+            yield Figure(page, section, cell(size, column), line, tera)
+            where = cell(f'TFLOP of an iteration, {row}', 2, part)
+            yield Figure(page, 'Prediction and outcome', where, line, tera)
+        row = f'ViT-{size}'
+        yield Figure('README.md', 'On a cluster', cell(row, 2), line, tera)
+        million = one(r'^total +([\d.]+)')
+        yield Figure('README.md', 'On a cluster', cell(row, 1), command, million)
+    command = f'{flops} configs/_base_/models/upernet_vit-b.py'
+    where = cell("GMAC of ViT-B's forward pass after the re-association", 2)
+    yield Figure(page, 'Prediction and outcome', where, command, one(total))
+
+
+def _zoo() -> Iterator[Figure]:
+    """List those of segmentors in docs/model_zoo.md."""
     page, section = 'docs/model_zoo.md', "Table 1's parameters"
+    folder = 'configs/finetune_seg'
     for row, name in (
         ('ViT-B', 'sdf_vit-b_loveda'),
         ('ViT-B + RVSA', 'rsfm/sdf_rvsa-vit-b_loveda'),
@@ -129,8 +159,9 @@ def all_figures() -> Iterator[Figure]:
         name = f'{folder}/moe-mdf_vit-{size.lower()}.py'
         yield _params(page, section, cell(f'S5 ViT-{size}, MoE', 4), name)
 
-    if importlib.util.find_spec('mmcv._ext') is None:
-        return  # detectors are not built without compiled ops
+
+def _detection() -> Iterator[Figure]:
+    """List those of detectors, in docs/detection.md and docs/model_zoo.md."""
     page, section, folder = 'docs/detection.md', 'Configs', 'configs/finetune_det'
     for row, name in (
         ('`{}/orcnn_vit-{{b,l,h}}_{{diorr,dotav2}}.py`', 'orcnn_vit-{}_diorr'),
@@ -140,6 +171,32 @@ def all_figures() -> Iterator[Figure]:
         for part, size in enumerate('blh'):
             where = cell(row.format(folder), 2, part)
             yield _params(page, section, where, f'{folder}/{name.format(size)}.py')
+    release = f'{folder}/moe-mdf_orcnn_vit-b_release.py'
+    yield _params(page, section, cell('`..._release.py`', 2), release)
+    sized = ' --cfg-options model.backbone.img_size='
+    for part, size in enumerate('blh'):
+        skipped = r'[\d.]+ / ' * part
+        for before, name in (('gives', 'moe-mdf'), ('experts and', 'mdf')):
+            where = rf'{before}\s+{skipped}([\d.]+)'
+            config = f'{folder}/{name}_orcnn_vit-{size}.py'
+            yield _params(page, section, where, f'{config}{sized}1024')
+    config = f'{folder}/orcnn_vit-h_diorr.py'
+    yield _params(page, section, r'([\d.]+) at 800 px', f'{config}{sized}800')
+
+    page, section = 'docs/model_zoo.md', "Table 1's parameters"
+    for row, column, name in (
+        ('ViT-B', 6, 'orcnn_vit-b_diorr'),
+        ('ViT-B + RVSA', 6, 'rsfm/orcnn_rvsa-vit-b_diorr'),
+        ('Swin-B', 6, 'rsfm/orcnn_gfm-swin-b_diorr'),
+        ('ViT-L', 6, 'orcnn_vit-l_diorr'),
+        ('ViT-L + RVSA', 6, 'rsfm/orcnn_mtp-vit-l_diorr'),
+        ('ViT-G', 6, 'rsfm/orcnn_billionfm-vit-g_diorr'),
+        ('S5 ViT-H, MoE', 6, 'orcnn_vit-h_diorr'),
+        ('S5 ViT-B, MoE', 8, 'moe-mdf_orcnn_vit-b'),
+        ('S5 ViT-L, MoE', 8, 'moe-mdf_orcnn_vit-l'),
+        ('S5 ViT-H, MoE', 8, 'moe-mdf_orcnn_vit-h'),
+    ):
+        yield _params(page, section, cell(row, column), f'{folder}/{name}.py')
 
 
 def _params(
@@ -148,7 +205,7 @@ def _params(
     """Make a figure of :mod:`get_params`, its fourth column."""
     reading = r'^\| \S+\.py' + r'[^|\n]*\|' * 3 + r' *([\d.]+)'
     command = f'{_TOOLS}/get_params.py {configs}'
-    return Figure(page, section, where, command, reading, tolerance)
+    return Figure(page, section, where, command, one(reading), tolerance)
 
 
 def check(figure: Figure, root: Path = ROOT) -> str:
@@ -170,11 +227,14 @@ def check(figure: Figure, root: Path = ROOT) -> str:
     found = re.findall(figure.where, text, re.MULTILINE)
     if len(found) != 1:
         return f'{place}: {figure.where} is there {len(found)} times, expected is once'
-    printed = re.findall(figure.reading, _run(figure.command), re.MULTILINE)
-    if not printed:
-        return f'{figure.command}: {figure.reading} is not in what it prints'
+    measured = 0.0
+    for pattern, factor in figure.terms:
+        printed = re.findall(pattern, _run(figure.command), re.MULTILINE)
+        if not printed:
+            return f'{figure.command}: {pattern} is not in what it prints'
+        measured += factor * sum(map(float, printed))
     digits = len(found[0].partition('.')[2])
-    measured = round(sum(map(float, printed)), digits)
+    measured = round(measured, digits)
     if abs(measured - float(found[0])) > figure.tolerance + 1e-9:
         return f'{place}: {found[0]}, but {figure.command} prints {measured}'
     return ''

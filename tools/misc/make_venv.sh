@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make or complete the virtual environment of this checkout.
 #
-#   tools/misc/make_venv.sh VENV LEVEL STAMP     LEVEL: environment | detection | tests
+#   tools/misc/make_venv.sh VENV LEVEL STAMP     LEVEL: environment | detection | tests | docs
 #
 # STAMP is the file, `.../.s5_mm-LEVEL-...` inside VENV, that says it is done.
 # Installs a pinned set of versions (requirements/constraints*.txt) and this checkout as
@@ -22,7 +22,8 @@ case $level in
     environment) extras='[curation,geo,timm]' constraints="$root/requirements/constraints.txt" ;;
     detection) extras='[det,curation,geo,timm]' ;;
     tests) extras='[det,curation,geo,tests]' ;;
-    *) echo "level is '$level'; allowed: environment, detection, tests" >&2; exit 2 ;;
+    docs) extras='[det,curation,geo,tests,docs]' ;;
+    *) echo "level is '$level'; allowed: environment, detection, tests, docs" >&2; exit 2 ;;
 esac
 
 # An interpreter counts only if it runs (a pyenv shim may not) and can make venvs.
@@ -83,7 +84,9 @@ case $level in environment) task=curation ;; *) task=all ;; esac
 "$py" "$root/tools/misc/check_env.py" --task "$task" --problems-only
 
 rm "$venv/.unfinished"
-# What holds the tests also holds the rest.
-touch "$stamp" "${stamp/.s5_mm-tests-/.s5_mm-detection-}"
-touch "${stamp/.s5_mm-$level-/.s5_mm-environment-}"
+# A level holds those before it.
+for held in environment detection tests docs; do
+    touch "${stamp/.s5_mm-$level-/.s5_mm-$held-}"
+    [ "$held" = "$level" ] && break
+done
 say "$venv is ready"

@@ -23,7 +23,7 @@ model = dict(
     train_cfg=dict(
         # At 0.7 and 256 samples a few positives an image carry the regression, which
         # hardly learns: eight images by heart reach 9 AP07 in 200 iterations, so 29
-        # (docs/results.md).
+        # (docs/lab/results.md).
         rpn=dict(
             assigner=dict(pos_iou_thr=0.5),
             sampler=dict(num=64, neg_pos_ub=3),

@@ -37,7 +37,7 @@ closest differ in 86 bits.  Crops that share only half of the ground are not fou
 SURE_RADIUS = 64
 """Bits in which copies may differ whose features are similar already.  Small copies
 that are dark or overexposed and compressed lose the key points of some; with this 60 of
-60 are confirmed (docs/results.md)."""
+60 are confirmed (docs/lab/results.md)."""
 MIN_HASH_QUALITY = 0.1
 """Codes of evaluation crops with less structure are noise and are not compared: 3 of
 724 tiles.  Crops of the pool need half of it, for a copy that is darker and smaller has
