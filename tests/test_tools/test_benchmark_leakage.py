@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from s5_mm.testing import draw_scene
-
-ROOT = Path(__file__).parents[2]
+from tools.benchmarks import benchmark_leakage
 
 
 def test_it_prints_recall_false_positives_and_what_the_pyramid_has(
-    tmp_path: Path,
+    tmp_path: Path, capsys
 ) -> None:
     for number in range(2):
         folder = tmp_path / f'folder{number}'
@@ -29,13 +26,10 @@ def test_it_prints_recall_false_positives_and_what_the_pyramid_has(
             cv2.imwrite(str(folder / f'T-{6 + x}-10-10.png'), tile)
     flat = np.full((256, 256, 3), 60, np.uint8)
     cv2.imwrite(str(tmp_path / 'folder1/T-0-0-10.png'), flat)
-    command = [sys.executable, '-m', 'tools.benchmarks.benchmark_leakage']
-    command += map(str, sorted(tmp_path.iterdir()))
+    folders = map(str, sorted(tmp_path.iterdir()))
     options = ['--max-features', '2', '--pairs', '4']
-    done = subprocess.run(
-        [*command, *options], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    text = done.stdout
+    benchmark_leakage.main([*folders, *options])
+    text = capsys.readouterr().out
     assert '4 tiles with structure, 1 flat ones are not hashed' in text
     found = re.search(r'31\) 0 of 8 pairs, the closest differ in (\d+) bits', text)
     assert found

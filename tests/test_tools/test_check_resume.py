@@ -1,12 +1,14 @@
 """The command that proves resume and processes on one's own data."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from tools.misc import check_resume
 
+from ..support.warm_python import warm_python
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +28,7 @@ def config(tmp_path, monkeypatch):
         train_dataloader__batch_size=8,
     )
     cfg.dump(tmp_path / 'toy.py')
+    monkeypatch.setattr(sys, 'executable', warm_python())
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     monkeypatch.setenv('PYTHONPATH', str(ROOT))
     monkeypatch.setenv('PORT', '29617')
