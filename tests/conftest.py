@@ -1,11 +1,14 @@
 """Each module of tests starts without the state that a runner leaves behind."""
 
 import gc
+import sys
 
 import pytest
 from mmengine.logging import MessageHub
 
 import s5_mm  # noqa: F401  before mmdet and mmrotate, which import mmcv.ops
+
+_frozen = 0
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -14,14 +17,17 @@ def _fresh_message_hub():
     MessageHub._instance_dict.clear()
 
 
-@pytest.fixture(scope='module', autouse=True)
-def _quick_collections(_fresh_message_hub):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
     """Let garbage collections pass over what is imported: a million objects.
 
     Every data set of mmengine collects when it is built, a third of a short training.
     """
-    gc.collect()
-    gc.freeze()
+    global _frozen
+    if len(sys.modules) > _frozen + 100:
+        gc.collect()
+        gc.freeze()
+        _frozen = len(sys.modules)
 
 
 def pytest_unconfigure():
