@@ -5,7 +5,6 @@ import pickle
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from s5_mm.checkpoints import install_safe_loader, load_data_only
 from s5_mm.models.backbones import ViT
 from s5_mm.registry import MODELS
 
+from ..support.warm_python import warm_python
 from ..test_end_to_end import toy_s4p
 from ..test_tools.test_convert_checkpoint import TOOL as CONVERTER
 from . import host_runs
@@ -170,7 +170,7 @@ def test_the_test_command_gives_the_figures_of_the_hosts_run(folder, tmp_path):
     host_runs.segmentation_config(folder / 'images', tmp_path / 'test').dump(config)
     path = _best(folder)
     done = subprocess.run(
-        [sys.executable, '-W', 'ignore', ROOT / 'tools/test.py', config, path],
+        [warm_python(), '-W', 'ignore', ROOT / 'tools/test.py', config, path],
         capture_output=True,
         text=True,
         timeout=280,

@@ -1,5 +1,7 @@
 """Every config of oriented detection is short, complete, and builds."""
 
+import copy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,13 @@ LEAVES = sorted(
 PAPER = ('diorr', 'dotav2')
 
 
-def _load(leaf):
+@cache
+def _read(leaf):
     return load_config(str(ROOT / 'finetune_det' / leaf))
+
+
+def _load(leaf):
+    return copy.deepcopy(_read(leaf))
 
 
 def test_there_is_every_model_of_the_paper():

@@ -108,7 +108,8 @@ class CuratingChild:
 
     def __init__(self, *arguments) -> None:
         context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload([__name__, 's5_mm.models', 's5_mm.datasets'])
+        preload = [__name__, 's5_mm.models', 's5_mm.datasets', 'tests.support.frozen']
+        context.set_forkserver_preload(preload)
         self.process = context.Process(target=_child, args=arguments)
         self.process.start()
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from data_curation import curate as curate_command
+from s5_mm.cli.command import run_command
 from s5_mm.curation.run import CurationRun
 from s5_mm.curation.settings import CurationSettings, load_settings
 from s5_mm.curation.stage import Stage
@@ -251,21 +253,19 @@ def test_every_stage_is_there() -> None:
     assert tuple(STAGE_TYPES) == STAGES
 
 
-def test_the_command(config, done, tmp_path) -> None:
+def test_the_command(config, done, tmp_path, capfd) -> None:
     """It says what it did, and what is wrong in one line."""
-
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, '-W', 'ignore', 'data_curation/curate.py', *arguments],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-        )
-
-    again = run('run', str(config), '--work-dir', str(done))
+    script = ['data_curation/curate.py', 'run', str(config), '--work-dir', str(done)]
+    again = subprocess.run(
+        [sys.executable, '-W', 'ignore', *script],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert again.returncode == 0, again.stderr
     assert again.stdout == status(WorkDir(done)) + '\n'
-    missing = run('run', 'nowhere.py', '--work-dir', str(tmp_path))
-    assert missing.returncode == 2
-    assert 'nowhere.py' in missing.stderr
-    assert 'Traceback' not in missing.stderr
+    missing = ['run', 'nowhere.py', '--work-dir', str(tmp_path)]
+    assert run_command(curate_command.main, missing) == 2
+    error = capfd.readouterr().err
+    assert 'nowhere.py' in error
+    assert 'Traceback' not in error

@@ -203,9 +203,8 @@ def test_a_config_of_ones_own_breaks_no_test(walk: Walk) -> None:
     """Next to those of the package, or in its own folder."""
     leaf = walk.checkout / 'configs/s4p/vit-t_mine.py'
     leaf.write_text("_base_ = ['./vit-t_dubai.py']\n")
-    tests = 'test_metafiles.py -k metafile', 'test_configs.py -k "not survives"'
-    for line in tests:
-        command = f'python -m pytest -q --collect-only tests/test_configs/{line}'
-        assert 'mine.py' not in walk.run(command)
-    walk.run(f'python -m pytest -q tests/test_configs/{tests[0]}')
+    command = 'python -m pytest {} tests/test_configs/{}'
+    collected = command.format('-q --collect-only', 'test_configs.py -k "not survives"')
+    assert 'mine.py' not in walk.run(collected)
+    assert 'mine.py' not in walk.run(command.format('-v', 'test_metafiles.py'))
     leaf.unlink()

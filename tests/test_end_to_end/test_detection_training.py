@@ -18,6 +18,7 @@ from mmengine.runner import Runner  # noqa: E402
 from s5_mm.ops import is_compiled  # noqa: E402
 
 from ..support.mmcv_ops import environment_without  # noqa: E402
+from ..support.warm_python import warm_python  # noqa: E402
 from .boxes import config, draw  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
@@ -65,11 +66,12 @@ def test_two_data_sets_resume_to_the_bit(two, tmp_path):
         assert torch.equal(value, found[name]), name
 
 
-def _run(*command, env=os.environ):
+def _run(*command, env=None):
+    """Run a command; only a new interpreter sees other modules than this one."""
     done = subprocess.run(
-        [sys.executable, '-W', 'ignore', *map(str, command)],
+        [sys.executable if env else warm_python(), '-W', 'ignore', *map(str, command)],
         cwd=ROOT,
-        env={**env, 'OMP_NUM_THREADS': '1'},
+        env={**(env or os.environ), 'OMP_NUM_THREADS': '1'},
         capture_output=True,
         text=True,
     )

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from mmengine.registry import init_default_scope
 
 from s5_mm.registry import MODELS
 from s5_mm.testing.toy import toy_backbone
+
+from ..support.warm_python import warm_python
 
 ROOT = Path(__file__).parents[2]
 PALETTES = dict(
@@ -103,7 +104,7 @@ def _test(folder, processes):
         arguments.append(processes)
     done = subprocess.run(
         [
-            *([sys.executable] if processes == 1 else []),
+            *([warm_python()] if processes == 1 else []),
             *script,
             *map(str, arguments),
             *('--work-dir', str(out / 'run')),
@@ -117,7 +118,7 @@ def _test(folder, processes):
             **os.environ,
             'OMP_NUM_THREADS': '1',
             'PYTHONPATH': str(ROOT),
-            'PYTHON': sys.executable,
+            'PYTHON': warm_python(),
             'PORT': '29631',
         },
     )

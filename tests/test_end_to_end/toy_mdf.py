@@ -7,7 +7,6 @@ import os
 import re
 import runpy
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 from unittest import mock
@@ -24,6 +23,8 @@ from mmengine.runner import Runner
 from s5_mm.checkpoints import install_safe_loader
 from s5_mm.cli.config import load_config
 from s5_mm.testing import METAINFO, write_dataset
+
+from ..support.warm_python import warm_python
 
 rasterio = pytest.importorskip('rasterio')
 
@@ -222,7 +223,7 @@ def train(cfg: Config, work_dir: Path, resume: bool = False, hooks=()) -> Runner
 def start_tool(tool: str, *arguments) -> subprocess.Popen:
     """Start one of the tools as a process."""
     return subprocess.Popen(
-        [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / tool)]
+        [warm_python(), '-W', 'ignore', str(ROOT / 'tools' / tool)]
         + [str(argument) for argument in arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -20,6 +20,7 @@ from s5_mm.testing import draw_scene
 from tools import demo
 
 from ..support.signals import listen_to_ctrl_c
+from ..support.warm_python import warm_python
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / 'tools/demo.py'
@@ -30,10 +31,10 @@ needs_weights = pytest.mark.skipif(
 )
 
 
-def _command(folder, *more):
+def _command(folder, python=None):
     sizes = ['--scenes', '8', '2', '--iters', '4', '--seeds', '3']
     return dict(
-        args=[sys.executable, str(DEMO), '--work-dir', str(folder), *sizes, *more],
+        args=[python or warm_python(), DEMO, '--work-dir', str(folder), *sizes],
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1'},
         text=True,
         stdout=subprocess.PIPE,
@@ -106,7 +107,7 @@ def test_nothing_is_done_twice(finished):
     folder, _, _ = finished
     trained = {path: path.stat().st_mtime_ns for path in folder.rglob('*.pth')}
     assert trained
-    again = subprocess.run(**_command(folder))
+    again = subprocess.run(**_command(folder, sys.executable))
     assert again.returncode == 0, again.stdout
     assert '2 runs, 2 finished before' in again.stdout
     assert 'tools/test.py' not in again.stdout

@@ -1,11 +1,9 @@
 """The table of runs against figures computed by hand."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
-TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/compare_runs.py'
+from s5_mm.cli.command import run_command
+from tools.analysis_tools import compare_runs
 
 
 def _run(folder, mious, ratios):
@@ -17,19 +15,15 @@ def _run(folder, mious, ratios):
     return folder
 
 
-def test_table(tmp_path):
+def test_table(tmp_path, capsys):
     a = _run(tmp_path / 'a', [10.0, 40.0], [0.0, 0.0, 0.4, 0.6])
     b = _run(tmp_path / 'b', [50.0, 44.0], [0.0, 0.0, 0.2, 0.2])
     c = _run(tmp_path / 'c', [30.0], [])
-    done = subprocess.run(
-        [sys.executable, TOOL, '--runs', f'two={a},{b}', f'one={c}', '--last', 'mIoU']
-        + ['--second-half', 'mask_ratio'],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    arguments = ['--runs', f'two={a},{b}', f'one={c}', '--last', 'mIoU']
+    arguments += ['--second-half', 'mask_ratio']
+    assert run_command(compare_runs.main, arguments) == 0
     # Last: 40 and 44; second half: medians 0.5 and 0.2.
-    assert done.stdout.splitlines() == [
+    assert capsys.readouterr().out.splitlines() == [
         '| run | seeds | mIoU | mask_ratio (2nd half) |',
         '|---|---|---|---|',
         '| two | 2 | 42.00 ± 2.83 | 0.35 ± 0.21 |',
@@ -37,7 +31,7 @@ def test_table(tmp_path):
     ]
 
 
-def test_joined_runs_and_the_mean_of_last_values(tmp_path):
+def test_joined_runs_and_the_mean_of_last_values(tmp_path, capsys):
     folders = []
     for name, value in (('a', 10.0), ('b', 30.0), ('c', 20.0)):
         folder = tmp_path / name
@@ -49,14 +43,10 @@ def test_joined_runs_and_the_mean_of_last_values(tmp_path):
         (folder / 'scalars.json').write_text(text + '\n')
         folders.append(folder)
     a, b, c = folders
-    done = subprocess.run(
-        [sys.executable, TOOL, '--runs', f'joined={a}+{b}', f'one={c}', f'half={a}']
-        + ['--last', 'a/x', '--mean', 'a/x', 'b/x', '--second-half'],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
+    arguments = ['--runs', f'joined={a}+{b}', f'one={c}', f'half={a}']
+    arguments += ['--last', 'a/x', '--mean', 'a/x', 'b/x', '--second-half']
+    assert run_command(compare_runs.main, arguments) == 0
+    assert capsys.readouterr().out.splitlines() == [
         '| run | seeds | a/x | average |',
         '|---|---|---|---|',
         '| joined | 1 | 10.00 | 20.00 |',

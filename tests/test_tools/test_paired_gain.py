@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import pytest
 from s5_mm.cli.command import run_command
 from s5_mm.lab import Results, read_run
 from tools.analysis_tools import paired_gain
+
+from ..support.warm_python import warm_python
 
 FOLDER = Path(__file__).parents[2] / 'tools/analysis_tools'
 
@@ -72,7 +73,7 @@ def test_a_resumed_run_is_one_run(work):
 
 def test_as_a_process(arms):
     done = subprocess.run(
-        [sys.executable, FOLDER / 'paired_gain.py', '--runs', *arms],
+        [warm_python(), FOLDER / 'paired_gain.py', '--runs', *arms],
         capture_output=True,
         text=True,
     )

@@ -15,6 +15,7 @@ from s5_mm.cli.command import run_command
 from tools.analysis_tools import s4_lab
 
 from ..support.signals import listen_to_ctrl_c
+from ..support.warm_python import warm_python
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes
 
 TOOL = Path(__file__).parents[2] / 'tools/analysis_tools/s4_lab.py'
@@ -31,6 +32,12 @@ arms = dict(
     ),
 )
 """
+
+
+@pytest.fixture(autouse=True)
+def _trainings_start_at_once(monkeypatch):
+    """Labs in this process start them with its interpreter."""
+    monkeypatch.setattr(sys, 'executable', warm_python())
 
 
 @pytest.fixture(scope='module')
@@ -61,7 +68,7 @@ def _lab(folder, *arguments, work='work'):
 
 def _train(folder, *arguments, **kwargs):
     return subprocess.run(
-        [sys.executable, str(TOOL), *_lab(folder, *arguments, **kwargs)],
+        [warm_python(), str(TOOL), *_lab(folder, *arguments, **kwargs)],
         capture_output=True,
         text=True,
     )
@@ -272,7 +279,7 @@ def test_stopped_and_resumed(longer, number):
     work = longer / number.name
     logs = [work / arm / 'seed_4/train.log' for arm in ('labels_only', 'recipe')]
     process = subprocess.Popen(
-        [sys.executable, str(TOOL), *_lab(longer, work=number.name)],
+        [warm_python(), str(TOOL), *_lab(longer, work=number.name)],
         stderr=subprocess.PIPE,
         text=True,
         preexec_fn=listen_to_ctrl_c,

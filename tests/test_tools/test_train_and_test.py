@@ -14,6 +14,7 @@ from s5_mm.checkpoints.comparison import checkpoint_differences, last_checkpoint
 from s5_mm.cli.config import load_config
 
 from ..support.signals import listen_to_ctrl_c
+from ..support.warm_python import warm_python
 from ..test_end_to_end.toy_s4p import toy_config, write_scenes
 
 ROOT = Path(__file__).parents[2]
@@ -24,15 +25,16 @@ SUMMARY = re.compile(
 )
 
 
-def _command(tool, *arguments):
-    return [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / tool), *arguments]
+def _command(tool, *arguments, python=None):
+    python = python or warm_python()
+    return [python, '-W', 'ignore', str(ROOT / 'tools' / tool), *arguments]
 
 
-def _run(tool, *arguments, status=0):
+def _run(tool, *arguments, status=0, python=None):
     arguments = [str(argument) for argument in arguments]
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
     done = subprocess.run(
-        _command(tool, *arguments),
+        _command(tool, *arguments, python=python),
         capture_output=True,
         text=True,
         env=environment,
@@ -53,7 +55,8 @@ def trained(tmp_path_factory):
         str(ROOT / 'configs/s4p/vit-t_dubai.py')
     ).tta_pipeline
     cfg.dump(config)
-    output = _run('train.py', config, '--work-dir', folder / 'run')
+    arguments = config, '--work-dir', folder / 'run'
+    output = _run('train.py', *arguments, python=sys.executable)
     return config, folder / 'run', output
 
 
@@ -86,6 +89,7 @@ def test_test_reproduces_the_figures_of_the_training(trained):
         show,
         '--work-dir',
         work_dir / 'test',
+        python=sys.executable,
     )
     assert SUMMARY.findall(tested)[-1] == final
     assert len(list(out.glob('*.png'))) == 3
@@ -114,7 +118,7 @@ def test_two_processes_evaluate_to_the_same_figures(trained, tmp_path):
         **os.environ,
         'OMP_NUM_THREADS': '1',
         'PYTHONPATH': str(ROOT),
-        'PYTHON': sys.executable,
+        'PYTHON': warm_python(),
         'PORT': '29613',
     }
     script = ROOT / 'tools' / 'dist_test.sh'
@@ -152,7 +156,10 @@ def test_interrupted_and_resumed_equals_never_stopped(
     trained, tmp_path, number, status
 ):
     config, work_dir, _ = trained
-    command = _command('train.py', str(config), '--work-dir', str(tmp_path))
+    # Ctrl-C meets a new interpreter too, the scheduler's signal a forked one.
+    python = sys.executable if number == signal.SIGINT else None
+    arguments = str(config), '--work-dir', str(tmp_path)
+    command = _command('train.py', *arguments, python=python)
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)}
     log = tmp_path / 'stdout.log'
     with open(log, 'w') as stream:

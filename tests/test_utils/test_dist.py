@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,6 +10,7 @@ from mmengine.config import Config
 
 from s5_mm.utils import dist as module
 from s5_mm.utils.dist import init_cpu_processes, interface_towards
+from tests.support.warm_python import warm_python
 
 pytestmark = pytest.mark.skipif(
     torch.cuda.is_available(), reason='with a GPU mmengine opens the group itself'
@@ -60,7 +60,7 @@ def _run_two(launcher, names, **environment):
         place = dict(zip(names, (rank, rank, '2'), strict=True))
         tasks.append(
             subprocess.Popen(
-                [sys.executable, '-W', 'ignore', '-c', TASK, '--launcher', launcher],
+                [warm_python(), '-W', 'ignore', '-c', TASK, '--launcher', launcher],
                 env=_environment(**place, **environment),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from s5_mm.cli.command import run_command
 from s5_mm.visualization import categorical_palette, plot_runs, read_scalars
 from s5_mm.visualization.curves import band, smooth
-
-TOOL = Path(__file__).parents[2] / 'tools' / 'analysis_tools' / 'plot_runs.py'
+from tools.analysis_tools import plot_runs as tool
 
 
 def _write(folder, records, start='20260101_000000', tail=''):
@@ -94,18 +91,14 @@ def test_plot_runs(tmp_path):
         plot_runs(runs, ['loss', 'acc'], tmp_path / 'd.png')
 
 
-def test_command(tmp_path):
+def test_command(tmp_path, capsys):
     _run(tmp_path / 'a')
     _run(tmp_path / 'b', 1.0)
     out = tmp_path / 'curves.png'
-    command = [sys.executable, str(TOOL), '--keys', 'mIoU', '--out', str(out), '--runs']
+    arguments = ['--keys', 'mIoU', '--out', str(out), '--runs']
     paths = f'{tmp_path / "a"},{tmp_path / "b"}'
-    done = subprocess.run(
-        [*command, f'ours={paths}'], capture_output=True, text=True, cwd=TOOL.parents[2]
-    )
-    assert done.returncode == 0, done.stderr
-    assert str(out) in done.stdout
+    assert run_command(tool.main, [*arguments, f'ours={paths}']) == 0
+    assert str(out) in capsys.readouterr().out
     assert cv2.imread(str(out)) is not None
-    done = subprocess.run([*command, 'ours'], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "'ours' found, expected name=path" in done.stderr
+    assert run_command(tool.main, [*arguments, 'ours']) == 2
+    assert "'ours' found, expected name=path" in capsys.readouterr().err
