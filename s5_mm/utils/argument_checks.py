@@ -38,14 +38,15 @@ def check_number(
     Raises:
         ValueError: If it is no such number.
     """
-    fits = isinstance(value, Integral if whole else Real)
-    fits = fits and not isinstance(value, bool)
+    number: Any = value  # a Real has no order that a type checker knows
+    fits = isinstance(number, Integral if whole else Real)
+    fits = fits and not isinstance(number, bool)
     if (
         not fits
-        or (least is not None and not value >= least)
-        or (most is not None and not value <= most)
-        or (above is not None and not value > above)
-        or (below is not None and not value < below)
+        or (least is not None and not number >= least)
+        or (most is not None and not number <= most)
+        or (above is not None and not number > above)
+        or (below is not None and not number < below)
     ):
         words = {'at least': least, 'above': above, 'at most': most, 'below': below}
         limits = [f'{word} {end}' for word, end in words.items() if end is not None]

@@ -11,7 +11,7 @@ from .archive import SourceTree
 from .colours import ColourTable
 from .converter import Converter, Plan, dataset_config, lacking
 from .job_runner import SCRATCH
-from .jobs import CutTiles, Job
+from .jobs import ConversionJob, CutTiles
 from .open_image import image_size
 from .tiles import Tile, Windows, tile_windows
 
@@ -60,7 +60,7 @@ class SceneConverter(Converter):
         images = tree.find_unique(self.images)
         masks = tree.find_unique(self.masks[args.labels])
         colours = ColourTable(self.colours, args.unknown_colours)
-        jobs: list[Job] = []
+        jobs: list[ConversionJob] = []
         missing: list[str] = []
         for split, scenes in self.scenes.items():
             for scene in scenes:
