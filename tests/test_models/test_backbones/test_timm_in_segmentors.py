@@ -27,6 +27,7 @@ def _head(type_='mmseg.FCNHead', **kwargs):
 
 
 def _segmentor(head, backbone=None, type_='s5_mm.EncoderDecoder', **kwargs):
+    init_default_scope('mmseg')  # whatever ran before in this process
     default = dict(
         type='s5_mm.TimmBackbone', model=LITE, out_indices=(1, 2, 3), frozen_stages=2
     )
