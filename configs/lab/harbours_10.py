@@ -1,6 +1,7 @@
 # 10 of 300 harbours with labels.  With the folder that holds hrsc_ships/:
 #   python tools/analysis_tools/s4_lab.py configs/lab/harbours_10.py --data FOLDER
 _base_ = ['../_base_/lab/arms.py']
+seeds = list(range(10))
 split = {'split_seed': '{seed}', 'num_labelled': 10}
 arms = {
     name: dict(

@@ -2,6 +2,7 @@
 # weights and from a random start.  With the folder that holds hrsc_ships/:
 #   python tools/analysis_tools/s4_lab.py configs/lab/harbours_5.py --data FOLDER
 _base_ = ['../_base_/lab/arms.py']
+seeds = list(range(10))
 split = {'split_seed': '{seed}', 'num_labelled': 5}
 # What of the gain comes from the other images: the labelled ones are the unlabelled.
 lists = '{configs}/_base_/splits/hrsc_ships/seed{seed}'
