@@ -40,7 +40,7 @@ def figure():
     ],
 )
 def test_a_wrong_figure_is_named(figure, tmp_path, old, new, fault):
-    (tmp_path / 'docs').mkdir()
+    (tmp_path / 'docs/lab').mkdir(parents=True)
     copy = Path(shutil.copy(ROOT / figure.page, tmp_path / figure.page))
     assert TOOL.check(figure, tmp_path) == ''
     text = copy.read_text()
