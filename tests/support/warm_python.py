@@ -86,16 +86,15 @@ def warm_python() -> str:
             stderr=file,
             pass_fds=[listener.fileno()],
         )
-    atexit.register(_stop, process, folder, os.getpid())
+    atexit.register(_stop, process, os.getpid())
     return str(program)
 
 
-def _stop(process: subprocess.Popen, folder: Path, owner: int) -> None:
+def _stop(process: subprocess.Popen, owner: int) -> None:
     """End the server, unless this is a process forked from its owner."""
     if os.getpid() == owner:
         process.stdin.close()
         process.wait()
-        shutil.rmtree(folder)
 
 
 class _Server:
@@ -287,6 +286,8 @@ if __name__ == '__main__':
     gc.collect()
     gc.freeze()
     asked = _Server(socket.socket(fileno=int(number))).serve()
-    if asked is not None:
+    if asked is None:
+        shutil.rmtree(Path(executable).parent)
+    else:
         _set_up(asked, plain, executable)
         _end(asked['command'])
