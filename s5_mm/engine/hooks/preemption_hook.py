@@ -70,6 +70,7 @@ class PreemptionHook(Hook):
         self.interval = check_number('PreemptionHook: interval', interval, 1)
         self._received = 0
         self._agreed = False
+        self._saver: AtomicCheckpointHook | None = None
         self._previous: dict[int, Any] = {}
         self._group: distributed.ProcessGroup | None = None
         self._common_val_batches = 0
@@ -83,7 +84,7 @@ class PreemptionHook(Hook):
         Raises:
             RuntimeError: No AtomicCheckpointHook saves iterations in this run.
         """
-        _find_saver(runner)
+        self._saver = _find_saver(runner)
         self._received = 0
         self._agreed = False
         for number in self.signals:
@@ -203,7 +204,7 @@ class PreemptionHook(Hook):
 
     def _leave(self, runner: Runner, iteration: int, save: bool = True) -> None:
         """Save, wait for the others and leave; the signals stay taken until the end."""
-        saver = _find_saver(runner)
+        saver = self._saver or _find_saver(runner)
         if save:
             path = saver.save_now(runner, iteration)
             done = f'saved {path} after {iteration} iterations'
