@@ -1,7 +1,7 @@
 # 5 of 240 harbours with labels, 60 others to choose by, all of
 # them training images: recipes are chosen here and judged by harbours_5.py.
 _base_ = ['../_base_/lab/arms.py']
-seeds = [10, 11, 12, 13]
+seeds = list(range(10, 18))
 lists = '{configs}/_base_/splits/hrsc_ships_dev'
 split = {
     'labelled_list': f'{lists}/seed{{seed}}/labelled_5.txt',
