@@ -285,7 +285,9 @@ def test_other_classes_can_be_skipped(logged):
         'conv_seg.weight: found (7, 4, 1, 1), the model has (5, 4, 1, 1)'
         in (logged[0][1])
     )
-    with pytest.raises(ValueError, match="'raise' or 'skip', got 'warn'"):
+    with pytest.raises(
+        ValueError, match="mismatch='warn', allowed are 'raise' and 'skip'"
+    ):
         load_into(target, source.state_dict(), 'seg.pth', mismatch='warn')
 
 

@@ -324,14 +324,15 @@ def test_lists_of_the_configs(dataset: str) -> None:
     train, test = read(folder / 'train.txt'), read(folder / 'test.txt')
     counts = {'hrsc_ships': (300, 80), 'dubai': (49, 14), 'korea_s2': (15, 5)}
     assert (len(train), len(test)) == counts[dataset]
+    seeds = range(10 if dataset == 'hrsc_ships' else 5)
     images = {image for image, _ in train}
     assert len(images) == len(train)
     assert not images & {image for image, _ in test}
     assert sorted(path.name for path in folder.glob('seed*')) == [
-        f'seed{seed}' for seed in range(5)
+        f'seed{seed}' for seed in seeds
     ]
     smallest = set()
-    for seed in range(5):
+    for seed in seeds:
         home, inner = folder / f'seed{seed}', []
         record = json.loads((home / 'split.json').read_text())
         assert record['seed'] == seed
@@ -351,7 +352,7 @@ def test_lists_of_the_configs(dataset: str) -> None:
             assert sorted(inner) == sorted(train[index] for index in order[:20])
         first = next(iter(SIZES[dataset]))
         smallest.add((home / f'labelled_{first}.txt').read_text())
-    assert len(smallest) == 5
+    assert len(smallest) == len(seeds)
 
 
 def test_dubai_holds_two_images_of_each_tile_out() -> None:

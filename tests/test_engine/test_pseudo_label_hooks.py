@@ -166,5 +166,5 @@ def test_nothing_is_drawn_between_intervals():
 
 
 def test_bad_interval_is_refused():
-    with pytest.raises(ValueError, match='at least 1, got 0, 4'):
+    with pytest.raises(ValueError, match='interval=0, expected at least 1'):
         PseudoLabelStatsHook(interval=0)

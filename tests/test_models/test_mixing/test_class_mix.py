@@ -132,7 +132,6 @@ def test_types_of_a_training_in_bf16_are_kept():
 
 @pytest.mark.parametrize('prob', [-0.1, 1.1])
 def test_refused_probability(prob):
-    with pytest.raises(
-        ValueError, match=rf'mixing: prob={prob} of ClassMix, .* 0\.\.1'
-    ):
+    message = rf'mixing: ClassMix\.prob={prob}, expected 0 to 1'
+    with pytest.raises(ValueError, match=message):
         ClassMix(K, prob)
