@@ -47,6 +47,7 @@ REFUSED = {
     'tools/misc/check_env.py': ['--task', 'poetry'],
     'tools/misc/check_figures.py': ['everything'],
     'tools/misc/check_links.py': ['everything'],
+    'tools/misc/check_resume.py': [CONFIG, '--work-dir', 'WORK'],
     'tools/misc/check_wheel.py': [f'{NOWHERE}.whl'],
     'tools/misc/model_zoo.py': ['everything'],
     'tools/misc/s4_pool.py': ['WORK/pool', '--data', NOWHERE],

@@ -151,6 +151,7 @@ NOT_RUN = (
         TOOLS + r'train\.py .*',
         'minutes to hours of training',
     ),
+    Entry(RESULTS, TOOLS + r'misc/check_resume\.py .*', 'trains five times'),
     Entry(
         DOCS,
         r'python -m tools\.benchmarks\.benchmark_\w+.*',
